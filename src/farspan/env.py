@@ -1,0 +1,22 @@
+"""The environment variables that farspan reads, in one place; all begin with FARSPAN_."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder for sessions and other files of the user: FARSPAN_HOME, or `~/.farspan`."""
+    return Path(os.environ.get("FARSPAN_HOME", "~/.farspan")).expanduser()
+
+
+def sessions_folder() -> Path:
+    """Where named sessions lie."""
+    return home() / "sessions"
+
+
+def scratch_folder() -> Path | None:
+    """Where the disk tier of unnamed sessions lies: FARSPAN_SCRATCH, or None for the system's temporary folder."""
+    value = os.environ.get("FARSPAN_SCRATCH")
+    return Path(value).expanduser() if value else None
