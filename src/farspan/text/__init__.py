@@ -1,0 +1,24 @@
+"""Files to text with spans, text to tokens with spans, and both kept on disk."""
+
+from __future__ import annotations
+
+from farspan.text.document import Document, NoticeCallback
+from farspan.text.folders import open_documents
+from farspan.text.spool import Place, SpoolDocument, TextSpool
+from farspan.text.token_log import NO_TEXT, Spans, TokenLog
+from farspan.text.tokens import TextEncoder, TokenPiece, encode_pieces
+
+__all__ = [
+    "Document",
+    "NO_TEXT",
+    "NoticeCallback",
+    "Place",
+    "Spans",
+    "SpoolDocument",
+    "TextEncoder",
+    "TextSpool",
+    "TokenLog",
+    "TokenPiece",
+    "encode_pieces",
+    "open_documents",
+]

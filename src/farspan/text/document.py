@@ -1,0 +1,199 @@
+"""A document: a name, and its text in pieces, read when asked for and never held whole."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import stat
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import IO, BinaryIO, Self
+
+from farspan import env
+from farspan.errors import InputError, nearest
+from farspan.text.formats import detect, reader
+
+PIECE = 65_536
+_CHUNK = 1 << 20
+
+NoticeCallback = Callable[[str], None]
+_Open = Callable[[], AbstractContextManager[BinaryIO]]
+
+
+def log_notice(notice: str) -> None:
+    """Where notices go when the caller does not ask for them: the logger `farspan.text`."""
+    logging.getLogger("farspan.text").warning("%s", notice)
+
+
+class Document:
+    """A text with a name, as `open_documents` or one of the `from_...` makes it.
+
+    `name` is what the user gave (a path, or "<stdin>"). `fingerprint` is equal when the text is the same: it
+    holds the path, size and time of a file, and a hash of other texts. Offsets count the characters of
+    `"".join(pieces())`; for a plain text file that is the decoded file, its line ends untouched and without a
+    byte order mark.
+    """
+
+    def __init__(
+        self, name: str, read: Callable[[], Iterable[str]], *, fingerprint: str, countable: bool = False
+    ) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self._read = read
+        self._countable = countable
+
+    def __repr__(self) -> str:
+        return f"Document({self.name!r})"
+
+    @cached_property
+    def total_chars(self) -> int | None:
+        """The length of the text where finding it is cheap (a text file is decoded once), else None (a PDF)."""
+        return sum(map(len, self._read())) if self._countable else None
+
+    def pieces(self, start: int = 0) -> Iterator[str]:
+        """The text from character `start` on, in order, in pieces of at most 64K characters.
+
+        Raises InputError when the text cannot be read to its end, or has nothing but white space in it.
+        """
+        blank = True
+        for piece in _regroup(self._read()):
+            blank = blank and piece.isspace()
+            if start < len(piece):
+                yield piece[start:]
+            start = max(start - len(piece), 0)
+        if blank:
+            raise InputError(f"{self.name} has no text in it", fix="give a file with text")
+
+    def forgiving(self, notice: NoticeCallback) -> Document:
+        """The same document, whose `pieces` end early with a notice where these would raise InputError."""
+        return _Forgiving(self, notice)
+
+    @classmethod
+    def from_text(cls, text: str, name: str = "<text>") -> Self:
+        """A text that is in memory already. InputError when it is blank or holds half of a surrogate pair."""
+        if not text or text.isspace():
+            raise InputError(f"the text {name} is empty ({len(text)} characters)", fix="give a text with words in it")
+        try:
+            digest = _hash(text[at : at + _CHUNK].encode() for at in range(0, len(text), _CHUNK))
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"the text {name} holds half of a surrogate pair, {error.object[error.start]!r}",
+                fix='clean it with text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")',
+            ) from None
+        return cls(name, lambda: (text,), fingerprint=f"text:{digest}", countable=True)
+
+    @classmethod
+    def from_path(cls, path: Path | str, *, notice: NoticeCallback = log_notice) -> Self:
+        """A file of any format that farspan reads; a pipe is read like standard input.
+
+        Raises InputError when it is missing, a folder, not permitted, empty, or binary. While reading,
+        `notice` is told what was read but not as it stands.
+        """
+        name, path = str(path), Path(path)
+        try:
+            found = path.stat()
+            if stat.S_ISDIR(found.st_mode):
+                raise InputError(f"{name} is a folder", fix="read it with farspan.text.open_documents")
+            with path.open("rb") as file:
+                if not stat.S_ISREG(found.st_mode):
+                    return cls.from_stdin(file, name, notice=notice)
+                kind = detect(file, name)
+        except FileNotFoundError:
+            raise InputError(f"{name} does not exist", fix=_similar(path)) from None
+        except OSError as error:
+            raise _unreadable(name, error) from error
+        mark = f"file:{found.st_size}:{found.st_mtime_ns}:{path.resolve()}"
+        return cls._of_file(name, kind, lambda: path.open("rb"), mark, notice)
+
+    @classmethod
+    def from_stdin(
+        cls, stream: IO[bytes] | IO[str], name: str = "<stdin>", *, notice: NoticeCallback = log_notice
+    ) -> Self:
+        """A stream of any format, read to its end into a temporary file (in FARSPAN_SCRATCH if that is set).
+
+        Raises InputError when it is empty or binary.
+        """
+        folder = env.scratch_folder()
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as the document)
+            digest = _hash(_copied(getattr(stream, "buffer", stream), file))
+        except OSError as error:
+            raise _unreadable(name, error) from error
+        kind = detect(file, name)
+        document = cls._of_file(name, kind, lambda: nullcontext(file), f"stream:{digest}", notice)
+        weakref.finalize(document, file.close)
+        return document
+
+    @classmethod
+    def _of_file(cls, name: str, kind: str, open_file: _Open, fingerprint: str, notice: NoticeCallback) -> Self:
+        def read() -> Iterator[str]:
+            try:
+                with open_file() as file:
+                    yield from reader(kind)(file, name, notice)
+            except OSError as error:
+                raise _unreadable(name, error) from error
+
+        return cls(name, read, fingerprint=fingerprint, countable=kind == "plain")
+
+
+class _Forgiving(Document):
+    def __init__(self, document: Document, notice: NoticeCallback) -> None:
+        super().__init__(document.name, document._read, fingerprint=document.fingerprint, countable=document._countable)
+        self._notice = notice
+
+    def pieces(self, start: int = 0) -> Iterator[str]:
+        try:
+            yield from super().pieces(start)
+        except InputError as error:
+            self._notice(f"skipped: {error.message}")
+
+
+def _regroup(parts: Iterable[str]) -> Iterator[str]:
+    waiting: list[str] = []
+    length = 0
+    for part in parts:
+        waiting.append(part)
+        length += len(part)
+        if length >= PIECE:
+            text = "".join(waiting)
+            whole = length - length % PIECE
+            yield from (text[at : at + PIECE] for at in range(0, whole, PIECE))
+            waiting, length = [text[whole:]], length - whole
+    if length:
+        yield "".join(waiting)
+
+
+def _hash(chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()[:32]
+
+
+def _copied(stream: IO[bytes] | IO[str], file: BinaryIO) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK):
+        data = chunk if isinstance(chunk, bytes) else chunk.encode()
+        file.write(data)
+        yield data
+    file.flush()
+
+
+def _unreadable(name: str, error: OSError) -> InputError:
+    reason = (error.strerror or str(error)).lower()
+    return InputError(f"{name} cannot be read: {reason}", fix=f"check it with: ls -l {name}")
+
+
+def _similar(path: Path) -> str:
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return f"check the folder too: {path.parent} does not exist or cannot be listed"
+    hint = nearest(path.name, names).partition("known: ")[0].strip()
+    return hint or "check the path"
