@@ -1,0 +1,1 @@
+"""Attention: rotary angles, kernels, and the adapter to transformers."""

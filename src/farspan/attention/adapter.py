@@ -1,0 +1,169 @@
+"""Host a Hugging Face decoder: farspan's memory in the place of its cache, attention and positions.
+
+    model, tokenizer = load_pretrained(folder_or_name, dtype, device)
+    hosted = host(model)                                   # ModelError when farspan would get it wrong
+    hosted.facts[i]                                        # LayerFacts: heads, widths, sliding window, rope, soft cap
+    hosted.rope(i, length)                                 # Rope of layer i for a stream of `length` tokens, or None
+    hosted.forward(ids_T, start, handlers, logits="last")  # one chunk; layer i attends by handlers[i].attend(...)
+    refuse(model)                                          # the part of host's checks that needs no weights
+    window_of(config)                                      # the trained context
+
+The model object given to `host` is never changed: farspan runs a twin of it that shares every weight (twin.py). What
+a layer needs is observed, not looked up by model name: a probe runs four tokens through every layer (probe.py).
+
+Legend: T tokens of a chunk, H query heads, G kv heads, D head width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import Cache, PreTrainedModel
+
+from farspan.attention.bridge import NAME, AttendCall, LayerHandler, Port, register
+from farspan.attention.loading import load_pretrained
+from farspan.attention.probe import LayerFacts, RopeSource, probe, rotary_modules, still_rotary
+from farspan.attention.rope import Rope
+from farspan.attention.twin import twin
+from farspan.errors import ModelError
+
+__all__ = [
+    "AttendCall",
+    "HostedModel",
+    "LayerFacts",
+    "LayerHandler",
+    "Rope",
+    "host",
+    "load_pretrained",
+    "refuse",
+    "window_of",
+]
+
+
+class HostedModel:
+    """A decoder whose attention farspan answers. It holds no state of a stream; threads may share it.
+
+    `window` is the context that the model was trained or configured for, in tokens; `bytes_per_token` is the KV of one
+    token in all full-attention layers together.
+    """
+
+    def __init__(self, model: PreTrainedModel, body: Any, facts: tuple[LayerFacts, ...], ropes: dict[str, RopeSource]):
+        config = model.config.get_text_config(decoder=True)
+        self.model = model
+        self.facts = facts
+        self.window: int = window_of(config)
+        self.hidden_size: int = config.hidden_size
+        self.vocab_size: int = model.get_output_embeddings().weight.shape[0]
+        self.dtype: torch.dtype = model.dtype
+        full = [fact for fact in facts if fact.sliding_window is None]
+        self.bytes_per_token = sum(f.kv_heads * (f.key_dim + f.value_dim) for f in full) * self.dtype.itemsize
+        self._body = body
+        self._ropes = ropes
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model takes its token ids."""
+        device: torch.device = self.model.get_input_embeddings().weight.device
+        return device
+
+    def rope(self, layer_index: int, length: int) -> Rope | None:
+        """How layer `layer_index` turns positions once `length` tokens have been seen; None for a layer without.
+
+        Only dynamic NTK and LongRoPE change with `length`; otherwise it is one and the same object.
+        """
+        kind = self.facts[layer_index].rope_kind
+        return None if kind is None else self._ropes[kind].rope(length)
+
+    @torch.no_grad()
+    def forward(
+        self,
+        ids_T: Tensor,
+        start: int,
+        handlers: Sequence[LayerHandler],
+        logits: Literal["last", "all"] | None = "last",
+    ) -> Tensor | None:
+        """Run one chunk, whose first token is number `start` of the stream, through the model.
+
+        Returns `[1, V]` for `"last"`, `[T, V]` for `"all"`, in the model's dtype; None skips the language-model head.
+        """
+        assert len(handlers) == len(self.facts), f"{len(handlers)} handlers for {len(self.facts)} layers"
+        return run(self._body, ids_T, start, [Port(handler, start) for handler in handlers], logits)
+
+
+def run(body: Any, ids_T: Tensor, start: int, ports: list[Port], logits: str | None) -> Tensor | None:
+    """One forward of a prepared twin."""
+    positions_T = torch.arange(start, start + ids_T.shape[0], device=ids_T.device)
+    inputs = {
+        "input_ids": ids_T.unsqueeze(0),
+        "position_ids": positions_T.unsqueeze(0),
+        "past_key_values": Cache(layers=ports),
+        "use_cache": True,
+        "return_dict": True,
+    }
+    if logits is None:
+        body.base_model(**inputs)
+        return None
+    return body(**inputs, logits_to_keep=1 if logits == "last" else 0).logits[0]
+
+
+def window_of(config: Any) -> int:
+    """The trained context: `max_position_embeddings`, or more where rope scaling stretches an original window."""
+    window = int(config.max_position_embeddings)
+    parameters = getattr(config, "rope_parameters", None) or {}
+    nested = [value for value in parameters.values() if isinstance(value, dict)]
+    for rope in nested or [parameters]:
+        if rope.get("rope_type") in ("yarn", "longrope", "llama3") and rope.get("original_max_position_embeddings"):
+            window = max(window, int(rope["original_max_position_embeddings"] * (rope.get("factor") or 1)))
+    return window
+
+
+def host(model: PreTrainedModel) -> HostedModel:
+    """Make a decoder ready for farspan. Raises ModelError naming the model's class and the reason when it cannot be."""
+    name = type(model).__name__
+    try:
+        register()
+        return _host(model)
+    except ModelError as error:
+        raise ModelError(f"{name} cannot be hosted: {error.message}", fix=error.fix or _FIX) from error.__cause__
+    except Exception as error:
+        first = next(iter(str(error).splitlines()), "")
+        reason = f"its forward fails under farspan ({type(error).__name__}: {first})"
+        raise ModelError(f"{name} cannot be hosted: {reason}", fix=_FIX) from error
+
+
+_FIX = "use a decoder with rotary positions, such as Llama, Qwen, Mistral, Gemma, Phi or SmolLM3"
+
+
+def _host(model: PreTrainedModel) -> HostedModel:
+    refuse(model)
+    if model.get_input_embeddings().weight.is_meta:
+        raise ModelError("its weights are not loaded", fix="load it with from_pretrained")
+    body = twin(model).eval()
+    config = body.config
+    config._attn_implementation = NAME
+    config.output_attentions = config.output_hidden_states = False
+    facts, ropes = probe(body, still_rotary(body), run)
+    return HostedModel(model, body, facts, ropes)
+
+
+def refuse(model: Any) -> None:
+    """Turn away what can be told from a model's modules alone, say on the meta device. Raises ModelError."""
+    if not isinstance(model, PreTrainedModel):
+        raise ModelError("it is not a transformers model", fix="pass a PreTrainedModel; merge adapters first")
+    if model.config.is_encoder_decoder:
+        raise ModelError("it is an encoder-decoder, and farspan hosts decoders only")
+    if model.get_output_embeddings() is None:
+        raise ModelError("it has no language-model head", fix="load it with AutoModelForCausalLM")
+    config = model.config.get_text_config(decoder=True)
+    foreign = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    if foreign:
+        raise ModelError(f"it has layers of type {', '.join(sorted(foreign))}; farspan hosts full and sliding ones")
+    if getattr(config, "num_kv_shared_layers", 0):
+        raise ModelError(f"its last {config.num_kv_shared_layers} layers share the keys and values of others")
+    if not model._can_set_attn_implementation():
+        raise ModelError("it does not call its attention through transformers' attention interface")
+    if not rotary_modules(model):
+        raise ModelError("it has no rotary positions")

@@ -1,0 +1,122 @@
+"""Attention over one segment of keys, and the merge of segments: the one file that chooses kernels.
+
+Every segment is computed apart, with its own rotation of queries and keys, and gives its output and the log-sum-exp of
+its logits; `merge` joins them into what one softmax over all of them would have given.
+
+Shapes: N independent problems (a KV head, or a head and token), M query rows, S keys, D key width, E value width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_FLASH_MIN_KEYS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How a model turns a dot product into a logit: `logit = softcap * tanh(scale * dot / softcap)`."""
+
+    scale: float
+    softcap: float | None = None
+
+    def logits(self, q_NMD: Tensor, k_NSD: Tensor, mask_MS: Tensor | None = None) -> Tensor:
+        """Logits `[N, M, S]` in float32; pairs where the boolean mask is False are -inf."""
+        logits_NMS = torch.matmul(q_NMD, k_NSD.transpose(-1, -2)).float().mul_(self.scale)
+        if self.softcap is not None:
+            logits_NMS = logits_NMS.div_(self.softcap).tanh_().mul_(self.softcap)
+        if mask_MS is not None:
+            logits_NMS = logits_NMS.masked_fill_(~mask_MS, float("-inf"))
+        return logits_NMS
+
+
+class Partial(NamedTuple):
+    """Attention over one segment: the normalised output in float32 and the log-sum-exp of its logits.
+
+    A row that may see no key of the segment has output 0 and log-sum-exp -inf.
+    """
+
+    out_NME: Tensor
+    lse_NM: Tensor
+
+
+def partial_attention(
+    q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_MS: Tensor | None = None
+) -> Partial:
+    """Softmax attention over one segment. `mask_MS` is True where row M may see key S; it may lead with N."""
+    if k_NSD.shape[-2] == 0 or q_NMD.shape[-2] == 0:
+        shape = q_NMD.shape[:-1]
+        out_NME = q_NMD.new_zeros((*shape, v_NSE.shape[-1]), dtype=torch.float32)
+        return Partial(out_NME, out_NME.new_full(shape, float("-inf")))
+    if _flash_fits(q_NMD, k_NSD, v_NSE, scoring, mask_MS):
+        return _flash(q_NMD, k_NSD, v_NSE, scoring, mask_MS)
+    return _explicit(q_NMD, k_NSD, v_NSE, scoring, mask_MS)
+
+
+def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
+    """Join segments into one softmax over all their keys; `sink_NM` is an extra logit that has no value (GPT-OSS)."""
+    lse_PNM = torch.stack([part.lse_NM for part in partials])
+    lse_NM = lse_PNM.logsumexp(0)
+    if sink_NM is not None:
+        lse_NM = torch.logaddexp(lse_NM, sink_NM.float())
+    if len(partials) == 1 and sink_NM is None:
+        return partials[0]
+    share_PNM = torch.exp(lse_PNM - lse_NM).nan_to_num_(0.0)
+    out_NME = sum(part.out_NME * share.unsqueeze(-1) for part, share in zip(partials, share_PNM, strict=True))
+    assert isinstance(out_NME, Tensor)
+    return Partial(out_NME, lse_NM)
+
+
+def attention_weights(
+    q_NMD: Tensor, k_NSD: Tensor, lse_NM: Tensor, scoring: Scoring, mask_MS: Tensor | None = None
+) -> Tensor:
+    """The softmax weights `[N, M, S]` of one segment, given the log-sum-exp over all segments."""
+    return torch.exp(scoring.logits(q_NMD, k_NSD, mask_MS) - lse_NM.unsqueeze(-1))
+
+
+def fold_groups(x_HTD: Tensor, kv_heads: int) -> Tensor:
+    """Lay the query heads that share a KV head into its rows: `[H, T, D]` to `[G, R*T, D]`."""
+    heads, tokens, width = x_HTD.shape
+    return x_HTD.reshape(kv_heads, heads // kv_heads * tokens, width)
+
+
+def fold_mask(mask_TS: Tensor, group: int) -> Tensor:
+    """Repeat a mask over tokens for the rows that `fold_groups` made: `[T, S]` to `[R*T, S]`."""
+    return mask_TS.repeat(group, 1)
+
+
+def _flash_fits(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, mask: Tensor | None) -> bool:
+    return (
+        q.device.type == "cpu"
+        and q.dim() == 3
+        and scoring.softcap is None
+        and k.shape[-1] == v.shape[-1]
+        and k.shape[-2] >= _FLASH_MIN_KEYS
+        and (mask is None or mask.dim() == 2)
+    )
+
+
+def _flash(q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_MS: Tensor | None) -> Partial:
+    bias = None
+    if mask_MS is not None:
+        bias = torch.zeros(mask_MS.shape, dtype=q_NMD.dtype).masked_fill_(~mask_MS, float("-inf"))[None, None]
+    out, lse = _FLASH(q_NMD[None], k_NSD[None], v_NSE[None], 0.0, False, attn_mask=bias, scale=scoring.scale)
+    out_NME, lse_NM = out[0].float(), lse[0].float()
+    if mask_MS is not None:
+        # a row without a visible key comes back as lse 0, which would corrupt a merge
+        blind_M = ~mask_MS.any(-1)
+        lse_NM = lse_NM.masked_fill(blind_M, float("-inf"))
+        out_NME = out_NME.masked_fill(blind_M.unsqueeze(-1), 0.0)
+    return Partial(out_NME, lse_NM)
+
+
+def _explicit(q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_MS: Tensor | None) -> Partial:
+    logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS)
+    lse_NM = logits_NMS.logsumexp(-1)
+    weights_NMS = torch.exp(logits_NMS - lse_NM.unsqueeze(-1)).nan_to_num_(0.0)
+    return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM)

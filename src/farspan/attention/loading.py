@@ -1,0 +1,82 @@
+"""Load a causal language model and its tokenizer from a local folder or the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from farspan.errors import ModelError
+
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_LAYOUT = "a model folder has config.json, *.safetensors and tokenizer.json; save one with save_pretrained"
+
+
+def load_pretrained(
+    path_or_name: str | Path, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+) -> tuple[Any, Any]:
+    """The model in eval mode, and its fast tokenizer. `dtype` None is the checkpoint's own; `device` None is the CPU.
+
+    Raises ModelError when the folder or name is no complete causal language model that transformers itself can run.
+    """
+    name = str(path_or_name)
+    local = Path(name).expanduser()
+    if local.exists():
+        name = str(local)
+        _check_folder(local)
+    elif name.startswith((".", "/", "~")) or isinstance(path_or_name, Path):
+        raise ModelError(f"there is no model folder {name!r}", fix="check the path")
+    _check_config(name, _ask(name, AutoConfig))
+    tokenizer = _ask(name, AutoTokenizer)
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(f"{name!r} has no fast tokenizer", fix="save it once with a tokenizer.json")
+    model, report = _ask(name, AutoModelForCausalLM, dtype=dtype or "auto", output_loading_info=True)
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(f"{name!r} lacks {len(missing)} weights, such as {missing[0]}", fix="fetch the model again")
+    return model.to(device or "cpu").eval(), tokenizer
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ModelError(f"{str(folder)!r} is a file, not a model folder", fix=_LAYOUT)
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"the folder {str(folder)!r} has no config.json", fix=_LAYOUT)
+    if not any(any(folder.glob(pattern)) for pattern in _WEIGHTS):
+        raise ModelError(f"the folder {str(folder)!r} has no weights", fix=_LAYOUT)
+    if not any(folder.glob("tokenizer*")):
+        raise ModelError(f"the folder {str(folder)!r} has no tokenizer", fix=_LAYOUT)
+
+
+def _check_config(name: str, config: Any) -> None:
+    fix = "use a decoder such as Llama, Qwen, Mistral, Gemma, Phi or SmolLM3"
+    kind = config.model_type
+    if config.is_encoder_decoder:
+        raise ModelError(f"{name!r} ({kind}) is an encoder-decoder, and farspan hosts decoders only", fix=fix)
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise ModelError(f"{name!r} ({kind}) is no causal language model", fix=fix)
+
+
+def _ask(name: str, auto: Any, **options: Any) -> Any:
+    """`auto.from_pretrained`, with whatever goes wrong told in one line."""
+    try:
+        return auto.from_pretrained(name, trust_remote_code=False, **options)
+    except Exception as error:
+        what = {AutoConfig: "configuration", AutoTokenizer: "tokenizer"}.get(auto, "weights")
+        raise ModelError(f"cannot load the {what} of {name!r}: {_reason(error)}", fix=_fix(name, error)) from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    if "trust_remote_code" in text:
+        return "it brings code of its own, which farspan does not run"
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
+
+
+def _fix(name: str, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return "use a model that transformers knows by itself"
+    if Path(name).exists():
+        return _LAYOUT
+    return "check the name, the network, and for a gated model `hf auth login`; or give a local folder"

@@ -1,0 +1,61 @@
+"""Rotary position embedding as a value: frequencies, and how they turn queries and keys.
+
+Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", https://arxiv.org/abs/2104.09864
+
+Legend: T tokens, D width of a head, W rotated dims of a head (W <= D), F frequencies (F = W / 2), `...` any batch dims
+such as heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Rope:
+    """How one kind of layer turns positions into rotations.
+
+    The first `width` dims of a head are turned, the others pass. Frequency f turns dims (f, f + F), or the neighbours
+    (2f, 2f + 1) where `interleaved`. cos and sin are multiplied by `attention_scaling` for queries and keys alike.
+    """
+
+    inv_freq_F: Tensor
+    attention_scaling: float = 1.0
+    interleaved: bool = False
+
+    @property
+    def width(self) -> int:
+        """How many dims of a head are turned."""
+        return 2 * self.inv_freq_F.shape[0]
+
+    def table(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """cos and sin of every angle, float32, shape `[..., T, F]` for `positions` of shape `[..., T]` (int or float).
+
+        The angles are taken in float32 on the device of `positions`, as transformers takes them.
+        """
+        inv_freq_F = self.inv_freq_F.to(positions.device)
+        angles_TF = positions.to(torch.float32).unsqueeze(-1) * inv_freq_F
+        return angles_TF.cos() * self.attention_scaling, angles_TF.sin() * self.attention_scaling
+
+    def apply(self, x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+        """Turn `x` `[..., T, D]` by a `table` that broadcasts to `[..., T, F]`; the result has the dtype of `x`."""
+        cos, sin = table
+        turned, passed = x[..., : self.width].to(torch.float32), x[..., self.width :]
+        if self.interleaved:
+            first, second = turned[..., 0::2], turned[..., 1::2]
+        else:
+            first, second = turned.chunk(2, dim=-1)
+        pair = (first * cos - second * sin, second * cos + first * sin)
+        out = torch.stack(pair, dim=-1).flatten(-2) if self.interleaved else torch.cat(pair, dim=-1)
+        out = out.to(x.dtype)
+        return torch.cat((out, passed), dim=-1) if passed.shape[-1] else out
+
+    def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Turn `x` `[..., T, D]` to `positions` `[T]` or anything that broadcasts to `[..., T]`.
+
+        To turn many tensors to the same positions, make the `table` once and `apply` it.
+        """
+        return self.apply(x, self.table(positions))
