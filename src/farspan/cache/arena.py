@@ -1,0 +1,208 @@
+"""All blocks of one layer that left the window, over the tiers device, host and disk, in one numbering.
+
+The newest blocks lie on the device, older ones on the host, the oldest on disk. Where there is no disk tier the
+oldest are dropped, and counted.
+
+Shapes: G KV heads, n rows (blocks), N searches, X rows that each search fetches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from farspan.cache.blockfile import BlockFile
+from farspan.cache.columns import Column, Rows, count_rows, row_bytes
+from farspan.cache.ring import Ring
+from farspan.errors import StorageFull
+from farspan.types import format_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TierRows:
+    """How many blocks each tier may hold; None is no limit, 0 switches the tier off. `device` is at least 1."""
+
+    device: int | None = None
+    host: int | None = 0
+    disk: int | None = None
+
+
+class _Tier(Protocol):
+    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor) -> Tensor: ...
+    def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]: ...
+
+
+class Arena:
+    """Rows `[first, length)` of a layer; rows below `first` were dropped.
+
+    A fork shares the rows of its parent that were there when it was made and keeps its own new ones.
+    """
+
+    def __init__(
+        self,
+        columns: tuple[Column, ...],
+        limits: TierRows,
+        device: torch.device,
+        file: BlockFile | None = None,
+        parent: Arena | None = None,
+        may_drop: bool = True,
+    ) -> None:
+        self.columns = columns
+        self.limits = limits
+        self.device = device
+        self.file = file
+        self.parent = parent
+        self.may_drop = may_drop
+        self._base = parent.length if parent is not None else 0
+        self._first = self._base
+        self._rings = [Ring(columns, limits.device, device, self._base)]
+        if limits.host != 0 and device.type != "cpu":
+            self._rings.append(Ring(columns, limits.host, torch.device("cpu"), self._base))
+
+    @property
+    def length(self) -> int:
+        """Rows that were ever appended."""
+        return self._rings[0].end
+
+    @property
+    def first(self) -> int:
+        """The oldest row that is still there."""
+        return self._first if self.parent is None else self.parent.first
+
+    @property
+    def dropped(self) -> int:
+        """Rows that are in no tier any more."""
+        own = self._first - self._base
+        return own if self.parent is None else own + min(self.parent.dropped, self._base)
+
+    @property
+    def base(self) -> int:
+        """The first row that is not the parent's."""
+        return self._base
+
+    def prepare(self, rows: int) -> None:
+        """Write to disk whatever must leave memory before `rows` more fit; nothing else changes.
+
+        Raises StorageFull when the disk tier's limit or the disk itself does not take it, or when there is no disk
+        tier and nothing may be dropped.
+        """
+        leaving = self.length + rows - self._memory_rows()
+        if self.file is not None:
+            self.write_to_file(leaving)
+        elif leaving > self._base and not self.may_drop:
+            raise StorageFull(
+                f"the memory budget is full at {leaving} blocks and this method forgets nothing",
+                fix="allow a disk tier (disk=50GiB), raise the budget, or use a method that forgets",
+            )
+
+    def write_to_file(self, end: int) -> None:
+        """Make sure that rows below `end` are in the file; they stay in memory as well."""
+        assert self.file is not None
+        if self.limits.disk is not None and end - self.file.origin > self.limits.disk:
+            limit = format_bytes(self.limits.disk * row_bytes(self.columns))
+            raise StorageFull(
+                f"the disk tier is full: a layer may store {limit} there; the session stands at its last chunk",
+                fix="raise the disk budget, for example --budget device=512MiB,disk=50GiB",
+            )
+        names = tuple(column.name for column in self.columns)
+        for ring in reversed(self._rings):
+            for _, rows in ring.runs(names, max(self.file.end, ring.start), min(end, ring.end), limit=256):
+                self.file.append(rows)
+
+    def append(self, rows: Rows) -> None:
+        """Add rows; `prepare` has been called for at least as many."""
+        added = count_rows(rows)
+        self._cascade(0, added)
+        self._rings[0].append(rows)
+
+    def gather(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor) -> list[Tensor]:
+        """Fetch, for search i, rows `rows_NX[i]` of KV head `heads_N[i]`: one tensor `[N, X, *shape]` a name."""
+        rows_n = rows_NX.reshape(-1)
+        heads_n = heads_N[:, None].expand_as(rows_NX).reshape(-1)
+        parts = [
+            (index_n, tier)
+            for low, high, _, tier in self._tiers()
+            if (index_n := ((rows_n >= low) & (rows_n < high)).nonzero().squeeze(1)).numel()
+        ]
+        out = []
+        for column in (column for name in names for column in self.columns if column.name == name):
+            found = torch.empty((rows_n.numel(), *column.shape), dtype=column.dtype, device=self.device)
+            for index_n, tier in parts:
+                found[index_n] = tier.gather(column.name, rows_n[index_n], heads_n[index_n]).to(self.device)
+            out.append(found.view(*rows_NX.shape, *column.shape))
+        return out
+
+    def scan(self, names: tuple[str, ...], limit: int) -> Iterator[tuple[int, Rows]]:
+        """All rows from oldest to newest, at most `limit` at a time: the first's number, columns `[G, n, *shape]`."""
+        for low, high, _, tier in self._tiers():
+            for first, rows in tier.runs(names, low, high, limit):
+                yield first, {name: value.to(self.device) for name, value in rows.items()}
+
+    def rows_in(self) -> dict[str, int]:
+        """Rows by tier; those shared with a parent count where the parent holds them."""
+        counts = {"device": 0, "host": 0, "disk": 0}
+        for low, high, name, _ in self._tiers():
+            counts[name] += high - low
+        return counts
+
+    def fork(self, limits: TierRows, file: BlockFile | None) -> Arena:
+        """An arena that begins with this one's rows and grows apart from it."""
+        return Arena(self.columns, limits, self.device, file, parent=self, may_drop=self.may_drop)
+
+    def copy_to(self, file: BlockFile) -> None:
+        """Write every row into another file, whose origin must be `first`."""
+        assert file.origin == self.first
+        for _, rows in self.scan(tuple(column.name for column in self.columns), limit=256):
+            file.append(rows)
+
+    def restore(self, dropped: int) -> None:
+        """Take up the rows of the file this arena was opened on: the newest go back to memory."""
+        assert self.file is not None and self.length == 0
+        self._first = dropped
+        names = tuple(column.name for column in self.columns)
+        capacity = self._rings[0].capacity
+        start = self.file.origin if capacity is None else max(self.file.origin, self.file.end - capacity)
+        self._rings = [Ring(self.columns, ring.capacity, ring.device, start) for ring in self._rings]
+        for _, rows in self.file.runs(names, start, self.file.end, limit=256):
+            self._rings[0].append(rows)
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self.file is not None:
+            self.file.close()
+
+    def _memory_rows(self) -> int:
+        capacities = [ring.capacity for ring in self._rings]
+        known = [capacity for capacity in capacities if capacity is not None]
+        return sum(known) if len(known) == len(capacities) else self.length + (1 << 62)
+
+    def _cascade(self, level: int, rows: int) -> None:
+        """Make room for `rows` in the ring at `level`: its oldest move one tier down, or are dropped."""
+        ring = self._rings[level]
+        leaving = ring.overflow(rows)
+        if leaving and level + 1 < len(self._rings):
+            self._cascade(level + 1, leaving)
+            names = tuple(column.name for column in self.columns)
+            for _, moved in ring.runs(names, ring.start, ring.start + leaving, limit=leaving):
+                self._rings[level + 1].append(moved)
+        elif leaving and self.file is None:
+            self._first += leaving
+        ring.pop(leaving)
+
+    def _tiers(self) -> list[tuple[int, int, str, _Tier]]:
+        """Where rows lie, oldest first: low, high, the tier's name, the tier."""
+        tiers: list[tuple[int, int, str, _Tier]] = []
+        if self.parent is not None:
+            clipped = [(low, min(high, self._base), name, tier) for low, high, name, tier in self.parent._tiers()]
+            tiers += [part for part in clipped if part[0] < part[1]]
+        oldest = self._rings[-1].start
+        if self.file is not None and self.file.origin < oldest:
+            tiers.append((self.file.origin, oldest, "disk", self.file))
+        for name, ring in reversed(list(zip(("device", "host"), self._rings, strict=False))):
+            if len(ring):
+                tiers.append((ring.start, ring.end, name, ring))
+        return tiers

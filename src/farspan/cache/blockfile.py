@@ -1,0 +1,135 @@
+"""The oldest blocks of a layer on disk: one append-only file a column, mapped into memory for reading.
+
+Pages that a read touched are given back to the system at once, so that the resident bytes of the process do not
+grow with the file.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from farspan.cache.columns import Column, Rows, count_rows
+from farspan.errors import SessionError, StorageFull
+from farspan.types import format_bytes
+
+_NUMPY = {1: np.uint8, 2: np.int16, 4: np.int32, 8: np.int64}
+_TORCH = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class BlockFile:
+    """Rows `[origin, end)` of a growing sequence, as `<stem>.<column>` in a folder, each row `[G, *shape]`.
+
+    Opened with `rows`, it continues files that hold at least so many rows and cuts off what lies beyond them; new
+    files are made when the first row is written. Raises SessionError when a file is shorter than that, StorageFull
+    when the disk takes no more.
+    """
+
+    def __init__(self, folder: Path, stem: str, columns: tuple[Column, ...], origin: int = 0, rows: int = 0) -> None:
+        self.columns = {column.name: column for column in columns}
+        self.origin = origin
+        self.end = origin + rows
+        self._paths = {name: folder / f"{stem}.{name}" for name in self.columns}
+        self._files: dict[str, int] = {}
+        self._maps: dict[str, mmap.mmap] = {}
+        if rows:
+            self._open()
+
+    def __len__(self) -> int:
+        return self.end - self.origin
+
+    def append(self, rows: Rows) -> None:
+        """Write rows behind the last. After a failure the file holds what it held before."""
+        if not self._files:
+            self._open()
+        try:
+            for name, column in self.columns.items():
+                data = rows[name].movedim(1, 0).contiguous().cpu()
+                raw = data.view(_TORCH[column.dtype.itemsize]).numpy()
+                _write(self._files[name], memoryview(raw.data).cast("B"), len(self) * column.row_bytes)
+        except OSError as error:
+            raise self._full(error) from error
+        self.end += count_rows(rows)
+
+    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor) -> Tensor:
+        """What head `heads_n[i]` stores in row `rows_n[i]`: `[n, *shape]`."""
+        array = self._array(name)
+        picked = array[rows_n.cpu().numpy() - self.origin, heads_n.cpu().numpy()]
+        del array
+        self._give_back(name)
+        return torch.from_numpy(picked).view(self.columns[name].dtype)
+
+    def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
+        """Rows `[start, end)` as copies of at most `limit` rows, in order, each with the number of its first row."""
+        for first in range(start, end, limit):
+            last = min(first + limit, end)
+            yield first, {name: self._run(name, first, last) for name in names}
+
+    def nbytes(self) -> int:
+        """Bytes on disk."""
+        return len(self) * sum(column.row_bytes for column in self.columns.values())
+
+    def close(self) -> None:
+        """Close the files; the rows stay on disk."""
+        for mapped in self._maps.values():
+            mapped.close()
+        for handle in self._files.values():
+            os.close(handle)
+        self._maps, self._files = {}, {}
+
+    def _run(self, name: str, first: int, last: int) -> Tensor:
+        array = self._array(name)
+        copied = np.ascontiguousarray(np.moveaxis(array[first - self.origin : last - self.origin], 0, 1))
+        del array
+        self._give_back(name)
+        return torch.from_numpy(copied).view(self.columns[name].dtype)
+
+    def _array(self, name: str) -> np.ndarray:
+        column = self.columns[name]
+        needed = len(self) * column.row_bytes
+        if name not in self._maps or len(self._maps[name]) < needed:
+            self._maps[name] = mmap.mmap(self._files[name], needed, access=mmap.ACCESS_READ)
+        shape = (len(self), column.heads, *column.shape)
+        dtype = _NUMPY[column.dtype.itemsize]
+        return np.frombuffer(self._maps[name], dtype=dtype, count=math.prod(shape)).reshape(shape)
+
+    def _give_back(self, name: str) -> None:
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._maps[name].madvise(mmap.MADV_DONTNEED)
+
+    def _open(self) -> None:
+        for name, path in self._paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._files[name] = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            held, size = os.fstat(self._files[name]).st_size, len(self) * self.columns[name].row_bytes
+            if held < size:
+                raise SessionError(
+                    f"{path} is truncated: {format_bytes(held)} of {format_bytes(size)}",
+                    fix="restore the session's folder from a copy, or remove it and read the text again",
+                )
+            os.ftruncate(self._files[name], size)
+
+    def _full(self, error: OSError) -> OSError:
+        for name, column in self.columns.items():
+            os.ftruncate(self._files[name], len(self) * column.row_bytes)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return error
+        folder = next(iter(self._paths.values())).parent
+        return StorageFull(
+            f"the disk under {folder} is full; the session stands at its last chunk",
+            fix="free some space, or put the session elsewhere (FARSPAN_HOME, FARSPAN_SCRATCH)",
+        )
+
+
+def _write(handle: int, data: memoryview, offset: int) -> None:
+    while data:
+        written = os.pwrite(handle, data, offset)
+        data, offset = data[written:], offset + written

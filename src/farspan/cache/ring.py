@@ -1,0 +1,86 @@
+"""The newest blocks of a layer in one contiguous arena in memory, addressed round and round.
+
+Shapes: G KV heads, n rows (blocks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from farspan.cache.columns import Column, Rows, count_rows
+
+_FIRST_ROWS = 16
+
+
+class Ring:
+    """Rows `[start, end)` of a growing sequence, at most `capacity` of them (`None`: no limit).
+
+    The arena grows by doubling until it has its capacity; from then on new rows take the place of the oldest, which
+    the owner takes out with `pop` beforehand.
+    """
+
+    def __init__(self, columns: tuple[Column, ...], capacity: int | None, device: torch.device, start: int = 0) -> None:
+        self.columns = columns
+        self.capacity = capacity
+        self.device = device
+        self.start = self.end = self._origin = start
+        self._size = 0
+        self._data: dict[str, Tensor] = {}
+        self._resize(_FIRST_ROWS if capacity is None else min(capacity, _FIRST_ROWS))
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def overflow(self, rows: int) -> int:
+        """How many of the oldest rows must leave before `rows` more fit."""
+        return 0 if self.capacity is None else max(0, len(self) + rows - self.capacity)
+
+    def append(self, rows: Rows) -> None:
+        """Add rows at the end; the caller has made room."""
+        added = count_rows(rows)
+        assert self.overflow(added) == 0, "rows appended without room"
+        while len(self) + added > self._size:
+            self._resize(self._size * 2 if self.capacity is None else min(self._size * 2, self.capacity))
+        done = 0
+        while done < added:
+            at = self._at(self.end)
+            step = min(added - done, self._size - at)
+            for name, value in rows.items():
+                self._data[name][:, at : at + step] = value[:, done : done + step]
+            self.end += step
+            done += step
+
+    def pop(self, rows: int) -> None:
+        """Forget the oldest rows."""
+        assert rows <= len(self)
+        if rows and self.capacity is not None and self._size < self.capacity:
+            self._resize(self.capacity)
+        self.start += rows
+
+    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor) -> Tensor:
+        """What head `heads_n[i]` stores in row `rows_n[i]`: `[n, *shape]`, a copy."""
+        return self._data[name][heads_n, (rows_n - self._origin) % self._size]
+
+    def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
+        """Rows `[start, end)` as views of at most `limit` rows, in order, each with the number of its first row."""
+        while start < end:
+            at = self._at(start)
+            step = min(end - start, self._size - at, limit)
+            yield start, {name: self._data[name][:, at : at + step] for name in names}
+            start += step
+
+    def _at(self, row: int) -> int:
+        return (row - self._origin) % self._size
+
+    def _resize(self, size: int) -> None:
+        assert self.start == self._origin, "a ring grows only before its first row leaves"
+        held = len(self)
+        for column in self.columns:
+            grown = torch.empty((column.heads, size, *column.shape), dtype=column.dtype, device=self.device)
+            if held:
+                grown[:, :held] = self._data[column.name][:, :held]
+            self._data[column.name] = grown
+        self._size = size
