@@ -1,0 +1,143 @@
+"""The axes on which methods differ, as the interfaces that a layer's memory calls.
+
+Every part is an immutable value. A field left at None follows the model's window and is filled in by `resolve`.
+
+Shapes: H query heads, G KV heads, T query tokens, N searches, X blocks a search fetches, S keys, B tokens in a block,
+D key width, E value width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, Self
+
+from torch import Tensor
+
+from farspan.attention.kernels import Scoring
+from farspan.cache.arena import Arena
+from farspan.cache.columns import Column, Rows
+
+Beyond = Literal["hidden", "far", "near"]
+
+
+class Part(Protocol):
+    """Anything that stands on an axis."""
+
+    def resolve(self, window: int) -> Self:
+        """This part with every open number chosen for a model trained on `window` tokens."""
+        ...
+
+
+class Positions(Part, Protocol):
+    """`positions`: at which angles queries meet the keys that lie outside the local window."""
+
+    @property
+    def beyond(self) -> Beyond:
+        """Tokens that left the window and are not in a block yet: hidden, met as far keys, or as near ones."""
+        ...
+
+    def queries(self, position_T: Tensor, far: int, reach: int) -> Tensor:
+        """Positions for the queries, which stand at `position_T` and see `far` far keys and `reach` near ones."""
+        ...
+
+    def keys(self, slot_S: Tensor, position_S: Tensor) -> Tensor:
+        """Positions for far keys that are `slot_S`-th of the far keys and stand at `position_S` in the text."""
+        ...
+
+
+class Keep(Part, Protocol):
+    """`keep`: what stays on the device whatever the query, and whether the rest is stored or dropped."""
+
+    @property
+    def sinks(self) -> int | None:
+        """First tokens that stay on the device."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Last tokens that stay on the device."""
+        ...
+
+    @property
+    def stores(self) -> bool:
+        """Whether the rest is stored; otherwise it is dropped."""
+        ...
+
+    def dense(self, window: int) -> int:
+        """Up to how many tokens everything is attended to, for a model trained on `window` tokens."""
+        ...
+
+
+class Segment(Part, Protocol):
+    """`segment`: where blocks begin and end."""
+
+    @property
+    def block(self) -> int | None:
+        """Tokens in a block."""
+        ...
+
+
+class Index(Part, Protocol):
+    """`index`: what stands for a block when it is searched."""
+
+    @property
+    def needs_mass(self) -> bool:
+        """Whether it looks at the attention that tokens received in the local window."""
+        ...
+
+    def columns(self, heads: int, key_dim: int) -> tuple[Column, ...]:
+        """The columns that a block has beside its keys and values."""
+        ...
+
+    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor) -> Rows:
+        """These columns for N new blocks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a selector may look at: the chunk's queries as they meet a key at the edge of the window."""
+
+    q_HTD: Tensor
+    kv_heads: int
+    scoring: Scoring
+    arena: Arena
+    block: int
+    answering: bool
+
+
+class Fetched(NamedTuple):
+    """Blocks that were fetched for a chunk: keys `[N, S, D]`, values `[N, S, E]`, block numbers `[N, X]`, S = X * B.
+
+    `per_head`: searches are made for query heads, otherwise for KV heads; `per_token`: for every token of the chunk,
+    otherwise for the chunk as a whole. N runs over heads first, then tokens.
+    """
+
+    k_NSD: Tensor
+    v_NSE: Tensor
+    rows_NX: Tensor
+    per_head: bool
+    per_token: bool
+
+
+class Select(Part, Protocol):
+    """`select`: which blocks a chunk of queries fetches, and when."""
+
+    @property
+    def recalls(self) -> bool:
+        """Whether anything is ever fetched."""
+        ...
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether every block is, so that none may be dropped."""
+        ...
+
+    def cadence(self, answering: bool) -> int | None:
+        """How many tokens at most may share one call of `segments`; None: any number."""
+        ...
+
+    def segments(self, search: Search) -> Iterator[Fetched]:
+        """The blocks to attend to, in pieces that may be attended to one after the other."""
+        ...

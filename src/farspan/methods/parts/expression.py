@@ -1,0 +1,49 @@
+"""Methods as text: `"infllm(top_k=32)+int8"` is `infllm(top_k=32) | int8()`, read without `eval`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any
+
+from farspan.errors import MethodError
+from farspan.methods.parts.method import Method, MethodFactory
+
+_FORM = "write a name, or a name with keywords such as infllm(top_k=32); join several by +"
+
+
+def parse(text: str, find: Callable[[str], MethodFactory[Any]]) -> Method:
+    """Read an expression; `find` looks a name up. Raises MethodError that quotes what cannot be understood."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise MethodError(f"{text!r} is no method", fix=_FORM) from error
+    return reduce(lambda left, right: left | right, (_term(node, text, find) for node in _terms(tree)))
+
+
+def _terms(node: ast.expr) -> Iterable[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.BitOr)):
+        yield from _terms(node.left)
+        yield from _terms(node.right)
+    else:
+        yield node
+
+
+def _term(node: ast.expr, text: str, find: Callable[[str], MethodFactory[Any]]) -> Method:
+    called = isinstance(node, ast.Call)
+    name = node.func if isinstance(node, ast.Call) else node
+    if not isinstance(name, ast.Name) or (isinstance(node, ast.Call) and node.args):
+        raise MethodError(f"{ast.unparse(node)!r} in {text!r} is no method", fix=_FORM)
+    keywords = {word.arg: _value(word, name.id) for word in node.keywords} if called else {}  # type: ignore[attr-defined]
+    return find(name.id)(**keywords)
+
+
+def _value(word: ast.keyword, method: str) -> object:
+    if isinstance(word.value, ast.Name):
+        return word.value.id
+    try:
+        return ast.literal_eval(word.value)
+    except ValueError as error:
+        shown = ast.unparse(word.value)
+        raise MethodError(f"{method}({word.arg}={shown}): {shown} is neither a number nor a word", fix=_FORM) from error

@@ -1,0 +1,1 @@
+"""`index`: what stands for a block when it is searched."""

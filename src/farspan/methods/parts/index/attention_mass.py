@@ -1,0 +1,43 @@
+"""A block is represented by the keys that were attended to most (InfLLM, arXiv 2402.04617, section 3.2).
+
+Shapes: G KV heads, N blocks, B tokens in a block, D key width, K representative tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from farspan.cache.columns import Column, Rows
+
+COLUMN = "mean"
+
+
+@dataclass(frozen=True, slots=True)
+class MostAttended:
+    """The mean of the `tokens` keys of a block that received most attention while they were in the local window.
+
+    The authors keep one vector for every query head; here the heads that share a KV head share one, chosen by the sum
+    of their attention, which makes the index smaller by the size of a group.
+    """
+
+    tokens: int = 4
+    needs_mass: bool = True
+
+    def resolve(self, window: int) -> Self:
+        """Nothing here depends on the window."""
+        return self
+
+    def columns(self, heads: int, key_dim: int) -> tuple[Column, ...]:
+        """One vector of key width for every KV head."""
+        return (Column(COLUMN, heads, (key_dim,), torch.float32),)
+
+    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor) -> Rows:
+        """Mean un-rotated key of the most attended tokens: `[G, N, D]`."""
+        count = min(self.tokens, k_GNBD.shape[2])
+        top_GNK = mass_GNB.topk(count, dim=-1).indices
+        picked_GNKD = k_GNBD.gather(2, top_GNK.unsqueeze(-1).expand(-1, -1, -1, k_GNBD.shape[-1]))
+        return {COLUMN: picked_GNKD.float().mean(2)}

@@ -1,0 +1,1 @@
+"""`keep`: what stays on the device, and what becomes of the rest."""

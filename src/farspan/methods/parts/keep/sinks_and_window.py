@@ -1,0 +1,71 @@
+"""The first tokens and the last ones stay on the device; the rest is stored for recall, or dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+_MOST_LOCAL = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SinksAndWindow:
+    """Keep `sinks` first tokens and the last `window`; what lies between is dropped, for good.
+
+    A window of None is the model's window less the sinks, so that nothing is ever further away than was trained.
+    """
+
+    sinks: int | None = 4
+    window: int | None = None
+    stores: bool = False
+
+    def resolve(self, window: int) -> Self:
+        """Choose the window for a model trained on `window` tokens."""
+        return self if self.window is not None else replace(self, window=max(1, window - (self.sinks or 0)))
+
+    def dense(self, window: int) -> int:
+        """Everything is attended to until the window is full."""
+        assert self.sinks is not None and self.window is not None
+        return self.sinks + self.window
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTheRest:
+    """Keep `sinks` first tokens and the last `window` on the device, and store what lies between.
+
+    Sinks of None are 128, and a 32nd of the model's window where that is less; a window of None is half of the
+    model's, and 4,096 at most. While the whole text fits the model's window, all of it is attended to.
+    """
+
+    sinks: int | None = None
+    window: int | None = None
+    stores: bool = True
+
+    def resolve(self, window: int) -> Self:
+        """Choose sinks and window for a model trained on `window` tokens."""
+        sinks = min(128, window // 32) if self.sinks is None else self.sinks
+        local = max(1, min(_MOST_LOCAL, window // 2)) if self.window is None else self.window
+        return replace(self, sinks=sinks, window=local)
+
+    def dense(self, window: int) -> int:
+        """Everything is attended to while the text fits the model's window."""
+        assert self.sinks is not None and self.window is not None
+        return max(self.sinks + self.window, window)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEverything:
+    """Keep the last `window` tokens (None: the model's window) at hand and store all the others; no sinks."""
+
+    sinks: int | None = 0
+    window: int | None = None
+    stores: bool = True
+
+    def resolve(self, window: int) -> Self:
+        """Choose the window for a model trained on `window` tokens."""
+        return self if self.window is not None else replace(self, window=window)
+
+    def dense(self, window: int) -> int:
+        """Everything is attended to, always; up to here without blocks."""
+        assert self.window is not None
+        return self.window

@@ -1,0 +1,1 @@
+"""`positions`: the angles at which queries meet keys outside the local window."""

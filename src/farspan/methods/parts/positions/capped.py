@@ -1,0 +1,34 @@
+"""Far keys all at one distance, the edge of the window (LM-Infinite, arXiv 2308.16137; InfLLM, arXiv 2402.04617)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from farspan.methods.parts.axes import Beyond
+
+
+@dataclass(frozen=True, slots=True)
+class CappedDistance:
+    """No key is further away than the local window is long; the order of far keys is lost.
+
+    `beyond` says what becomes of tokens that left the window and are in no block: `hidden` in LM-Infinite, `far` in
+    InfLLM.
+    """
+
+    beyond: Beyond = "far"
+
+    def resolve(self, window: int) -> Self:
+        """The cap is the local window, whatever its length."""
+        return self
+
+    def queries(self, position_T: Tensor, far: int, reach: int) -> Tensor:
+        """Queries stand at the cap, or at their own position while that is less."""
+        return position_T.clamp(max=reach)
+
+    def keys(self, slot_S: Tensor, position_S: Tensor) -> Tensor:
+        """Far keys stand at 0."""
+        return torch.zeros_like(position_S[..., :1])

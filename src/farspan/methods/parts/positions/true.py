@@ -1,0 +1,29 @@
+"""Every key at its own position in the text, as the model would have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from torch import Tensor
+
+from farspan.methods.parts.axes import Beyond
+
+
+@dataclass(frozen=True, slots=True)
+class TruePositions:
+    """The model's own positions; exact, and untrained beyond the window."""
+
+    beyond: Beyond = "near"
+
+    def resolve(self, window: int) -> Self:
+        """Nothing here depends on the window."""
+        return self
+
+    def queries(self, position_T: Tensor, far: int, reach: int) -> Tensor:
+        """Queries stand where they stand."""
+        return position_T
+
+    def keys(self, slot_S: Tensor, position_S: Tensor) -> Tensor:
+        """Keys stand where they stand."""
+        return position_S

@@ -1,0 +1,1 @@
+"""`segment`: where blocks begin and end."""

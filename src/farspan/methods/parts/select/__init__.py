@@ -1,0 +1,1 @@
+"""`select`: which blocks a query fetches, and when."""

@@ -1,0 +1,59 @@
+"""For every query head and token, the blocks that hold its best keys, by an exact scan of all keys.
+
+Shapes: H query heads, R of them to a KV head, G KV heads, T tokens, n blocks in a piece, B tokens in a block,
+D key width, X blocks chosen, N = H * T searches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from farspan.methods.parts.axes import Fetched, Search
+from farspan.methods.parts.select.ranking import When, best_rows, fetch, works
+
+_PIECE_TOKENS = 8192
+_CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class BestKeys:
+    """The `count` blocks with the largest single key for a query: what every cheaper selection approximates."""
+
+    count: int = 8
+    when: When = "answering"
+    recalls: bool = True
+    needs_all: bool = False
+
+    def resolve(self, window: int) -> Self:
+        """Nothing here depends on the window."""
+        return self
+
+    def cadence(self, answering: bool) -> int | None:
+        """Every token fetches its own blocks, so few tokens go together."""
+        return _CHUNK if works(self.when, answering) else None
+
+    def segments(self, search: Search) -> Iterator[Fetched]:
+        """The best blocks of every head and token."""
+        if not works(self.when, search.answering):
+            return
+        heads, tokens, _ = search.q_HTD.shape
+        rows_NX = best_rows(self._scored(search), self.count)
+        if rows_NX is None:
+            return
+        group = heads // search.kv_heads
+        heads_N = torch.arange(heads, device=rows_NX.device).div(group, rounding_mode="floor").repeat_interleave(tokens)
+        yield fetch(search, rows_NX, heads_N, per_head=True, per_token=True)
+
+    def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
+        heads, tokens, width = search.q_HTD.shape
+        q_GMD = search.q_HTD.reshape(search.kv_heads, -1, width)
+        for first, rows in search.arena.scan(("k",), max(1, _PIECE_TOKENS // search.block)):
+            k_GnBD = rows["k"]
+            k_GSD = k_GnBD.reshape(search.kv_heads, -1, width)
+            score_GMS = torch.matmul(q_GMD, k_GSD.transpose(1, 2))
+            yield first, score_GMS.view(heads * tokens, -1, search.block).amax(-1).float()
