@@ -1,0 +1,133 @@
+"""How a budget in bytes becomes rows and tokens of each layer: the same for every layer.
+
+What stays whatever happens (sinks, recent tokens) is paid first; what is left of device and host goes to blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from farspan.attention.adapter import LayerFacts
+from farspan.cache.arena import TierRows
+from farspan.cache.columns import Column, row_bytes
+from farspan.cache.recent import Recent
+from farspan.errors import BudgetError
+from farspan.methods.parts.index.none import NoIndex
+from farspan.methods.parts.keep.sinks_and_window import SinksAndWindow
+from farspan.methods.parts.method import Plan
+from farspan.methods.parts.positions.true import TruePositions
+from farspan.methods.parts.select.nothing import Nothing
+from farspan.types import Budget, Size, format_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShare:
+    """What one layer gets: its plan, room for recent tokens, the columns of its blocks, blocks by tier."""
+
+    facts: LayerFacts
+    plan: Plan
+    capacity: int
+    columns: tuple[Column, ...]
+    tiers: TierRows
+
+
+class Allocator:
+    """Shares a budget among the layers of a model."""
+
+    def __init__(
+        self,
+        facts: Sequence[LayerFacts],
+        plan: Plan,
+        chunk: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+        bytes_per_token: int,
+    ) -> None:
+        self._facts = facts
+        self._plan = plan
+        self._chunk = chunk
+        self._dtype = dtype
+        self._one_memory = device.type == "cpu"
+        self._bytes_per_token = bytes_per_token
+
+    def shares(self, budget: Budget) -> list[LayerShare]:
+        """Each layer's share. Raises BudgetError, with the least that would do, when the budget is too small."""
+        room = self._bytes(budget.device)
+        host = self._bytes(budget.host)
+        if self._one_memory and room is not None:
+            room, host = (None if host is None else room + host), 0
+        plan = self._plan_that_fits(room)
+        fixed = self._fixed(plan)
+        device_rows = self._rows(plan, None if room is None else room - fixed)
+        tiers = TierRows(device_rows, self._rows(plan, host), self._rows(plan, self._bytes(budget.disk)))
+        return [self._share(facts, plan, tiers) for facts in self._facts]
+
+    def fork_tiers(self, shares: list[LayerShare]) -> TierRows:
+        """What a fork may hold of its own: as few blocks in memory as one chunk needs, the rest on disk."""
+        return TierRows(self._least_rows(shares[0].plan), 0, None)
+
+    def _plan_that_fits(self, room: int | None) -> Plan:
+        for dense in (self._plan.dense, self._plan.sinks + self._plan.window):
+            plan = replace(self._plan, dense=min(self._plan.dense, dense))
+            least = self._fixed(plan) + self._least_rows(plan) * self._all_rows(plan)
+            if room is None or least <= room:
+                return plan
+        assert room is not None
+        raise BudgetError(
+            f"a budget of {format_bytes(room)} is too small: {format_bytes(least)} is the least for "
+            f"{plan.sinks} first and {plan.window} recent tokens and a chunk of {self._chunk}",
+            fix=f"give at least --budget {-(-least // 2**20)}MiB, or a method with a smaller window",
+        )
+
+    def _share(self, facts: LayerFacts, plan: Plan, tiers: TierRows) -> LayerShare:
+        own = _window_plan(plan, facts.sliding_window) if facts.sliding_window is not None else plan
+        columns = self._columns(facts, plan) if own.keep.stores else ()
+        return LayerShare(facts, own, self._capacity(own), columns, tiers)
+
+    def _capacity(self, plan: Plan) -> int:
+        unfinished = plan.block - 1 if plan.keep.stores else 0
+        return max(plan.dense, plan.window + unfinished + self._chunk)
+
+    def _fixed(self, plan: Plan) -> int:
+        """Bytes of sinks and recent tokens in all layers."""
+        total = 0
+        for facts in self._facts:
+            own = _window_plan(plan, facts.sliding_window) if facts.sliding_window is not None else plan
+            token = facts.kv_heads * ((facts.key_dim + facts.value_dim) * self._dtype.itemsize + 4)
+            tokens = Recent.buffer_tokens(max(1, own.sinks)) + Recent.buffer_tokens(self._capacity(own))
+            total += tokens * token
+        return total
+
+    def _columns(self, facts: LayerFacts, plan: Plan) -> tuple[Column, ...]:
+        return (
+            Column("k", facts.kv_heads, (plan.block, facts.key_dim), self._dtype),
+            Column("v", facts.kv_heads, (plan.block, facts.value_dim), self._dtype),
+            *plan.index.columns(facts.kv_heads, facts.key_dim),
+        )
+
+    def _all_rows(self, plan: Plan) -> int:
+        """Bytes that one block takes in all layers together."""
+        if not plan.keep.stores:
+            return 0
+        return sum(row_bytes(self._columns(facts, plan)) for facts in self._facts if facts.sliding_window is None)
+
+    def _least_rows(self, plan: Plan) -> int:
+        """The most blocks that one step can add to a layer."""
+        return max(plan.dense - plan.window - plan.sinks, self._chunk) // plan.block + 2
+
+    def _rows(self, plan: Plan, room: int | None) -> int | None:
+        each = self._all_rows(plan)
+        return None if room is None or each == 0 else max(0, room // each)
+
+    def _bytes(self, size: Size | None) -> int | None:
+        return None if size is None else size.in_bytes(self._bytes_per_token)
+
+
+def _window_plan(plan: Plan, window: int) -> Plan:
+    """How a sliding-window layer is kept: its own window, at true positions, whatever the method."""
+    keep = SinksAndWindow(0, window)
+    return replace(plan, keep=keep, positions=TruePositions("hidden"), select=Nothing(), index=NoIndex(), dense=window)

@@ -1,0 +1,58 @@
+"""How the queries of a chunk are laid out against the keys they share.
+
+Shapes: H query heads, G KV heads, T tokens, N searches, M query rows of a search, W any width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """Turns `[H, T, W]` into `[N, M, W]` and back.
+
+    A search is a KV head (or a query head, `per_head`), for all tokens of the chunk (or for one, `per_token`); its
+    rows are the query heads and tokens that share its keys. N runs over heads first, then tokens.
+    """
+
+    heads: int
+    kv_heads: int
+    tokens: int
+    per_head: bool = False
+    per_token: bool = False
+
+    @property
+    def _searched_heads(self) -> int:
+        return self.heads if self.per_head else self.kv_heads
+
+    def fold(self, x_HTW: Tensor) -> Tensor:
+        """`[H, T, W]` to `[N, M, W]`."""
+        searched = self._searched_heads
+        if self.per_token:
+            x_STRW = x_HTW.reshape(searched, -1, *x_HTW.shape[1:]).transpose(1, 2)
+            return x_STRW.reshape(searched * self.tokens, -1, x_HTW.shape[-1])
+        return x_HTW.reshape(searched, -1, x_HTW.shape[-1])
+
+    def unfold(self, x_NM: Tensor) -> Tensor:
+        """`[N, M, ...]` to `[H, T, ...]`."""
+        rest = x_NM.shape[2:]
+        if self.per_token:
+            x_STR = x_NM.reshape(self._searched_heads, self.tokens, -1, *rest).transpose(1, 2)
+            return x_STR.reshape(self.heads, self.tokens, *rest)
+        return x_NM.reshape(self.heads, self.tokens, *rest)
+
+    def mask(self, mask_TS: Tensor) -> Tensor:
+        """Repeat a mask over tokens for the query rows of a search that has all tokens: `[T, S]` to `[M, S]`."""
+        assert not self.per_token
+        return mask_TS.repeat(self.heads // self._searched_heads, 1)
+
+    def last_rows(self, x_NMW: Tensor) -> Tensor:
+        """Of a folded tensor, the rows of the chunk's last token; flattened they are in the order of the heads."""
+        return x_NMW[self.tokens - 1 :: self.tokens] if self.per_token else x_NMW[:, self.tokens - 1 :: self.tokens]
+
+    def last_searches(self, x_NSW: Tensor) -> Tensor:
+        """Of a tensor over searches, those that the chunk's last token takes part in."""
+        return x_NSW[self.tokens - 1 :: self.tokens] if self.per_token else x_NSW

@@ -1,0 +1,147 @@
+"""A decoder with its tokenizer, made ready to read any length."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from farspan.attention.adapter import HostedModel, host, load_pretrained
+from farspan.engine.kv import KVMemory, KVSettings
+from farspan.engine.session import Session, scratch_folder
+from farspan.engine.store import Store
+from farspan.engine.stream import Stream
+from farspan.engine.template import Template
+from farspan.engine.transcript import Transcript
+from farspan.errors import BudgetError, SessionError, UsageError
+from farspan.methods import Method, parse
+from farspan.text import TextEncoder
+from farspan.types import Budget
+
+BUNDLED = "farspan-tiny"
+_CHUNK = 512
+
+
+class Model:
+    """A Hugging Face decoder and its tokenizer. `load` makes one; `Model(model, tokenizer)` takes one that you have."""
+
+    def __init__(self, model: Any, tokenizer: Any, name: str = "") -> None:
+        self.hosted: HostedModel = host(model)
+        self.tokenizer = tokenizer
+        self.name = name or str(model.config._name_or_path)
+
+    @property
+    def window(self) -> int:
+        """The context that the model was trained for, in tokens."""
+        return self.hosted.window
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes of keys and values of one token in all full-attention layers."""
+        bytes_per_token: int = self.hosted.bytes_per_token
+        return bytes_per_token
+
+    @cached_property
+    def template(self) -> Template:
+        """The chat template's pieces."""
+        return Template.of(self.tokenizer)
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """Text to tokens."""
+        return TextEncoder(self.tokenizer)
+
+    @cached_property
+    def eos(self) -> frozenset[int]:
+        """Tokens that end a text."""
+        ids = self.hosted.model.generation_config.eos_token_id
+        listed = ids if isinstance(ids, (list, tuple)) else [ids]
+        return frozenset(id_ for id_ in listed if id_ is not None)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Says whether a saved session was made with these weights: a hash of the shape and some of the numbers."""
+        digest = hashlib.sha256(repr(self.hosted.facts).encode())
+        for name, value in sorted(self.hosted.model.state_dict().items()):
+            digest.update(f"{name} {tuple(value.shape)}".encode())
+            digest.update(value.flatten()[:64].float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:32]
+
+    def encode_raw(self, text: str, *, first: bool) -> list[int]:
+        """Token ids of a prompt as the tokenizer gives them, with its special tokens when it is the first text."""
+        return list(self.tokenizer.encode(text, add_special_tokens=first))
+
+    def session(
+        self,
+        method: str | Method = "full",
+        budget: Budget | str | int | None = None,
+        path: Path | str | None = None,
+        chunk: int | None = None,
+    ) -> Session:
+        """Begin a stream.
+
+        `method` is an expression such as "infllm(top_k=32)"; `budget` bytes or tokens by tier (see `Budget.parse`);
+        `path` a new folder in which every chunk is committed; `chunk` the most tokens that are read at once.
+        Raises MethodError, BudgetError when the budget is below what method and chunk need, SessionError when there
+        is a session in the folder.
+        """
+        if chunk is not None and chunk < 1:
+            raise UsageError(f"chunk={chunk} reads nothing", fix="give 1 or more")
+        settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or _CHUNK)
+        if path is None:
+            scratch = scratch_folder()
+            folder = Path(scratch.name)
+            stream = Stream(KVMemory(settings, folder / "layers"), Transcript(folder / "text"))
+            return Session(self, stream, scratch=scratch)
+        if settings.budget.disk is not None and settings.budget.disk.amount == 0:
+            raise BudgetError("a session kept in a folder needs a disk tier", fix="leave disk=0 out of the budget")
+        kv = KVMemory(settings, Path(path) / "layers")
+        store = Store(Path(path), new=True)
+        session = Session(self, Stream(kv, Transcript(store.folder / "text")), store=store)
+        session.commit()
+        return session
+
+
+def load(
+    name_or_path: str | Path | None = None, *, dtype: torch.dtype | str | None = None, device: str | None = None
+) -> Model:
+    """Load a model: None is the bundled one, otherwise a local folder or a name on the Hugging Face Hub.
+
+    `dtype` None keeps the checkpoint's; `device` None is a GPU where there is one. Raises ModelError when it cannot be
+    loaded or hosted, with the reason.
+    """
+    bundled = name_or_path is None or str(name_or_path) == BUNDLED
+    place = str(files("farspan.models") / "tiny") if bundled else str(name_or_path)
+    wanted = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype is not None and not isinstance(wanted, torch.dtype):
+        raise UsageError(f"dtype={dtype!r} is unknown", fix="float32, bfloat16 or float16")
+    target = device or ("cuda" if torch.cuda.is_available() and not bundled else "cpu")
+    model, tokenizer = load_pretrained(place, wanted, target)
+    return Model(model, tokenizer, BUNDLED if bundled else place)
+
+
+def open_session(path: Path | str, model: Model | None = None) -> Session:
+    """Open a saved or interrupted session; without a model, the one it was made with is loaded.
+
+    Raises SessionError when there is none, it is damaged or in use, or was made with another model.
+    """
+    store = Store(Path(path), new=False)
+    try:
+        plain, tensors = store.load()
+        model = model or load(plain["model"])
+        if model.fingerprint != plain["model_fingerprint"]:
+            raise SessionError(
+                f"the session in {store.folder} was made with {plain['model']}, not with {model.name}",
+                fix=f"open it with -m {plain['model']}",
+            )
+        settings = KVSettings(model.hosted, parse(plain["method"]), Budget.parse(plain["budget"]), plain["chunk"])
+        kv = KVMemory(settings, store.folder / "layers", plain, tensors)
+        transcript = Transcript(store.folder / "text", plain["transcript"])
+    except BaseException:
+        store.close()
+        raise
+    return Session(model, Stream(kv, transcript, plain["pending"]), store=store, stage=plain["stage"])

@@ -1,0 +1,65 @@
+"""Reading one document into a stream, chunk by chunk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import chain
+
+from farspan.engine.stream import Stream
+from farspan.engine.transcript import Transcript
+from farspan.text import Document, TextEncoder, TokenPiece
+from farspan.types import Progress, ProgressCallback
+
+
+class Reading:
+    """One document on its way into a stream.
+
+    It begins a record of the document, or takes up the one whose reading was broken off (`resumed`). Raises InputError
+    when there is no text in it; nothing has been read then.
+    """
+
+    def __init__(self, stream: Stream, document: Document, encoder: TextEncoder) -> None:
+        assert isinstance(stream.transcript, Transcript), "a fork that reads needs a transcript of its own"
+        self._stream = stream
+        self._document = document
+        self._transcript = stream.transcript
+        self._record, self.resumed = self._transcript.open_document(document)
+        pieces = self._transcript.stream(document, self._record, encoder)
+        first = next(pieces, None)
+        self._pieces = chain(() if first is None else (first,), pieces)
+        self._tokens = 0
+        self._began = time.perf_counter()
+
+    def run(self, after_chunk: Callable[[], None], progress: ProgressCallback | None) -> None:
+        """Read to the end; `after_chunk` and `progress` are called after every chunk."""
+        waiting = TokenPiece([], [], [])
+        for piece in self._pieces:
+            waiting = TokenPiece(*(held + new for held, new in zip(waiting, piece, strict=True)))
+            while len(waiting.ids) >= self._stream.limit():
+                waiting = self._read_chunk(waiting, after_chunk, progress)
+        while waiting.ids:
+            waiting = self._read_chunk(waiting, after_chunk, progress)
+        self._transcript.spool.finish()
+
+    def _read_chunk(
+        self, waiting: TokenPiece, after_chunk: Callable[[], None], progress: ProgressCallback | None
+    ) -> TokenPiece:
+        count = self._stream.limit()
+        ids, starts, ends = (values[:count] for values in waiting)
+        self._stream.step(ids, None, spans=(starts, ends))
+        self._tokens += len(ids)
+        after_chunk()
+        if progress is not None:
+            progress(self._progress(ends[-1]))
+        return TokenPiece(*(values[count:] for values in waiting))
+
+    def _progress(self, end: int) -> Progress:
+        return Progress(
+            file=self._document.name,
+            tokens=self._tokens,
+            chars=end - self._record.start,
+            total_chars=self._document.total_chars,
+            seconds=time.perf_counter() - self._began,
+            counts=self._stream.counts,
+        )

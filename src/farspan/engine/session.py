@@ -1,0 +1,257 @@
+"""One growing stream of text that a model reads and writes: `read`, `ask`, `chat`, `generate`, `fork`, `save`."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from torch import Tensor, cat
+
+from farspan import env
+from farspan.engine.generation import Generation
+from farspan.engine.reading import Reading
+from farspan.engine.sampling import Sampling
+from farspan.engine.store import Store
+from farspan.engine.stream import Stream
+from farspan.engine.transcript import ForkedTranscript, Transcript
+from farspan.errors import InputError
+from farspan.methods import Method
+from farspan.text import Document, open_documents
+from farspan.types import Budget, Counts, ProgressCallback
+
+if TYPE_CHECKING:
+    from farspan.engine.model import Model
+
+EMPTY, READING, ANSWERED = "empty", "reading", "answered"
+_COMMIT_SHARE = 10
+
+
+class Session:
+    """A stream on a budget. Made by `Model.session` and `farspan.open`; `with` closes it.
+
+    With a folder of its own (`store`), what it reads is committed there chunk by chunk. `stage` says what came last.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        stream: Stream,
+        *,
+        store: Store | None = None,
+        scratch: tempfile.TemporaryDirectory[str] | None = None,
+        stage: str = EMPTY,
+    ) -> None:
+        self.model = model
+        self._stream = stream
+        self._store = store
+        self._scratch = scratch
+        self._stage = stage
+        self._commit_cost = self._committed_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def method(self) -> Method:
+        """How it treats what does not fit."""
+        return self._stream.kv.settings.method
+
+    @property
+    def budget(self) -> Budget:
+        """What its KV memory may take."""
+        return self._stream.kv.settings.budget
+
+    @property
+    def path(self) -> Path | None:
+        """The folder that it is committed to."""
+        return None if self._store is None else self._store.folder
+
+    @property
+    def counts(self) -> Counts:
+        """Tokens seen, kept, stored, fetched, dropped, and bytes by tier."""
+        return self._stream.counts
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """The documents that were read: `file`, `fingerprint`, `chars`, and whether it is `complete`."""
+        return self._stream.transcript.files()
+
+    def read(self, source: str | Path | Document | Iterable[int], progress: ProgressCallback | None = None) -> Counts:
+        """Take in a text: a `str` is the text itself, a `Path` a file or folder, otherwise a Document or token ids.
+
+        A document whose reading was broken off is read on from the last committed chunk. `progress` is called after
+        every chunk. Raises InputError for a text that cannot be read and StorageFull when the tiers are full; the
+        session then stands at the last chunk.
+        """
+        if isinstance(source, str):
+            self._read_document(Document.from_text(source), progress)
+        elif isinstance(source, Path):
+            for document in open_documents(source):
+                self._read_document(document, progress)
+        elif isinstance(source, Document):
+            self._read_document(source, progress)
+        else:
+            self._read_ids(source)
+        self.commit()
+        return self.counts
+
+    def ask(self, question: str, **sampling: Any) -> Generation:
+        """Answer a question and leave the session as it was. Keywords are those of `Sampling`."""
+        fork = self.fork()
+        try:
+            return fork._turn(question, sampling, after=lambda _: fork.close())
+        except BaseException:
+            fork.close()
+            raise
+
+    def chat(self, message: str, **sampling: Any) -> Generation:
+        """Answer a message; both stay in the session. Keywords are those of `Sampling`."""
+        return self._turn(message, sampling, after=self._close_turn)
+
+    def generate(self, prompt: str | Iterable[int] | None = None, **sampling: Any) -> Generation:
+        """Continue the stream, behind a prompt if there is one, without a chat template; both stay in the session.
+
+        Keywords are those of `Sampling`. Raises InputError when there is nothing to continue.
+        """
+        options = _sampling(sampling)
+        first = self._stream.seen == 0
+        ids = self.model.encode_raw(prompt, first=first) if isinstance(prompt, str) else list(prompt or ())
+        prompt_ids = self._stream.take_pending() + ids
+        if not prompt_ids:
+            raise InputError("there is nothing to continue", fix="give a prompt, or generate right after an answer")
+        self._stage = READING
+        return self._generation(prompt_ids, options, after=self._keep_last)
+
+    def logits(self, ids: Iterable[int]) -> Tensor:
+        """Read token ids and give the logits at each of them, `[T, V]`: for measuring, since that grows with T."""
+        self._stage = READING
+        return cat(self._stream.logits(self._stream.take_pending() + list(ids)))
+
+    def fork(self) -> Session:
+        """A session that begins with everything in this one; what either does then, the other does not see.
+
+        Blocks are shared, so close a fork before the session that it was made from.
+        """
+        scratch = scratch_folder()
+        kv = self._stream.kv.fork(Path(scratch.name) / "layers")
+        stream = Stream(kv, ForkedTranscript(self._stream.transcript), self._stream.pending)
+        return Session(self.model, stream, scratch=scratch, stage=self._stage)
+
+    def save(self, path: Path | str) -> None:
+        """Write a copy into a new folder, to be opened with `farspan.open`. Raises SessionError when one is there."""
+        store = Store(Path(path), new=True)
+        try:
+            self._stream.kv.copy_blocks_to(store.folder / "layers")
+            transcript = self._stream.transcript.copy_to(store.folder / "text")
+            transcript.close()
+            store.commit(*self._state(transcript))
+        finally:
+            store.close()
+
+    def commit(self) -> None:
+        """Write the state of a session that has a folder there; otherwise nothing."""
+        if self._store is None:
+            return
+        began = time.perf_counter()
+        transcript = self._stream.transcript
+        assert isinstance(transcript, Transcript)
+        self._stream.kv.flush()
+        self._store.commit(*self._state(transcript))
+        self._committed_at = time.perf_counter()
+        self._commit_cost = self._committed_at - began
+
+    def close(self) -> None:
+        """Close its files, and remove them if it has no folder of its own."""
+        self._stream.close()
+        if self._store is not None:
+            self._store.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _turn(self, message: str, sampling: dict[str, Any], after: Callable[[Generation], None]) -> Generation:
+        options = _sampling(sampling)
+        if not message.strip():
+            raise InputError("the question is empty", fix="ask something")
+        prompt = self._prefix() + self.model.encoder.encode(message).ids + self.model.template.tail
+        self._stage = ANSWERED
+        return self._generation(prompt, options, after)
+
+    def _generation(self, prompt: list[int], options: Sampling, after: Callable[[Generation], None]) -> Generation:
+        return Generation(self._stream, self.model.tokenizer, prompt, options, self.model.eos, after)
+
+    def _close_turn(self, reply: Generation) -> None:
+        """End a turn: the template's text between turns stands for an end-of-text token."""
+        self._keep_last(reply)
+        if self._stream.pending and self._stream.pending[-1] in self.model.eos:
+            self._stream.pending = []
+        self.commit()
+
+    def _keep_last(self, reply: Generation) -> None:
+        """The token that was drawn last has not been seen by the model."""
+        self._stream.pending = reply.drawn[-1:]
+
+    def _prefix(self) -> list[int]:
+        """What comes before a text or question at this point of the stream."""
+        template = self.model.template
+        between = {EMPTY: template.head, READING: template.gap, ANSWERED: template.between}
+        return self._stream.take_pending() + between[self._stage]
+
+    def _read_ids(self, source: Iterable[int]) -> None:
+        ids = chain(self._stream.take_pending(), source)
+        self._stage = READING
+        while part := list(islice(ids, self._stream.limit())):
+            self._stream.step(part, None)
+            self._commit_if_due()
+
+    def _read_document(self, document: Document, progress: ProgressCallback | None) -> None:
+        if isinstance(self._stream.transcript, ForkedTranscript):
+            assert self._scratch is not None
+            self._stream.transcript = self._stream.transcript.copy_to(Path(self._scratch.name) / "text")
+        reading = Reading(self._stream, document, self.model.encoder)
+        if not reading.resumed:
+            self._stream.read(self._prefix())
+        self._stage = READING
+        reading.run(self._commit_if_due, progress)
+
+    def _commit_if_due(self) -> None:
+        """Commit after a chunk, unless commits would then take more than a tenth of the time."""
+        if self._store is not None and time.perf_counter() - self._committed_at >= _COMMIT_SHARE * self._commit_cost:
+            self.commit()
+
+    def _state(self, transcript: Transcript) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        plain, tensors = self._stream.kv.state_dict()
+        return {
+            "model": self.model.name,
+            "model_fingerprint": self.model.fingerprint,
+            "method": str(self.method),
+            "budget": str(self.budget),
+            "chunk": self._stream.kv.settings.chunk,
+            "counts": self.counts.as_dict(),
+            "files": self.files,
+            "stage": self._stage,
+            "pending": self._stream.pending,
+            "transcript": transcript.state_dict(),
+            **plain,
+        }, tensors
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a session that has none of its own."""
+    folder = env.scratch_folder()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix="farspan-", dir=folder)
+
+
+def _sampling(options: dict[str, Any]) -> Sampling:
+    given = {name: value for name, value in options.items() if value is not None}
+    if "stop" in given:
+        given["stop"] = (given["stop"],) if isinstance(given["stop"], str) else tuple(given["stop"])
+    return Sampling(**given)

@@ -1,0 +1,92 @@
+"""A session's folder: what was committed, in files that a crash at any moment leaves whole.
+
+    session.json            what the session is and how far it has come; names the state file
+    state-<n>.safetensors   sinks and recent tokens after n tokens
+    layers/                 the blocks of every layer, append-only
+    text/                   text and tokens, append-only
+
+A commit writes the new state beside the old one and then replaces `session.json`, which decides which state counts and
+how much of the append-only files does.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from farspan.errors import SessionError, StorageFull
+
+VERSION = 1
+_INDEX = "session.json"
+
+
+class Store:
+    """One session's folder, held by one process at a time."""
+
+    def __init__(self, folder: Path, *, new: bool) -> None:
+        self.folder = folder
+        exists = (folder / _INDEX).exists()
+        if new and exists:
+            raise SessionError(f"there is a session in {folder} already", fix="open it, or choose another folder")
+        if not new and not exists:
+            raise SessionError(f"there is no session in {folder}", fix="see: farspan sessions")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise SessionError(f"the session in {folder} is in use", fix="wait for the other process") from error
+
+    def commit(self, plain: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Make this the state that `load` gives. Raises StorageFull, and the state before still counts."""
+        name = f"state-{plain['counts']['seen']}.safetensors"
+        fresh, index = self.folder / f"{name}.new", self.folder / f"{_INDEX}.new"
+        try:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, fresh)
+            index.write_text(json.dumps({"version": VERSION, "state": name, **plain}, indent=1), encoding="utf-8")
+        except (OSError, SafetensorError) as error:
+            fresh.unlink(missing_ok=True)
+            index.unlink(missing_ok=True)
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+                raise StorageFull(
+                    f"the disk under {self.folder} is full; the session stands at its last commit",
+                    fix="free some space and go on",
+                ) from error
+            raise
+        old = {path.name for path in self.folder.glob("state-*.safetensors")} - {name}
+        fresh.replace(self.folder / name)
+        index.replace(self.folder / _INDEX)
+        for stale in old:
+            (self.folder / stale).unlink(missing_ok=True)
+
+    def load(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The last commit. Raises SessionError when its files are damaged."""
+        path = self.folder / _INDEX
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            path = self.folder / plain["state"]
+            tensors = load_file(path)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise SessionError(
+                f"{path} is damaged or missing ({error})",
+                fix=f"restore {self.folder} from a copy, or remove it and read the text again",
+            ) from error
+        if plain["version"] != VERSION:
+            raise SessionError(
+                f"the session in {self.folder} has version {plain['version']}, and this farspan reads {VERSION}",
+                fix="use the farspan that wrote it, or read the text again",
+            )
+        return plain, tensors
+
+    def close(self) -> None:
+        """Let other processes have it."""
+        os.close(self._lock)

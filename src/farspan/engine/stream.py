@@ -1,0 +1,101 @@
+"""The one stream of tokens under a session: KV memory and transcript, moved on together.
+
+Shapes: T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from farspan.engine.kv import KVMemory, Logits
+from farspan.engine.sources import Places
+from farspan.engine.transcript import ForkedTranscript, Transcript
+from farspan.engine.watch import Watch
+from farspan.types import Counts
+
+
+class Stream:
+    """Runs tokens through the model, at most as many at once as the method allows, and notes them.
+
+    `pending` are tokens of the stream that the model has not seen yet: the last one that was drawn.
+    """
+
+    def __init__(self, kv: KVMemory, transcript: Transcript | ForkedTranscript, pending: Sequence[int] = ()) -> None:
+        self.kv = kv
+        self.transcript = transcript
+        self.pending = list(pending)
+
+    @property
+    def seen(self) -> int:
+        """Tokens that the model has seen."""
+        return self.kv.seen
+
+    @property
+    def counts(self) -> Counts:
+        """Where they are."""
+        return self.kv.counts()
+
+    @property
+    def places(self) -> Places:
+        """Where they stand in the user's text."""
+        return self.transcript
+
+    def take_pending(self) -> list[int]:
+        """The pending tokens, which are then the caller's to feed."""
+        pending, self.pending = self.pending, []
+        return pending
+
+    def limit(self) -> int:
+        """How many tokens the next step of reading may take."""
+        return self.kv.limit(answering=False)
+
+    def step(
+        self,
+        ids: list[int],
+        logits: Logits | None,
+        *,
+        answering: bool = False,
+        watch: Watch | None = None,
+        spans: tuple[Sequence[int], Sequence[int]] = ((), ()),
+    ) -> Tensor | None:
+        """One chunk: logits `[1, V]`, `[T, V]` or None. Whatever goes wrong, the stream stands as it was before."""
+        length = len(self.transcript)
+        self.transcript.add(ids, *spans)
+        try:
+            return self.kv.step(ids, logits, answering=answering, watch=watch)
+        except BaseException:
+            self.transcript.truncate(length)
+            raise
+
+    def read(self, ids: list[int]) -> None:
+        """Run tokens through the model that are not user text."""
+        for part in self._parts(ids, answering=False):
+            self.step(part, None)
+
+    def logits(self, ids: list[int]) -> list[Tensor]:
+        """The logits at every token, in pieces `[T, V]`."""
+        rows = (self.step(part, "all") for part in self._parts(ids, answering=False))
+        return [row for row in rows if row is not None]
+
+    def feed(self, ids: list[int], watch: Watch) -> Tensor:
+        """Run tokens through the model as part of an answer: the last one's logits `[V]`, whose keys the watch sees."""
+        logits, remaining = None, len(ids)
+        for part in self._parts(ids, answering=True):
+            remaining -= len(part)
+            last = remaining == 0
+            logits = self.step(part, "last" if last else None, answering=True, watch=watch if last else None)
+        assert logits is not None, "an answer needs a prompt"
+        return logits[-1]
+
+    def close(self) -> None:
+        """Close the files."""
+        self.kv.close()
+        self.transcript.close()
+
+    def _parts(self, ids: list[int], *, answering: bool) -> Iterator[list[int]]:
+        while ids:
+            count = self.kv.limit(answering)
+            yield ids[:count]
+            ids = ids[count:]
