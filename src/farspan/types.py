@@ -15,6 +15,7 @@ from farspan.errors import BudgetError
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B|\s*tokens?|)\s*$", re.IGNORECASE)
 TIERS = ("device", "host", "disk")
+_NO_LIMIT = "unlimited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,16 @@ class Size:
         return self.amount if self.unit == "bytes" else self.amount * bytes_per_token
 
     def __str__(self) -> str:
-        return format_bytes(self.amount) if self.unit == "bytes" else f"{format_count(self.amount)} tokens"
+        """The size as `parse` reads it, to the byte or token."""
+        for prefix in ("T", "G", "M", "K"):
+            if self.amount and self.amount % _UNITS[prefix] == 0:
+                return f"{self.amount // _UNITS[prefix]}{prefix}{'iB' if self.unit == 'bytes' else ''}"
+        return f"{self.amount}{'B' if self.unit == 'bytes' else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a session's KV memory may take in each tier; `None` is no limit, 0 switches a tier off.
+    """What a session's KV memory may take in each tier; `None` or "unlimited" is no limit, 0 switches a tier off.
 
     On a CPU model the device and the host are one memory, and `host` adds to `device`.
     `Budget("32MiB")` and `Budget(device="8K")` are accepted: strings and ints go through `Size.parse`.
@@ -70,7 +75,7 @@ class Budget:
         disk: str | int | Size | None = None,
     ) -> None:
         for tier, value in zip(TIERS, (device, host, disk), strict=True):
-            object.__setattr__(self, tier, None if value is None else Size.parse(value))
+            object.__setattr__(self, tier, None if value in (None, _NO_LIMIT) else Size.parse(value))
 
     @classmethod
     def parse(cls, value: Budget | str | int | None) -> Budget:
@@ -95,9 +100,16 @@ class Budget:
             sizes[tier.strip()] = size
         return cls(**sizes)
 
+    def with_disk(self) -> Budget:
+        """This budget, with an unlimited disk tier where it has none."""
+        off = self.disk is not None and self.disk.amount == 0
+        return Budget(self.device, self.host, None if off else self.disk)
+
     def __str__(self) -> str:
-        shown = [f"{tier}={getattr(self, tier)}" for tier in TIERS if getattr(self, tier) is not None]
-        return ",".join(part.replace(" tokens", "") for part in shown) or "unlimited"
+        """The budget as `parse` reads it."""
+        usual = Budget()
+        shown = {tier: getattr(self, tier) for tier in TIERS if getattr(self, tier) != getattr(usual, tier)}
+        return ",".join(f"{tier}={size or _NO_LIMIT}" for tier, size in shown.items()) or _NO_LIMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ def partial_attention(
         return Partial(out_NME, out_NME.new_full(shape, float("-inf")))
     if _flash_fits(q_NMD, k_NSD, v_NSE, scoring, mask_MS):
         return _flash(q_NMD, k_NSD, v_NSE, scoring, mask_MS)
-    return _explicit(q_NMD, k_NSD, v_NSE, scoring, mask_MS)
+    return weighted_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS)[0]
 
 
 def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
@@ -72,11 +72,14 @@ def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
     return Partial(out_NME, lse_NM)
 
 
-def attention_weights(
-    q_NMD: Tensor, k_NSD: Tensor, lse_NM: Tensor, scoring: Scoring, mask_MS: Tensor | None = None
-) -> Tensor:
-    """The softmax weights `[N, M, S]` of one segment, given the log-sum-exp over all segments."""
-    return torch.exp(scoring.logits(q_NMD, k_NSD, mask_MS) - lse_NM.unsqueeze(-1))
+def weighted_attention(
+    q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_MS: Tensor | None = None
+) -> tuple[Partial, Tensor]:
+    """Like `partial_attention`, with the softmax weights `[N, M, S]` within the segment, for who needs to see them."""
+    logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS)
+    lse_NM = logits_NMS.logsumexp(-1)
+    weights_NMS = logits_NMS.sub_(lse_NM.unsqueeze(-1)).exp_().nan_to_num_(0.0)
+    return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), weights_NMS
 
 
 def fold_groups(x_HTD: Tensor, kv_heads: int) -> Tensor:
@@ -113,10 +116,3 @@ def _flash(q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_M
         lse_NM = lse_NM.masked_fill(blind_M, float("-inf"))
         out_NME = out_NME.masked_fill(blind_M.unsqueeze(-1), 0.0)
     return Partial(out_NME, lse_NM)
-
-
-def _explicit(q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_MS: Tensor | None) -> Partial:
-    logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS)
-    lse_NM = logits_NMS.logsumexp(-1)
-    weights_NMS = torch.exp(logits_NMS - lse_NM.unsqueeze(-1)).nan_to_num_(0.0)
-    return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM)

@@ -68,10 +68,15 @@ class BlockFile:
         return torch.from_numpy(picked).view(self.columns[name].dtype)
 
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
-        """Rows `[start, end)` as copies of at most `limit` rows, in order, each with the number of its first row."""
+        """Rows `[start, end)` as views of at most `limit` rows, in order, each with the number of its first row.
+
+        A view is of the mapped file and holds until the next one is asked for.
+        """
         for first in range(start, end, limit):
             last = min(first + limit, end)
-            yield first, {name: self._run(name, first, last) for name in names}
+            yield first, {name: self._run(name, first - self.origin, last - self.origin) for name in names}
+            for name in names:
+                self._give_back(name)
 
     def nbytes(self) -> int:
         """Bytes on disk."""
@@ -86,17 +91,13 @@ class BlockFile:
         self._maps, self._files = {}, {}
 
     def _run(self, name: str, first: int, last: int) -> Tensor:
-        array = self._array(name)
-        copied = np.ascontiguousarray(np.moveaxis(array[first - self.origin : last - self.origin], 0, 1))
-        del array
-        self._give_back(name)
-        return torch.from_numpy(copied).view(self.columns[name].dtype)
+        return torch.from_numpy(self._array(name)[first:last]).view(self.columns[name].dtype).movedim(0, 1)
 
     def _array(self, name: str) -> np.ndarray:
         column = self.columns[name]
         needed = len(self) * column.row_bytes
         if name not in self._maps or len(self._maps[name]) < needed:
-            self._maps[name] = mmap.mmap(self._files[name], needed, access=mmap.ACCESS_READ)
+            self._maps[name] = mmap.mmap(self._files[name], needed, access=mmap.ACCESS_WRITE)
         shape = (len(self), column.heads, *column.shape)
         dtype = _NUMPY[column.dtype.itemsize]
         return np.frombuffer(self._maps[name], dtype=dtype, count=math.prod(shape)).reshape(shape)

@@ -137,7 +137,8 @@ class Session:
     def fork(self) -> Session:
         """A session that begins with everything in this one; what either does then, the other does not see.
 
-        Blocks are shared, so close a fork before the session that it was made from.
+        Blocks are shared, so close a fork before the session that it was made from; and where a session has no disk
+        tier, blocks that it drops later are gone for its forks too.
         """
         scratch = scratch_folder()
         kv = self._stream.kv.fork(Path(scratch.name) / "layers")
@@ -145,7 +146,10 @@ class Session:
         return Session(self.model, stream, scratch=scratch, stage=self._stage)
 
     def save(self, path: Path | str) -> None:
-        """Write a copy into a new folder, to be opened with `farspan.open`. Raises SessionError when one is there."""
+        """Write a copy into a new folder, to be opened with `farspan.open`. Raises SessionError when one is there.
+
+        The copy lies on disk and so has a disk tier, also where this session has none.
+        """
         store = Store(Path(path), new=True)
         try:
             self._stream.kv.copy_blocks_to(store.folder / "layers")
@@ -231,7 +235,7 @@ class Session:
             "model": self.model.name,
             "model_fingerprint": self.model.fingerprint,
             "method": str(self.method),
-            "budget": str(self.budget),
+            "budget": str(self.budget.with_disk()),
             "chunk": self._stream.kv.settings.chunk,
             "counts": self.counts.as_dict(),
             "files": self.files,

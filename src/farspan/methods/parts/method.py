@@ -71,6 +71,8 @@ class Method:
     label: str = "full"
 
     def __or__(self, other: Method) -> Method:
+        if not self.parts or not other.parts:
+            return self if self.parts else other
         mine = dict(self.parts)
         for axis, part in other.parts:
             if axis in mine and mine[axis] != part:

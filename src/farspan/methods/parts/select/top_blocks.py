@@ -46,7 +46,7 @@ class TopBlocks:
         width = search.q_HTD.shape[-1]
         q_GD = search.q_HTD.float().mean(1).view(search.kv_heads, -1, width).sum(1)
         scored = (
-            (first, torch.einsum("gd,gnd->n", q_GD, rows[COLUMN]).unsqueeze(0))
+            (first, torch.mv(rows[COLUMN].movedim(1, 0).flatten(1), q_GD.flatten()).unsqueeze(0))
             for first, rows in search.arena.scan((COLUMN,), _PIECE_BLOCKS)
         )
         rows_1X = best_rows(scored, self.count)
