@@ -83,9 +83,7 @@ class BlockFile:
         return len(self) * sum(column.row_bytes for column in self.columns.values())
 
     def close(self) -> None:
-        """Close the files; the rows stay on disk."""
-        for mapped in self._maps.values():
-            mapped.close()
+        """Close the files; the rows stay on disk. A map goes when the last view of it does."""
         for handle in self._files.values():
             os.close(handle)
         self._maps, self._files = {}, {}

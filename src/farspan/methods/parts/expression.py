@@ -10,14 +10,17 @@ from typing import Any
 from farspan.errors import MethodError
 from farspan.methods.parts.method import Method, MethodFactory
 
+_LONGEST = 400
 _FORM = "write a name, or a name with keywords such as infllm(top_k=32); join several by +"
 
 
 def parse(text: str, find: Callable[[str], MethodFactory[Any]]) -> Method:
     """Read an expression; `find` looks a name up. Raises MethodError that quotes what cannot be understood."""
+    if len(text) > _LONGEST:
+        raise MethodError(f"a method of {len(text):,} characters is too long", fix=_FORM)
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, MemoryError) as error:
         raise MethodError(f"{text!r} is no method", fix=_FORM) from error
     return reduce(lambda left, right: left | right, (_term(node, text, find) for node in _terms(tree)))
 
@@ -31,12 +34,18 @@ def _terms(node: ast.expr) -> Iterable[ast.expr]:
 
 
 def _term(node: ast.expr, text: str, find: Callable[[str], MethodFactory[Any]]) -> Method:
-    called = isinstance(node, ast.Call)
+    keywords = node.keywords if isinstance(node, ast.Call) else []
     name = node.func if isinstance(node, ast.Call) else node
-    if not isinstance(name, ast.Name) or (isinstance(node, ast.Call) and node.args):
-        raise MethodError(f"{ast.unparse(node)!r} in {text!r} is no method", fix=_FORM)
-    keywords = {word.arg: _value(word, name.id) for word in node.keywords} if called else {}  # type: ignore[attr-defined]
-    return find(name.id)(**keywords)
+    plain = all(word.arg is not None for word in keywords) and not (isinstance(node, ast.Call) and node.args)
+    if not isinstance(name, ast.Name) or not plain:
+        raise MethodError(f"{text!r} is no method", fix=_FORM)
+    given: dict[str, object] = {}
+    for word in keywords:
+        assert word.arg is not None
+        if word.arg in given:
+            raise MethodError(f"{name.id}: {word.arg} is given twice", fix="leave one of them out")
+        given[word.arg] = _value(word, name.id)
+    return find(name.id)(**given)
 
 
 def _value(word: ast.keyword, method: str) -> object:
@@ -44,6 +53,5 @@ def _value(word: ast.keyword, method: str) -> object:
         return word.value.id
     try:
         return ast.literal_eval(word.value)
-    except ValueError as error:
-        shown = ast.unparse(word.value)
-        raise MethodError(f"{method}({word.arg}={shown}): {shown} is neither a number nor a word", fix=_FORM) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise MethodError(f"{method}: {word.arg} is neither a number nor a word", fix=_FORM) from error
