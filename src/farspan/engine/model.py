@@ -115,13 +115,19 @@ def load(
     loaded or hosted, with the reason.
     """
     bundled = name_or_path is None or str(name_or_path) == BUNDLED
-    place = str(files("farspan.models") / "tiny") if bundled else str(name_or_path)
+    place = str(files("farspan.models") / "tiny") if bundled else _absolute(str(name_or_path))
     wanted = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if dtype is not None and not isinstance(wanted, torch.dtype):
         raise UsageError(f"dtype={dtype!r} is unknown", fix="float32, bfloat16 or float16")
     target = device or ("cuda" if torch.cuda.is_available() and not bundled else "cpu")
     model, tokenizer = load_pretrained(place, wanted, target)
     return Model(model, tokenizer, BUNDLED if bundled else place)
+
+
+def _absolute(name_or_path: str) -> str:
+    """A folder by its full path, so that a session can name its model from anywhere; a Hub name as it is."""
+    folder = Path(name_or_path).expanduser()
+    return str(folder.resolve()) if folder.exists() else name_or_path
 
 
 def open_session(path: Path | str, model: Model | None = None) -> Session:

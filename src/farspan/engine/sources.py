@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from farspan.engine.watch import Watch
-from farspan.text import Spans, TextSpool
+from farspan.text import Spans, SpoolDocument, TextSpool
 from farspan.types import Source
 
 _GAP_TOKENS = 16
 _MOST_SOURCES = 5
 _MOST_CHARS = 240
+_FAIR_SHARE = 0.1
 _ENDS = ".!?\n"
 
 
@@ -29,33 +30,51 @@ class Places(Protocol):
         ...
 
 
+class _Attended(NamedTuple):
+    """Tokens of the user's text that were attended to: number in the stream, weight, characters `[start, end)`."""
+
+    at_p: np.ndarray
+    weight_p: np.ndarray
+    start_p: np.ndarray
+    end_p: np.ndarray
+
+    def part(self, which: np.ndarray) -> _Attended:
+        return _Attended(*(value[which] for value in self))
+
+
 def find_sources(watch: Watch, places: Places) -> list[Source]:
     """The spans with most attention, best first; weights are shares of all attention to the user's text.
 
     Every attended token counts with the square of its weight, so that one head that looks at one place says more than
     many that look everywhere. Tokens within a few of each other are one span, which is widened to its sentence.
     """
+    attended = _attended(watch, places)
+    total = float(attended.weight_p.sum())
+    if not total:
+        return []
+    cuts = np.flatnonzero(np.diff(attended.at_p) > _GAP_TOKENS) + 1
+    groups = [attended.part(which) for which in np.split(np.arange(len(attended.at_p)), cuts)]
+    groups.sort(key=lambda group: -group.weight_p.sum())
+    return [_source(places.spool, group, total) for group in groups[:_MOST_SOURCES]]
+
+
+def _attended(watch: Watch, places: Places) -> _Attended:
     position_n, weight_n = (value.numpy() for value in watch.noted())
     at_p, which_n = np.unique(position_n, return_inverse=True)
     weight_p = np.bincount(which_n, weights=np.square(weight_n), minlength=len(at_p))
     start_p, end_p = places.spans(at_p)
-    text_p = start_p >= 0
-    at_p, weight_p, start_p, end_p = at_p[text_p], weight_p[text_p], start_p[text_p], end_p[text_p]
-    if not len(at_p) or not weight_p.sum():
-        return []
-    cuts = np.flatnonzero(np.diff(at_p) > _GAP_TOKENS) + 1
-    groups = [group for group in np.split(np.arange(len(at_p)), cuts) if len(group)]
-    groups.sort(key=lambda group: -weight_p[group].sum())
-    total = float(weight_p.sum())
-    return [_source(places.spool, group, weight_p, start_p, end_p, total) for group in groups[:_MOST_SOURCES]]
+    return _Attended(at_p, weight_p, start_p, end_p).part(start_p >= 0)
 
 
-def _source(
-    spool: TextSpool, group: np.ndarray, weight_p: np.ndarray, start_p: np.ndarray, end_p: np.ndarray, total: float
-) -> Source:
-    best = group[weight_p[group].argmax()]
-    inside = [at for at in group if abs(int(start_p[at]) - int(start_p[best])) < _MOST_CHARS]
-    start, end = _widened(spool, int(start_p[inside[0]]), int(end_p[inside[-1]]))
+def _source(spool: TextSpool, group: _Attended, total: float) -> Source:
+    """The source of a group: from the first to the last token, near the best, that has a fair share of its weight."""
+    best = int(group.weight_p.argmax())
+    document = spool.document(spool.place(int(group.start_p[best])).document)
+    fair = group.weight_p >= _FAIR_SHARE * group.weight_p[best]
+    close = np.abs(group.start_p - group.start_p[best]) < _MOST_CHARS
+    inside = (group.start_p >= document.start) & (group.end_p <= document.end)
+    chosen = group.part(fair & close & inside)
+    start, end = _widened(spool, document, int(chosen.start_p[0]), int(chosen.end_p[-1]))
     place = spool.place(start)
     return Source(
         file=place.file,
@@ -63,13 +82,12 @@ def _source(
         end=place.offset + end - start,
         line=place.line,
         text=spool.slice(start, end),
-        weight=float(weight_p[group].sum()) / total,
+        weight=float(group.weight_p.sum()) / total,
     )
 
 
-def _widened(spool: TextSpool, start: int, end: int) -> tuple[int, int]:
+def _widened(spool: TextSpool, document: SpoolDocument, start: int, end: int) -> tuple[int, int]:
     """Widen a span to the sentence or line around it, within limits and within its document."""
-    document = spool.document(spool.place(start).document)
     low, high = max(document.start, start - _MOST_CHARS), min(document.end, end + _MOST_CHARS)
     before, after = spool.slice(low, start), spool.slice(end, high)
     begin = max(before.rfind(mark) for mark in _ENDS) + 1

@@ -1,0 +1,93 @@
+"""Writes what is generated in the documentation: docs/cli.md from `--help`, and the tables of methods.
+
+Run by `make docs`; `--check` only says whether a file is out of date, and is what a test calls.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from farspan import methods
+from farspan.cli.app import app
+
+ROOT = Path(__file__).resolve().parent.parent
+WIDTH = 100
+BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
+
+
+def cli_page() -> str:
+    """docs/cli.md: the help of every command."""
+    parts = ["# The command line", "", "Written by `make docs` from `farspan --help`.", ""]
+    for context in walk(app, "farspan", None):
+        parts += [f"## {context.command_path}", "", "```text", context.get_help(), "```", ""]
+    return "\n".join(parts)
+
+
+def walk(command: click.Command, name: str, parent: click.Context | None) -> Iterator[click.Context]:
+    """A context for a command and for each of those below it."""
+    context = click.Context(
+        command, parent, name, terminal_width=WIDTH, max_content_width=WIDTH, **command.context_settings
+    )
+    yield context
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            assert found is not None
+            yield from walk(found, below, context)
+
+
+def methods_page() -> str:
+    """docs/methods.md: what every method does, its paper, keywords and parts."""
+    parts = ["# The methods", "", "Written by `make docs` from the methods themselves.", ""]
+    for card in map(methods.describe, methods.names()):
+        keywords = ", ".join(f"`{key}={value!r}`" for key, value in card.defaults.items()) or "none"
+        parts += [f"## {card.name}", "", card.idea, ""]
+        parts += [f"- What does not fit: **{card.overflow}**", f"- Paper: {card.paper}", f"- Keywords: {keywords}"]
+        parts += [f"- Needs: {need}" for need in card.needs]
+        parts += [f"- {axis}: `{part}`" for axis, part in card.parts.items()]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def methods_table() -> str:
+    """The table in the README."""
+    rows = ["| method | what does not fit | idea |", "|---|---|---|"]
+    for card in map(methods.describe, methods.names()):
+        rows.append(f"| `{card.name}` | **{card.overflow}** | {card.idea} |")
+    return "\n".join(rows)
+
+
+def readme(text: str) -> str:
+    """The README with its table of methods renewed."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{methods_table()}\n{END}{after}"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file with what it should hold."""
+    front = ROOT / "README.md"
+    return {
+        ROOT / "docs" / "cli.md": cli_page(),
+        ROOT / "docs" / "methods.md": methods_page(),
+        front: readme(front.read_text(encoding="utf-8")),
+    }
+
+
+def main(check: bool) -> int:
+    """Write the pages, or with `check` name those that are out of date; return the exit code."""
+    old = [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in old:
+        print(f"{path.relative_to(ROOT)} {'is out of date: run make docs' if check else 'written'}")
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(pages()[path], encoding="utf-8")
+    return 1 if check and old else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv))

@@ -1,0 +1,10 @@
+"""The command line. One file per command in `commands`; torch is imported only by the commands that run a model."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the `farspan` command."""
+    from farspan.cli.app import app
+
+    app()

@@ -1,0 +1,83 @@
+"""The `farspan` command itself: finds its commands, and turns what goes wrong into one message and an exit code.
+
+0 done    1 failure while running    2 usage    3 model, input or session not available
+4 budget impossible or storage full    130 stopped by Ctrl-C
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from farspan import __version__
+from farspan.cli.groups import CommandFolder
+from farspan.errors import FarspanError
+
+INTERRUPTED = 130
+
+
+@dataclass(slots=True)
+class State:
+    """What one run of the program shares with its error handler."""
+
+    debug: bool = False
+
+
+class App(CommandFolder):
+    """The root group. Its `main` never lets a traceback out unless `--debug` asks for it."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command line and exit with the code that the module's docstring lists."""
+        state = State()
+        extra["standalone_mode"] = False
+        try:
+            result = super().main(*args, obj=state, **extra)
+        except (click.Abort, KeyboardInterrupt):
+            sys.exit(INTERRUPTED)
+        except Exception as error:
+            if state.debug:
+                traceback.print_exc()
+            sys.exit(report(error))
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def report(error: Exception) -> int:
+    """Write an error on stderr as `error: what` and `fix: what to do`; return its exit code."""
+    message, fix, code = _explain(error)
+    click.echo(f"error: {message}", err=True)
+    if fix:
+        click.echo(f"fix: {fix}", err=True)
+    return code
+
+
+def _explain(error: Exception) -> tuple[str, str, int]:
+    if isinstance(error, FarspanError):
+        return error.message, error.fix, error.exit_code
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "farspan"
+        return error.format_message(), f"see {path} --help", error.exit_code
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = error.filename or "the disk"
+        return f"no space is left on {where}", "free some, or point FARSPAN_HOME and FARSPAN_SCRATCH elsewhere", 4
+    return f"{type(error).__name__}: {error}", "run it again with --debug for the traceback", 1
+
+
+app = App(
+    name="farspan",
+    package="farspan.cli.commands",
+    default="ask",
+    context_settings={"auto_envvar_prefix": "FARSPAN", "help_option_names": ["-h", "--help"]},
+    help="""Read text of any length with an open-weight language model on a fixed memory budget, and ask about it.
+
+    farspan "question" -f book.txt is short for farspan ask "question" -f book.txt.
+    """,
+    epilog="Every option can come from the environment: ask --top-p is FARSPAN_ASK_TOP_P, and the options that "
+    "many commands share have a short name too, such as FARSPAN_MODEL, FARSPAN_METHOD and FARSPAN_BUDGET.",
+)
+click.version_option(__version__, prog_name="farspan", message="%(prog)s %(version)s")(app)

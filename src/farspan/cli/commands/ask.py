@@ -1,0 +1,60 @@
+"""`farspan ask`: read files, answer one question from them, and say where the answer came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from farspan.cli import show, work
+from farspan.cli.options import (
+    OutputOptions,
+    SamplingOptions,
+    SessionOptions,
+    file_option,
+    output_options,
+    sampling_options,
+    session_options,
+)
+
+
+@click.command("ask")
+@click.argument("question")
+@file_option
+@session_options
+@sampling_options
+@output_options
+def command(
+    question: str,
+    files: tuple[str, ...],
+    options: SessionOptions,
+    sampling: SamplingOptions,
+    output: OutputOptions,
+) -> None:
+    """Read files of any length and answer QUESTION from them.
+
+    The answer is written on stdout; its sources and an account of what was seen, kept, fetched and dropped go to
+    stderr. With --session, what was read is kept: the next question needs no reading.
+    """
+    sources = work.inputs(files)
+    with work.opened(options) as session:
+        reading = work.read_all(session, sources, output, options.session)
+        answer = session.ask(question, **sampling.as_arguments())
+        written = work.write_answer(answer, output)
+        if output.as_json:
+            timing = reading.timing(written.seconds)
+            show.as_json(_members(session, answer, timing) | ({"interrupted": True} if written.interrupted else {}))
+        else:
+            show.footer(answer, str(session.method), output)
+        if written.interrupted:
+            raise KeyboardInterrupt
+
+
+def _members(session: Any, answer: Any, timing: dict[str, float]) -> dict[str, Any]:
+    return {
+        "text": answer.text,
+        "sources": [source.as_dict() for source in answer.sources],
+        "usage": answer.usage.as_dict(),
+        "context": show.context(str(session.method), answer.counts),
+        "timing": timing,
+    }

@@ -1,0 +1,103 @@
+"""`farspan bench memory`: that memory does not grow with the text, and how fast it is read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import click
+
+from farspan.cli import show
+from farspan.cli.commands.bench.shared import lengths, tokens_option, versions
+from farspan.cli.options import (
+    budget_option,
+    debug_option,
+    device_option,
+    dtype_option,
+    json_option,
+    method_option,
+    model_option,
+    quiet_option,
+)
+from farspan.errors import FarspanError
+from farspan.types import Budget, format_bytes, format_count
+
+DEFAULT_METHOD = "infllm"
+DEFAULT_BUDGET = "32MiB"
+
+
+@click.command("memory")
+@model_option
+@method_option(DEFAULT_METHOD)
+@budget_option(DEFAULT_BUDGET)
+@dtype_option
+@device_option
+@tokens_option("64K,256K,1M")
+@json_option
+@quiet_option
+@debug_option
+def command(
+    model: str | None,
+    method: str | None,
+    budget: str | None,
+    dtype: str | None,
+    device: str | None,
+    tokens: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Show that memory does not grow with the text.
+
+    Reads generated texts of several lengths and reports the peak of resident memory and the speed of each. Every
+    length is read by a process of its own. A method that keeps its promise shows the same peak for all.
+    """
+    from farspan import methods
+
+    settings = {
+        "model": model,
+        "method": str(methods.parse(method or DEFAULT_METHOD)),
+        "budget": str(Budget.parse(budget or DEFAULT_BUDGET)),
+        "dtype": dtype,
+        "device": device,
+    }
+    rows = []
+    for length in lengths(tokens):
+        if not quiet:
+            show.note(f"reading {format_count(length)} tokens")
+        rows.append(_measured({**settings, "tokens": length}))
+    if as_json:
+        show.as_json({"rows": rows, **settings, "versions": versions()})
+        return
+    show.table(
+        ("tokens", "peak", "model loaded", "tokens/s"),
+        [
+            (
+                format_count(row["tokens"]),
+                format_bytes(row["peak_bytes"]),
+                format_bytes(row["loaded_bytes"]),
+                f"{row['tokens_per_s']:,.0f}",
+            )
+            for row in rows
+        ],
+    )
+
+
+def _measured(settings: dict[str, Any]) -> dict[str, Any]:
+    """One row, from a process of its own; its errors are passed on as they are."""
+    run = subprocess.run(
+        [sys.executable, "-m", "farspan.cli.measure", json.dumps(settings)], capture_output=True, text=True
+    )
+    try:
+        row: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        last = run.stderr.strip().splitlines()[-1:] or [f"it ended with code {run.returncode}"]
+        raise FarspanError(
+            f"reading {settings['tokens']:,} tokens failed: {last[0]}", fix="try a shorter --tokens"
+        ) from None
+    if "error" in row:
+        failure = FarspanError(row["error"], fix=row["fix"])
+        failure.exit_code = row["exit_code"]
+        raise failure
+    return row

@@ -1,0 +1,154 @@
+"""The options that several commands share, handed to a command as one value for each group of options."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import click
+
+DEFAULT_METHOD = "topk"
+DEFAULT_BUDGET = "512MiB"
+DEFAULT_MAX_TOKENS = 256
+
+Command = Callable[..., Any]
+Option = Callable[[Command], Command]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """Which model reads, by which method, on what budget, and the session's name if it is kept."""
+
+    model: str | None
+    method: str | None
+    budget: str | None
+    session: str | None
+    dtype: str | None
+    device: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingOptions:
+    """How an answer is drawn."""
+
+    max_tokens: int
+    temp: float
+    top_p: float | None
+    seed: int | None
+    stop: tuple[str, ...]
+
+    def as_arguments(self) -> dict[str, Any]:
+        """The keywords of `Session.ask`, `chat` and `generate`."""
+        return {
+            "max_new_tokens": self.max_tokens,
+            "temperature": self.temp,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "stop": list(self.stop) or None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """What is written beside the answer, and how."""
+
+    as_json: bool
+    stream: bool
+    quiet: bool
+    usage: bool
+
+
+def _shared(*names: str, **attributes: Any) -> Option:
+    """An option with a short environment name for all commands: `--method` is also FARSPAN_METHOD."""
+    long = next(name for name in names if name.startswith("--"))
+    variable = long.split("/")[0].removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=f"FARSPAN_{variable}", **attributes)
+
+
+def _set_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and ctx.obj is not None:
+        ctx.obj.debug = True
+
+
+debug_option = _shared(
+    "--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show the traceback of an error."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object on stdout.")
+quiet_option = _shared("-q", "--quiet", is_flag=True, help="No progress, sources or account on stderr.")
+file_option = click.option(
+    "-f",
+    "--file",
+    "files",
+    multiple=True,
+    metavar="PATH",
+    help="A file or folder to read, `-` for standard input. May be repeated. Without it, a pipe is read.",
+)
+model_option = _shared("-m", "--model", metavar="NAME", help="A folder or Hub name. [default: the bundled model]")
+
+
+def method_option(default: str) -> Option:
+    """`--method`; its default is only told, so that a command can see whether it was given."""
+    return _shared("--method", metavar="EXPR", help=f"What becomes of what does not fit. [default: {default}]")
+
+
+def budget_option(default: str) -> Option:
+    """`--budget`; its default is only told, so that a command can see whether it was given."""
+    sizes = '32MiB, 8K (tokens) or "device=32MiB,disk=4GiB"'
+    return _shared("--budget", metavar="SIZE", help=f"Memory for the context: {sizes}. [default: {default}]")
+
+
+dtype_option = _shared("--dtype", type=click.Choice(["float32", "bfloat16"]), help="The model's number type.")
+device_option = _shared("--device", metavar="NAME", help="Where the model runs: cpu, cuda, cuda:1.")
+
+_SESSION: list[Option] = [
+    model_option,
+    method_option(DEFAULT_METHOD),
+    budget_option(DEFAULT_BUDGET),
+    _shared("--session", metavar="NAME", help="Keep the session under this name (or folder) and go on with it."),
+    dtype_option,
+    device_option,
+]
+_SAMPLING: list[Option] = [
+    _shared(
+        "-n",
+        "--max-tokens",
+        type=click.IntRange(min=1),
+        default=DEFAULT_MAX_TOKENS,
+        show_default=True,
+        help="The longest answer, in tokens.",
+    ),
+    _shared("--temp", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0 takes the likeliest."),
+    _shared("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Draw from this share of the probability."),
+    _shared("--seed", type=int, help="Makes drawing repeatable."),
+    click.option("--stop", multiple=True, metavar="TEXT", help="End the answer before this text. May be repeated."),
+]
+_OUTPUT: list[Option] = [
+    json_option,
+    click.option("--stream/--no-stream", default=True, help="Write the answer as it comes, or all at once."),
+    quiet_option,
+    click.option("-u", "--usage", is_flag=True, help="Write the tokens used on stderr."),
+    debug_option,
+]
+
+
+def _grouped(name: str, kind: type, options: list[Option]) -> Option:
+    """Add `options` to a command, which receives their values as one `kind` under the keyword `name`."""
+    members = [member.name for member in fields(kind)]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def call(**values: Any) -> Any:
+            return command(**{name: kind(**{member: values.pop(member) for member in members})}, **values)
+
+        for option in reversed(options):
+            option(call)
+        return call
+
+    return decorate
+
+
+session_options = _grouped("options", SessionOptions, _SESSION)
+sampling_options = _grouped("sampling", SamplingOptions, _SAMPLING)
+output_options = _grouped("output", OutputOptions, _OUTPUT)

@@ -1,0 +1,86 @@
+"""Shows how far a read has come, on stderr: a bar on a terminal, a plain line every five seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from farspan.types import Progress, ProgressCallback
+
+PLAIN_INTERVAL_S = 5.0
+
+
+@contextmanager
+def showing(quiet: bool) -> Iterator[ProgressCallback | None]:
+    """Yield the callback to hand to `Session.read`: None if `quiet`."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar() as callback:
+            yield callback
+    else:
+        yield PlainLines()
+
+
+class PlainLines:
+    """Writes one line every `interval` seconds; the first one after the first interval."""
+
+    def __init__(self, interval: float = PLAIN_INTERVAL_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self.interval = interval
+        self.clock = clock
+        self.last = clock()
+
+    def __call__(self, progress: Progress) -> None:
+        if self.clock() - self.last < self.interval:
+            return
+        self.last = self.clock()
+        click.echo(f"reading {progress.file}: {describe(progress)}", err=True)
+
+
+def describe(progress: Progress) -> str:
+    """Tokens read, kept, tokens per second and, where the end is known, the seconds left."""
+    words = [
+        f"{progress.tokens:,} tokens",
+        f"kept {progress.counts.kept:,}",
+        f"{progress.tokens / max(progress.seconds, 1e-9):,.0f} tokens/s",
+    ]
+    if progress.total_chars:
+        done = min(progress.chars / progress.total_chars, 1.0)
+        words[0] += f" ({done:.0%})"
+        if done > 0:
+            words.append(f"{progress.seconds * (1 - done) / done:,.0f} s left")
+    return ", ".join(words)
+
+
+@contextmanager
+def _bar() -> Iterator[ProgressCallback]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.fields[file]}"), BarColumn(), TextColumn("{task.fields[state]}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        rows: dict[str, TaskID] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.file not in rows:
+                rows[progress.file] = bar.add_task(
+                    "", file=Path(progress.file).name, state="", total=progress.total_chars
+                )
+            bar.update(
+                rows[progress.file],
+                completed=progress.chars,
+                total=progress.total_chars,
+                state=describe(progress),
+            )
+
+        yield show

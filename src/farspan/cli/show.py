@@ -1,0 +1,94 @@
+"""How answers, sources and counts are written: the answer on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from farspan.types import TIERS, format_bytes
+
+if TYPE_CHECKING:
+    from farspan.cli.options import OutputOptions
+    from farspan.types import Counts, Source, Usage
+
+QUOTE_WIDTH = 240
+LEAST_WEIGHT = 0.01
+
+
+def note(line: str) -> None:
+    """Write one line on stderr."""
+    click.echo(line, err=True)
+
+
+def nothing(_line: str) -> None:
+    """Write nothing: what takes the place of `note` when quiet."""
+
+
+def as_json(value: Mapping[str, Any]) -> None:
+    """Write one JSON object on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def account(method: str, counts: Counts) -> str:
+    """The line that says what became of the text: seen = kept + stored + dropped."""
+    tokens = [f"{name} {getattr(counts, name):,}" for name in ("seen", "kept", "stored", "fetched", "dropped")]
+    used = [
+        f"{tier} {format_bytes(counts.kv_bytes[tier])}"
+        for tier in TIERS
+        if tier == "device" or counts.kv_bytes.get(tier)
+    ]
+    exact = ["exact"] if counts.exact else []
+    return " | ".join([f"context: {method}", *tokens, ", ".join(used), *exact])
+
+
+def context(method: str, counts: Counts) -> dict[str, Any]:
+    """The account as the `context` member of a JSON answer."""
+    return {"method": method, **counts.as_dict()}
+
+
+def source_lines(sources: Iterable[Source]) -> list[str]:
+    """One line a source: where it is, its weight, and its text; those that hardly weigh anything are left out."""
+    return [
+        f"  {source.file}:{source.line}  {source.weight:.2f}  {one_line(source.text)!r}"
+        for source in sources
+        if source.weight >= LEAST_WEIGHT
+    ]
+
+
+def one_line(text: str, width: int = QUOTE_WIDTH) -> str:
+    """The text with its white space folded, cut to `width` characters."""
+    folded = " ".join(text.split())
+    return folded if len(folded) <= width else folded[: width - 3] + "..."
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write columns on stdout, aligned; numbers (cells that begin with a digit) to the right."""
+    lines = [list(heads), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    numeric = [all(line[column][:1].isdigit() for line in lines[1:]) for column in range(len(heads))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def usage(tokens: Usage) -> str:
+    """The tokens that an answer took, on one line."""
+    return "usage: " + " | ".join(f"{name} {value:,}" for name, value in tokens.as_dict().items())
+
+
+def footer(answer: Any, method: str, output: OutputOptions) -> None:
+    """Write what belongs below an answer on stderr: sources and account unless quiet, tokens if asked for."""
+    if not output.quiet:
+        if answer.sources:
+            note("sources:")
+        for line in source_lines(answer.sources):
+            note(line)
+        note(account(method, answer.counts))
+    if output.usage:
+        note(usage(answer.usage))

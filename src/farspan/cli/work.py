@@ -1,0 +1,198 @@
+"""What the commands that run a model share: open a session, read files into it, write an answer."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from farspan import env
+from farspan.cli import progress, show
+from farspan.cli.options import DEFAULT_BUDGET, DEFAULT_METHOD, OutputOptions, SessionOptions
+from farspan.errors import SessionError, UsageError
+from farspan.types import Budget
+
+if TYPE_CHECKING:
+    from farspan import Model, Session
+    from farspan.text import Document
+
+STDIN = "-"
+RECORD = "session.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one command has read: tokens and seconds, without what an earlier command had read."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def timing(self, answer_s: float) -> dict[str, float]:
+        """The `timing` member of a JSON answer."""
+        rate = self.tokens / self.seconds if self.seconds else 0.0
+        return {
+            "read_s": round(self.seconds, 3),
+            "answer_s": round(answer_s, 3),
+            "read_tokens_per_s": round(rate, 1),
+        }
+
+
+def inputs(files: Sequence[str]) -> list[str]:
+    """The files to read, looked at before a model is loaded; a pipe when none is named.
+
+    Raises InputError for a file that is missing, empty or binary.
+    """
+    from farspan.text import Document
+
+    for name in files:
+        if name != STDIN and not Path(name).is_dir():
+            Document.from_path(name)
+    return list(files) or _piped()
+
+
+def _piped() -> list[str]:
+    """Standard input where it is a pipe or a file with something in it (a terminal and /dev/null are not)."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):
+        return []
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
+        return []
+    if not cast(BufferedReader, sys.stdin.buffer).peek(1):
+        show.note("note: standard input is empty, so no document is read")
+        return []
+    return [STDIN]
+
+
+def load_model(options: SessionOptions) -> Model:
+    """Load the model that the options name. Of transformers' own output only a download's progress is shown."""
+    import farspan
+
+    hush(bars=options.model is None or Path(options.model).exists())
+    return farspan.load(options.model, dtype=options.dtype, device=options.device)
+
+
+def hush(*, bars: bool = True) -> None:
+    """Keep transformers' notes off stderr, and with `bars` its progress bars too."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from transformers.utils import logging
+
+    if bars:
+        logging.disable_progress_bar()
+
+
+def session_folder(name: str) -> Path:
+    """Where the session `name` lies: a plain name is in FARSPAN_HOME, a path is that folder.
+
+    Raises UsageError for a name that is neither.
+    """
+    if os.sep in name:
+        return Path(name)
+    if not name or name.startswith("."):
+        raise UsageError(
+            f"{name!r} cannot name a session", fix="use a plain name such as thesis, or a path such as ./thesis"
+        )
+    return env.sessions_folder() / name
+
+
+@contextmanager
+def opened(options: SessionOptions) -> Iterator[Session]:
+    """Open the session that the options name, or begin one; it is closed at the end, whatever happens."""
+    import farspan
+
+    method = farspan.methods.parse(options.method or DEFAULT_METHOD)
+    budget = Budget.parse(options.budget or DEFAULT_BUDGET)
+    folder = session_folder(options.session) if options.session else None
+    if folder is not None and (folder / RECORD).exists():
+        session = _reopened(folder, options)
+        _refuse_changes(session, options)
+    else:
+        session = load_model(options).session(method=method, budget=budget, path=folder)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def _reopened(folder: Path, options: SessionOptions) -> Session:
+    """The session in a folder, with the model that it was begun with unless the options name one."""
+    import farspan
+
+    if options.model is not None:
+        return farspan.open(folder, model=load_model(options))
+    hush()
+    return farspan.open(folder)
+
+
+def _refuse_changes(session: Session, options: SessionOptions) -> None:
+    """A session keeps the method and budget that it began with. Raises SessionError where the options differ."""
+    import farspan
+
+    asked = {
+        "--method": (options.method and str(farspan.methods.parse(options.method)), str(session.method)),
+        "--budget": (options.budget and str(Budget.parse(options.budget)), str(session.budget)),
+    }
+    for option, (wanted, has) in asked.items():
+        if wanted and wanted != has:
+            session.close()
+            raise SessionError(
+                f"session {options.session!r} was begun with {option} {has!r}, not {wanted!r}",
+                fix=f"leave {option} out, or give another --session name",
+            )
+
+
+def read_all(session: Session, files: Sequence[str], output: OutputOptions, kept_as: str | None) -> Reading:
+    """Read what the session has not read yet; say on stderr how to go on if it is stopped by Ctrl-C."""
+    before, start = session.counts.seen, time.perf_counter()
+    try:
+        with progress.showing(output.quiet) as callback:
+            for document in _unread(session, files, show.nothing if output.quiet else show.note):
+                session.read(document, progress=callback)
+    except KeyboardInterrupt:
+        show.note(f"stopped: session {kept_as!r} goes on from here" if kept_as else "stopped: nothing is kept")
+        raise
+    return Reading(session.counts.seen - before, time.perf_counter() - start)
+
+
+def _unread(session: Session, files: Sequence[str], notice: Callable[[str], None]) -> Iterator[Document]:
+    """The documents that the session has not read to their end; the session itself goes on in one it has begun."""
+    from farspan.text import open_documents
+
+    complete = {file["fingerprint"] for file in session.files if file["complete"]}
+    for document in open_documents(files, notice=notice):
+        if document.fingerprint not in complete:
+            yield document
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How the writing of an answer went: the seconds it took, and whether Ctrl-C stopped it."""
+
+    seconds: float
+    interrupted: bool
+
+
+def write_answer(answer: Any, output: OutputOptions) -> Written:
+    """Write an answer on stdout, piece by piece unless it is asked for whole. Ctrl-C keeps what there is of it."""
+    start, interrupted = time.perf_counter(), False
+    streaming = output.stream and not output.as_json
+    try:
+        for piece in answer:
+            if streaming:
+                click.echo(piece, nl=False)
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        answer.close()
+        interrupted = True
+    if not output.as_json:
+        click.echo("" if streaming else answer.text)
+    return Written(time.perf_counter() - start, interrupted)

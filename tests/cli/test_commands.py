@@ -1,0 +1,119 @@
+"""read, chat, sessions, methods, train and the progress lines, on a fake model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farspan import env
+from farspan.cli import measure, show
+from farspan.cli.progress import PlainLines, describe
+from farspan.types import Counts, Progress
+from tests.cli.conftest import Run
+from tests.cli.fakes import FakeModel
+
+
+def test_read_keeps_a_session(run: Run, model: FakeModel, book: Path) -> None:
+    result = run("read", book, "--session", "thesis")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "read 36 tokens" in result.stderr and "context: topk | seen 36" in result.stderr
+    report = json.loads(run("read", book, "--session", "thesis", "--json").stdout)
+    assert report["context"]["seen"] == 36
+    assert report["timing"]["read_tokens_per_s"] == 0
+
+
+def test_sessions(run: Run, model: FakeModel, book: Path) -> None:
+    run("read", book, "--session", "thesis")
+    assert "thesis" in run("sessions").stdout
+    assert json.loads(run("sessions", "--json").stdout)["sessions"][0]["counts"]["seen"] == 36
+    shown = run("sessions", "show", "thesis").stdout
+    assert f"file: {book}" in shown and "seen 36" in shown
+    folder = env.sessions_folder() / "thesis"
+    assert run("sessions", "path", "thesis").stdout.strip() == str(folder)
+    assert run("sessions", "rm", "thesis").exit_code == 0
+    assert not folder.exists()
+
+
+def test_a_session_can_be_a_folder(run: Run, model: FakeModel, book: Path, tmp_path: Path) -> None:
+    run("read", book, "--session", str(tmp_path / "kept"))
+    assert (tmp_path / "kept" / "session.json").exists()
+    assert "seen 36" in run("sessions", "show", str(tmp_path / "kept")).stdout
+
+
+def test_chat(run: Run, model: FakeModel, book: Path, tmp_path: Path) -> None:
+    lines = [
+        "what is the key?",
+        "/sources",
+        "/status",
+        f"/read {book}",
+        f"/save {tmp_path / 'saved'}",
+        "/fork copy",
+        "/fork",
+        "/nonsense",
+        "/help",
+        "/quit",
+        "never asked",
+    ]
+    result = run("chat", "-f", book, stdin="\n".join(lines))
+    assert result.exit_code == 0
+    assert result.stdout == "The key is 42.\n"
+    assert "book.txt:2" in result.stderr and "context: topk" in result.stderr
+    assert "error: /fork needs a name" in result.stderr and "no command /nonsense" in result.stderr
+    assert (tmp_path / "saved" / "session.json").exists()
+    assert (env.sessions_folder() / "copy" / "session.json").exists()
+    assert [question for question, _ in model.sessions[0].asked] == ["what is the key?"]
+
+
+def test_chat_goes_on_after_ctrl_c(run: Run, model: FakeModel) -> None:
+    result = run("chat", stdin="interrupt\nwhat?\n")
+    assert (result.exit_code, result.stdout) == (0, "The key \nThe key is 42.\n")
+
+
+def test_train_hands_over_its_settings(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[Any] = []
+    from farspan import recipes
+
+    monkeypatch.setitem(vars(recipes), "run", lambda name, **how: calls.append((name, how)))
+    assert run("train", "tiny", "--out", tmp_path, "--set", "steps=2").exit_code == 0
+    name, how = calls[0]
+    assert (name, how["out"], how["overrides"]) == ("tiny", tmp_path, {"steps": "2"})
+
+
+def progress_of(tokens: int, total: int | None) -> Progress:
+    return Progress(file="a.txt", tokens=tokens, chars=tokens, total_chars=total, seconds=2.0, counts=Counts(kept=8))
+
+
+def test_plain_progress_is_a_line_in_five_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    lines = PlainLines(clock=lambda: now)
+    for second in range(12):
+        now = float(second)
+        lines(progress_of(1000 * second, 20_000))
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) == 2
+    assert shown[0] == "reading a.txt: 5,000 tokens (25%), kept 8, 2,500 tokens/s, 6 s left"
+    assert describe(progress_of(10, None)) == "10 tokens, kept 8, 5 tokens/s"
+
+
+def test_account_names_the_tiers_in_use() -> None:
+    counts = Counts(seen=3, kept=3, kv_bytes={"device": 0, "host": 0, "disk": 0})
+    assert show.account("full", counts).endswith("dropped 0 | device 0B | exact")
+
+
+def test_quotes_stand_on_one_line() -> None:
+    assert show.one_line("a\n  b\tc") == "a b c"
+    assert len(show.one_line("word " * 100)) == show.QUOTE_WIDTH
+
+
+def test_generated_text_has_its_length_and_is_repeatable() -> None:
+    pieces = list(measure.generated_text(200_000))
+    assert sum(map(len, pieces)) == 200_000
+    assert pieces == list(measure.generated_text(200_000))
+    assert len(set(pieces)) == len(pieces)
+
+
+def test_peak_is_of_this_process() -> None:
+    assert 1 << 20 < measure.peak_bytes() < 1 << 40

@@ -1,0 +1,124 @@
+"""Bad input: one message that says what and one that says what to do, and the documented exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import farspan
+from farspan.errors import StorageFull
+from tests.cli.conftest import Run
+from tests.cli.fakes import FakeModel, FakeSession
+
+
+def check(result: Result, code: int, *words: str) -> None:
+    """The error and its fix are one line each; there is no traceback; stdout is empty."""
+    assert result.exit_code == code, (result.stdout, result.stderr)
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("stopped")]
+    assert lines[0].startswith("error: ") and lines[1].startswith("fix: "), lines
+    assert len(lines) == 2 and result.stdout == ""
+    for word in words:
+        assert word in result.stderr
+
+
+def test_missing_file(run: Run, model: FakeModel) -> None:
+    check(run("ask", "what?", "-f", "nowhere.txt"), 3, "nowhere.txt does not exist")
+    assert not model.sessions
+
+
+def test_empty_file(run: Run, model: FakeModel, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    check(run("ask", "what?", "-f", tmp_path / "empty.txt"), 3, "empty.txt", "empty")
+    assert not model.sessions
+
+
+def test_binary_file(run: Run, model: FakeModel, tmp_path: Path) -> None:
+    (tmp_path / "noise.bin").write_bytes(bytes(range(256)) * 8)
+    check(run("ask", "what?", "-f", tmp_path / "noise.bin"), 3, "noise.bin")
+    assert not model.sessions
+
+
+def test_unknown_method_names_the_nearest(run: Run, model: FakeModel, book: Path) -> None:
+    check(run("ask", "what?", "-f", book, "--method", "inflm"), 2, "'infllm'")
+    check(run("ask", "what?", "-f", book, "--method", "infllm(topk=4)"), 2, "top_k")
+
+
+@pytest.mark.parametrize("budget", ["many", "tape=3MiB", "device="])
+def test_budget_that_is_no_size(run: Run, model: FakeModel, book: Path, budget: str) -> None:
+    check(run("ask", "what?", "-f", book, "--budget", budget), 4, "32MiB" if "=" in budget else "512MiB")
+
+
+def test_budget_below_one_chunk(run: Run, model: FakeModel, book: Path) -> None:
+    check(run("ask", "what?", "-f", book, "--budget", "1B"), 4, "below one chunk")
+
+
+def test_session_that_is_truncated(run: Run, model: FakeModel, book: Path) -> None:
+    run("read", book, "--session", "thesis")
+    record = farspan.env.sessions_folder() / "thesis" / "session.json"
+    record.write_text(record.read_text()[:20])
+    check(run("ask", "what?", "--session", "thesis"), 3, "truncated")
+    check(run("sessions", "show", "thesis"), 3, "cannot be read")
+    assert "unreadable" in run("sessions").stdout
+
+
+def test_session_keeps_its_method_and_budget(run: Run, model: FakeModel, book: Path) -> None:
+    run("read", book, "--session", "thesis", "--method", "infllm")
+    check(run("ask", "what?", "--session", "thesis", "--method", "topk"), 3, "--method 'infllm'")
+    check(run("ask", "what?", "--session", "thesis", "--budget", "1MiB"), 3, "--budget")
+    assert run("ask", "what?", "--session", "thesis", "--method", "infllm").exit_code == 0
+
+
+def test_session_names(run: Run, model: FakeModel, book: Path) -> None:
+    check(run("ask", "what?", "--session", ".."), 2, "cannot name a session")
+    check(run("sessions", "show", "nothing"), 3, "no session 'nothing'")
+
+
+def test_storage_full(run: Run, model: FakeModel, book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: FakeSession, source: object, progress: object = None) -> None:
+        raise StorageFull("the disk tier is full: 4GiB of 4GiB", fix="give it more: disk=8GiB")
+
+    monkeypatch.setattr(FakeSession, "read", full)
+    check(run("read", book, "--session", "thesis"), 4, "disk tier is full")
+
+
+def test_disk_full_by_the_system(run: Run, model: FakeModel, book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: FakeSession, source: object, progress: object = None) -> None:
+        raise OSError(28, "No space left on device", "/scratch/kv.bin")
+
+    monkeypatch.setattr(FakeSession, "read", full)
+    check(run("read", book, "--session", "thesis"), 4, "/scratch/kv.bin")
+
+
+def test_usage(run: Run, model: FakeModel, book: Path) -> None:
+    check(run("ask"), 2, "QUESTION", "farspan ask --help")
+    check(run("ask", "what?", "--metod", "infllm"), 2, "--method")
+    check(run("read", book), 2, "--session")
+    check(run("chat", "--json"), 2, "--json")
+    check(run("train", "tiny"), 2, "--out")
+    check(run("train", "tiny", "--out", "x", "--set", "steps"), 2, "steps=200")
+    check(run("bench", "memory", "--tokens", "4MiB"), 2, "64K,256K,1M")
+    check(run("bench", "memory", "--tokens", "lots"), 2, "lots")
+    check(run("methods", "infllm"), 2, "known: list, show")
+    check(run("read"), 2)
+
+
+def test_a_slip_in_a_command_is_no_question(run: Run, model: FakeModel) -> None:
+    check(run("dotcor"), 2, "did you mean 'doctor'?", "farspan ask 'dotcor'")
+
+
+def test_nothing_to_read(run: Run, model: FakeModel) -> None:
+    check(run("read", "--session", "thesis"), 3, "nothing to read")
+
+
+def test_an_unexpected_error_points_to_debug(
+    run: Run, model: FakeModel, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(self: FakeSession, question: str, **how: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(FakeSession, "ask", crash)
+    result = run("ask", "what?", "-q", "-f", book)
+    check(result, 1, "RuntimeError: shapes differ", "--debug")
+    assert "Traceback" in run("ask", "what?", "-f", book, "--debug").stderr
