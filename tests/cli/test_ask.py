@@ -47,7 +47,7 @@ def test_options_reach_the_engine(run: Run, model: FakeModel, book: Path) -> Non
     how = {"max_new_tokens": 5, "temperature": 0.5, "top_p": 0.9, "seed": 7, "stop": ["a", "b"]}
     assert session.asked == [("what?", how)]
     assert model.arguments == {"name": "folder", "dtype": "bfloat16", "device": "cpu"}
-    assert (str(session.method), str(session.budget)) == ("infllm", "device=64MiB,host=0B,disk=4GiB")
+    assert (str(session.method), str(session.budget)) == ("infllm", "device=64MiB,disk=4GiB")
 
 
 def test_options_come_from_the_environment(

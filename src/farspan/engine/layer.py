@@ -172,7 +172,6 @@ class LayerMemory:
             rope=self.rope,
             sinks=self.sinks.tokens,
             recent=self.recent.tokens,
-            capacity=self.recent.capacity,
             seen=self.seen,
             arena=self.arena,
             answering=self.answering,

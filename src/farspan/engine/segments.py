@@ -46,14 +46,13 @@ class Segment:
 class Scene:
     """One layer at the moment of one chunk, whose keys are the last of the recent ones.
 
-    `seen` counts the chunk's tokens; `capacity` is the most recent tokens there can be.
+    `seen` counts the chunk's tokens.
     """
 
     plan: Plan
     rope: Rope | None
     sinks: Tokens
     recent: Tokens
-    capacity: int
     seen: int
     arena: Arena | None
     answering: bool
@@ -148,8 +147,10 @@ class Scene:
         return Folding(self.q_HTD.shape[0], self._kv_heads, self.q_HTD.shape[1], per_head, per_token)
 
     def _far_queries(self, far: int) -> Tensor:
-        reach = self.capacity if self.plan.positions.beyond == "near" else self.plan.window
-        return self._rotate(self.q_HTD, self.plan.positions.queries(self._at_T, far, reach))
+        at_T = self._at_T
+        near = self.plan.positions.beyond == "near"
+        reach_T = at_T - self._base + 1 if near else torch.full_like(at_T, self.plan.window)
+        return self._rotate(self.q_HTD, self.plan.positions.queries(at_T, far, reach_T))
 
     def _places(self, rows_NX: Tensor) -> Tensor:
         """Where the tokens of blocks stand in the text: `[N, X]` to `[N, X * B]`."""

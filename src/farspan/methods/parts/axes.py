@@ -37,8 +37,8 @@ class Positions(Part, Protocol):
         """Tokens that left the window and are not in a block yet: hidden, met as far keys, or as near ones."""
         ...
 
-    def queries(self, position_T: Tensor, far: int, reach: int) -> Tensor:
-        """Positions for the queries, which stand at `position_T` and see `far` far keys and `reach` near ones."""
+    def queries(self, position_T: Tensor, far: int, reach_T: Tensor) -> Tensor:
+        """Positions for the queries, which stand at `position_T` seeing `far` far and `reach_T` near keys."""
         ...
 
     def keys(self, slot_S: Tensor, position_S: Tensor) -> Tensor:

@@ -25,9 +25,9 @@ class CappedDistance:
         """The cap is the local window, whatever its length."""
         return self
 
-    def queries(self, position_T: Tensor, far: int, reach: int) -> Tensor:
+    def queries(self, position_T: Tensor, far: int, reach_T: Tensor) -> Tensor:
         """Queries stand at the cap, or at their own position while that is less."""
-        return position_T.clamp(max=reach)
+        return torch.minimum(position_T, reach_T)
 
     def keys(self, slot_S: Tensor, position_S: Tensor) -> Tensor:
         """Far keys stand at 0."""

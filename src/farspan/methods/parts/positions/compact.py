@@ -1,10 +1,11 @@
-"""Positions counted inside what is attended to, so that none exceeds it (StreamingLLM, arXiv 2309.17453)."""
+"""Positions counted inside what is attended to (StreamingLLM, arXiv 2309.17453)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from farspan.methods.parts.axes import Beyond
@@ -12,7 +13,10 @@ from farspan.methods.parts.axes import Beyond
 
 @dataclass(frozen=True, slots=True)
 class CompactPositions:
-    """Far keys take the positions 0, 1, 2, ... in their order, and the local window follows directly."""
+    """Far keys take the positions 0, 1, 2, ... in their order, and the near ones follow directly.
+
+    No position exceeds the number of keys attended to, which is what a method's numbers should keep below the window.
+    """
 
     beyond: Beyond = "near"
 
@@ -20,9 +24,9 @@ class CompactPositions:
         """Nothing here depends on the window."""
         return self
 
-    def queries(self, position_T: Tensor, far: int, reach: int) -> Tensor:
-        """Queries stand at the end of the far keys and the window."""
-        return position_T.clamp(max=far + reach - 1)
+    def queries(self, position_T: Tensor, far: int, reach_T: Tensor) -> Tensor:
+        """Queries stand behind the far keys and the near ones that they see."""
+        return torch.minimum(position_T, far + reach_T - 1)
 
     def keys(self, slot_S: Tensor, position_S: Tensor) -> Tensor:
         """Far keys stand at their rank."""

@@ -20,7 +20,7 @@ class TruePositions:
         """Nothing here depends on the window."""
         return self
 
-    def queries(self, position_T: Tensor, far: int, reach: int) -> Tensor:
+    def queries(self, position_T: Tensor, far: int, reach_T: Tensor) -> Tensor:
         """Queries stand where they stand."""
         return position_T
 

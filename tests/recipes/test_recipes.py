@@ -1,0 +1,145 @@
+"""The recipes: tokenizer, batches, constructed weights and the loop, at a size that takes seconds."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from farspan import recipes, tasks
+from farspan.errors import InputError, UsageError
+from farspan.recipes import corpus, initialise, layout, tokenizer, train
+from farspan.recipes.mix import Mix
+from farspan.recipes.rows import IGNORE, collate
+from farspan.recipes.tiny import SHARES
+from farspan.tasks import words
+
+PROSE = "He said, \u201cThe harvest is late\u201d; and nobody in the whole of the village could tell why. " * 200
+
+
+@pytest.fixture(scope="module")
+def small_tokenizer() -> PreTrainedTokenizerFast:
+    return tokenizer.train([PROSE], size=3400)
+
+
+@pytest.fixture(scope="module")
+def mix(small_tokenizer: PreTrainedTokenizerFast) -> Mix:
+    return Mix(small_tokenizer, [PROSE], SHARES)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(max_size=80))
+def test_tokenizer_round_trip(small_tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+    ids = small_tokenizer.encode(text, add_special_tokens=False)
+    assert small_tokenizer.decode(ids) == text
+
+
+def test_words_of_the_tasks_are_single_tokens(mix: Mix) -> None:
+    for word in (*words.ADJECTIVES, *words.NOUNS, *words.FIRST_NAMES, *words.LAST_NAMES):
+        assert mix.count(f" {word}") == 1
+    assert mix.count("48213") == 2
+
+
+def test_a_quote_is_cut_the_same_in_the_document_and_in_quotation_marks(mix: Mix) -> None:
+    inside = mix.encode('"in the whole, of the village."')
+    assert mix.encode(" in the whole, of the village.")[1:] == inside[2:-1]
+
+
+def test_chat_template_puts_one_marker_after_the_question(small_tokenizer: PreTrainedTokenizerFast) -> None:
+    turns = [{"role": "user", "content": "Q"}]
+    assert small_tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) == (
+        "<|begin|>Q<|assistant|>"
+    )
+    turns += [{"role": "assistant", "content": " A"}, {"role": "user", "content": "R"}]
+    assert small_tokenizer.apply_chat_template(turns, tokenize=False) == "<|begin|>Q<|assistant|> A<|end|><|user|>R"
+
+
+@pytest.mark.parametrize("family", SHARES)
+@pytest.mark.parametrize("length", [128, 512])
+def test_rows_fit_and_label_their_answers(mix: Mix, family: str, length: int) -> None:
+    for seed in range(8):
+        row = mix.row(random.Random(seed), length, family)
+        assert len(row.ids) == len(row.labels) <= length + 1
+        for start, end in row.answers:
+            assert row.labels[start:end] == row.ids[start:end]
+        labelled = sum(label >= 0 for label in row.labels)
+        assert labelled == sum(end - start for start, end in row.answers)
+
+
+def test_batches_shift_labels_by_one(mix: Mix) -> None:
+    rows = [mix.row(random.Random(seed), 128, "needle") for seed in range(4)]
+    batch = collate(rows, 128, pad=3)
+    assert batch.ids.shape == batch.labels.shape == (4, 128)
+    start, end = rows[0].answers[0]
+    assert batch.labels[0, start - 1 : end - 1].tolist() == rows[0].ids[start:end]
+    assert (batch.labels[0, : start - 1] < 0).all()
+    assert IGNORE in batch.labels
+
+
+def _model(mix: Mix, seed: int = 0) -> torch.nn.Module:
+    shape = layout.config(vocabulary=len(mix.tokenizer))
+    marks = layout.Marks(begin=0, answer=2, space=mix.encode(" ")[0], quote=mix.encode('"')[0])
+    return initialise.model(shape, marks, seed=seed)
+
+
+def test_the_constructed_model_copies_before_any_training(mix: Mix) -> None:
+    model, rng = _model(mix).eval(), random.Random(0)
+    right = total = 0
+    for _ in range(6):
+        body = [rng.randrange(4, len(mix.tokenizer)) for _ in range(80)]
+        ids = torch.tensor([[0, *body, *body[20:50]]])
+        with torch.no_grad():
+            logits = model(ids).logits[0]
+        best = logits.topk(2, dim=-1).indices[-20:-1]
+        right += sum(want in pair for want, pair in zip(body[31:50], best.tolist(), strict=True))
+        total += 19
+    assert right / total > 0.5
+
+
+def test_a_few_steps_lower_the_loss(mix: Mix, tmp_path: Path) -> None:
+    stage = train.Stage(length=128, seconds=1e9, mastery=2.0)
+    model = _model(mix)
+    batch = train.draw_batch(mix, random.Random(1), 128, 2048)
+    before, _ = train.loss_of(model, batch, 0.1)
+    few = train.Config(shares=SHARES, stages=(stage,), tokens=1024, threads=1, warmup=2, steps=8)
+    train.run(few, model, mix.tokenizer, mix, out=tmp_path, log=lambda line: None)
+    after, _ = train.loss_of(model, batch, 0.1)
+    assert after.item() < before.item() - 0.3
+    more = replace(few, steps=10)
+    resumed = train.run(more, _model(mix, seed=1), mix.tokenizer, mix, out=tmp_path, log=lambda line: None)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["state"]["step"] == 10
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    assert torch.equal(loaded.lm_head.weight, resumed.lm_head.weight)
+    words_back = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert words_back.decode(words_back.encode("a b", add_special_tokens=False)) == "a b"
+
+
+def test_corpus_says_what_to_fetch(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="apt-get download"):
+        corpus.texts(tmp_path)
+
+
+def test_html_becomes_text() -> None:
+    assert corpus.from_html("<style>x</style><p>A &amp; B</p>\n\n<p>C</p>") == "A & B\n\nC"
+
+
+def test_recipes_are_found_and_described() -> None:
+    assert recipes.names() == ["tiny"]
+    assert "farspan train tiny" in recipes.describe("tiny")
+
+
+@pytest.mark.parametrize(("name", "overrides"), [("tinny", {}), ("tiny", {"corpse": "x"})])
+def test_unknown_recipe_or_setting_is_named(name: str, overrides: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        recipes.run(name, out=tmp_path, overrides=overrides, log=lambda line: None)
+
+
+def test_every_trained_family_is_a_task_or_a_drill() -> None:
+    drills = {"random_quotes", "copy", "tangled_quotes"}
+    assert set(SHARES) - drills == set(tasks.names())
