@@ -23,7 +23,7 @@ from farspan.text import TextEncoder
 from farspan.types import Budget
 
 BUNDLED = "farspan-tiny"
-_CHUNK = 512
+_MOST_CHUNK = 512
 
 
 class Model:
@@ -85,13 +85,15 @@ class Model:
         """Begin a stream.
 
         `method` is an expression such as "infllm(top_k=32)"; `budget` bytes or tokens by tier (see `Budget.parse`);
-        `path` a new folder in which every chunk is committed; `chunk` the most tokens that are read at once.
+        `path` a new folder in which every chunk is committed; `chunk` the most tokens that are read at once (None:
+        512, or a quarter of the window where that is less).
         Raises MethodError, BudgetError when the budget is below what method and chunk need, SessionError when there
         is a session in the folder.
         """
         if chunk is not None and chunk < 1:
             raise UsageError(f"chunk={chunk} reads nothing", fix="give 1 or more")
-        settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or _CHUNK)
+        usual = max(1, min(_MOST_CHUNK, self.window // 4))
+        settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or usual)
         if path is None:
             scratch = scratch_folder()
             folder = Path(scratch.name)

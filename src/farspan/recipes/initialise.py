@@ -138,9 +138,7 @@ class _Builder:
         per_nat = math.sqrt(lay.head) * POWER[layer] / math.sqrt(lay.token)
         unit = per_nat / math.sqrt(lay.token)
         row[lay.token] = gate.base * per_nat / CONSTANT
-        if gate.opens:
-            for token in (self.marks.answer, self.marks.space):
-                row[: lay.token] += gate.opens * unit * self._direction(token)
+        row[: lay.token] += gate.space * unit * self._direction(self.marks.space)
         for flag, place, nats in gate.flags():
             at = flag if place == 0 else lay.slot(place).start + flag
             row[at] = nats * unit

@@ -53,13 +53,13 @@ class Gate:
     """What a head's query adds to its score for the first token of the stream, where it rests when nothing matches.
 
     `base` always; the rest per flag, for each place (0 is the token itself, 1 the one before) where the flag is.
-    `opens` on the answer marker and on a space at place 0: for heads that start an answer.
+    `space` is for the space before a number, where heads that start an answer go on.
     """
 
     base: float
     answer: tuple[float, int] = (0.0, 0)
     quote: tuple[float, int] = (0.0, 0)
-    opens: float = 0.0
+    space: float = 0.0
 
     def flags(self) -> Iterator[tuple[int, int, float]]:
         """(flag, place, nats) of every flag that moves the gate; the quotation mark only counts behind a token."""
@@ -75,7 +75,7 @@ SHIFT = {"next": -1, "same": 0, "quote": 1}
 GATES = {
     "near": Gate(14.0),
     "next": Gate(22.0, answer=(14.0, 3), quote=(14.0, 4)),
-    "same": Gate(80.0, quote=(60.0, 3), opens=-68.0),
+    "same": Gate(80.0, answer=(-68.0, 4), quote=(60.0, 5), space=-68.0),
     "quote": Gate(100.0, answer=(-45.0, 4), quote=(-45.0, 5)),
 }
 

@@ -141,7 +141,7 @@ class Mix:
             filler=self._fillers[1],
             questions=questions,
             given=(6, 12),
-            following=rng.choice((8, 8, 12)),
+            following=12,
         )
         return self._tangle(rng, sample) if tangled else sample
 

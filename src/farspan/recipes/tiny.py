@@ -20,16 +20,16 @@ from farspan.recipes.mix import Mix
 
 SHARES = {
     "random_quotes": 0.14,
-    "copy": 0.05,
-    "quotes": 0.20,
+    "copy": 0.04,
+    "quotes": 0.22,
     "tangled_quotes": 0.08,
-    "needle": 0.12,
+    "needle": 0.08,
     "single_needle": 0.02,
-    "key_value": 0.09,
-    "hex_keys": 0.06,
-    "variables": 0.08,
+    "key_value": 0.11,
+    "hex_keys": 0.05,
+    "variables": 0.09,
     "several": 0.09,
-    "biographies": 0.07,
+    "biographies": 0.08,
 }
 OVERRIDES = ("corpus", "hours", "seed", "threads")
 
