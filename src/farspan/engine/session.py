@@ -88,17 +88,17 @@ class Session:
 
         A document whose reading was broken off is read on from the last committed chunk. `progress` is called after
         every chunk. Raises InputError for a text that cannot be read and StorageFull when the tiers are full; the
-        session then stands at the last chunk.
+        session then stands at the last chunk, as it does after a KeyboardInterrupt.
         """
-        if isinstance(source, str):
-            self._read_document(Document.from_text(source), progress)
-        elif isinstance(source, Path):
-            for document in open_documents(source):
-                self._read_document(document, progress)
-        elif isinstance(source, Document):
-            self._read_document(source, progress)
-        else:
-            self._read_ids(source)
+        try:
+            if isinstance(source, (str, Path, Document)):
+                for document in _documents(source):
+                    self._read_document(document, progress)
+            else:
+                self._read_ids(source)
+        except KeyboardInterrupt:
+            self.commit()
+            raise
         self.commit()
         return self.counts
 
@@ -252,6 +252,12 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(prefix="farspan-", dir=folder)
+
+
+def _documents(source: str | Path | Document) -> Iterable[Document]:
+    if isinstance(source, Path):
+        return open_documents(source)
+    return [Document.from_text(source) if isinstance(source, str) else source]
 
 
 def _sampling(options: dict[str, Any]) -> Sampling:
