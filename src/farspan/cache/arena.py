@@ -71,7 +71,7 @@ class Arena:
     @property
     def first(self) -> int:
         """The oldest row that is still there."""
-        return self._first if self.parent is None else self.parent.first
+        return self._first if self.parent is None else min(self.parent.first, self._base)
 
     @property
     def dropped(self) -> int:

@@ -101,7 +101,8 @@ class KVMemory:
     ) -> Tensor | None:
         """Run one chunk of at most `limit` tokens through the model: logits `[1, V]`, `[T, V]` or None.
 
-        Whatever goes wrong, the memory stands as it was before: StorageFull when a lower tier takes no more.
+        Whatever goes wrong, the chunk counts as not seen, and what was to be computed next comes out the same;
+        StorageFull when a lower tier takes no more.
         """
         assert 0 < len(ids) <= self.limit(answering)
         start, hosted = self.seen, self.settings.hosted

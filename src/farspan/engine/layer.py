@@ -100,7 +100,8 @@ class LayerMemory:
     @property
     def exact(self) -> bool:
         """Whether this layer has computed what full attention would."""
-        return self.seen <= self.plan.dense or self.plan.select.needs_all
+        slides = self.facts.sliding_window is not None
+        return slides or self.seen <= self.plan.dense or self.plan.select.needs_all
 
     def stored(self) -> int:
         """Tokens in tiers below the device."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from farspan.recipes import causal
 from farspan.recipes.checkpoints import State, checkpoint, resume
 from farspan.recipes.mix import Mix
 from farspan.recipes.rows import RUNNING, Batch, collate
@@ -91,6 +92,7 @@ def run(
     """Train `model`, keep a resumable checkpoint in `out/state.pt` and a loadable model in `out`; return the model."""
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
+    model.set_attn_implementation(causal.register())
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01)
     state = resume(out / "state.pt", model, optimiser)
     saved = last = time.monotonic()
@@ -112,6 +114,7 @@ def run(
             saved = now
             checkpoint(out, model, tokenizer, optimiser, state)
     checkpoint(out, model, tokenizer, optimiser, state)
+    model.set_attn_implementation("sdpa")
     return model
 
 

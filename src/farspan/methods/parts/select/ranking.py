@@ -13,6 +13,8 @@ from torch import Tensor
 
 from farspan.methods.parts.axes import Fetched, Search
 
+_LAST_ROW = 0x7FFFFFFF
+_ROW_BITS = 0xFFFFFFFF
 When = Literal["reading", "answering", "both"]
 TIMES: dict[str, When] = {"reading": "reading", "answering": "answering", "both": "both"}
 
@@ -23,19 +25,25 @@ def works(when: When, answering: bool) -> bool:
 
 
 def best_rows(scored: Iterable[tuple[int, Tensor]], count: int) -> Tensor | None:
-    """Block numbers `[N, X]` of the `count` highest scores, in the order of the text.
+    """Block numbers `[N, X]` of the `count` highest scores, in the order of the text; of equal scores the earlier.
 
     `scored` gives pieces: the number of the piece's first block and scores `[N, n]`. None when there is no block.
     """
-    best_score: Tensor | None = None
-    best_row: Tensor | None = None
+    best_NX: Tensor | None = None
     for first, score_Nn in scored:
-        row_Nn = torch.arange(first, first + score_Nn.shape[1], device=score_Nn.device).expand_as(score_Nn)
-        if best_score is not None and best_row is not None:
-            score_Nn, row_Nn = torch.cat((best_score, score_Nn), 1), torch.cat((best_row, row_Nn), 1)
-        best_score, at_NX = score_Nn.topk(min(count, score_Nn.shape[1]), dim=1)
-        best_row = row_Nn.gather(1, at_NX)
-    return None if best_row is None else best_row.sort(dim=1).values
+        rank_Nn = _ranks(score_Nn, first)
+        if best_NX is not None:
+            rank_Nn = torch.cat((best_NX, rank_Nn), 1)
+        best_NX = rank_Nn.topk(min(count, rank_Nn.shape[1]), dim=1).values
+    return None if best_NX is None else (_LAST_ROW - (best_NX & _ROW_BITS)).sort(dim=1).values
+
+
+def _ranks(score_Nn: Tensor, first: int) -> Tensor:
+    """One whole number a block that sorts by score and then by row, so that no choice hangs on how a scan is cut."""
+    bits_Nn = score_Nn.float().contiguous().view(torch.int32)
+    ordered_Nn = bits_Nn ^ ((bits_Nn >> 31) & 0x7FFFFFFF)
+    row_n = torch.arange(first, first + score_Nn.shape[1], device=score_Nn.device)
+    return (ordered_Nn.long() << 32) | (_LAST_ROW - row_n)
 
 
 def fetch(search: Search, rows_NX: Tensor, heads_N: Tensor, *, per_head: bool, per_token: bool) -> Fetched:
