@@ -148,8 +148,14 @@ def open_session(path: Path | str, model: Model | None = None) -> Session:
             )
         settings = KVSettings(model.hosted, parse(plain["method"]), Budget.parse(plain["budget"]), plain["chunk"])
         kv = KVMemory(settings, store.folder / "layers", plain, tensors)
-        transcript = Transcript(store.folder / "text", plain["transcript"])
+        stream = Stream(kv, Transcript(store.folder / "text", plain["transcript"]), plain["pending"])
+        return Session(model, stream, store=store, stage=plain["stage"])
+    except (KeyError, TypeError) as error:
+        store.close()
+        raise SessionError(
+            f"the session in {store.folder} is damaged: its record lacks {error}",
+            fix="restore the folder from a copy, or remove it and read the text again",
+        ) from error
     except BaseException:
         store.close()
         raise
-    return Session(model, Stream(kv, transcript, plain["pending"]), store=store, stage=plain["stage"])

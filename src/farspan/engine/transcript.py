@@ -25,8 +25,7 @@ class Transcript:
         self.spool = TextSpool(folder, None if state is None else state["spool"])
         self.log = TokenLog(folder, None if state is None else state["tokens"])
         self._done_again = 0
-        if state is not None and self.spool.unfinished is not None:
-            self._cut_off_unread(self.spool.unfinished)
+        self._abandoned: set[int] = set(() if state is None else state["abandoned"])
 
     def __len__(self) -> int:
         return len(self.log)
@@ -43,8 +42,10 @@ class Transcript:
         """Begin a document, or take up again the one whose reading was broken off: its record, and whether it was."""
         open_one = self.spool.unfinished
         if open_one is not None and open_one.fingerprint == document.fingerprint:
+            self._rewind(open_one)
             return open_one, True
-        self.spool.finish()
+        if open_one is not None:
+            self._abandon(open_one)
         return self.spool.document(self.spool.begin(document.name, document.fingerprint)), False
 
     def stream(self, document: Document, record: SpoolDocument, encoder: TextEncoder) -> Iterator[TokenPiece]:
@@ -82,15 +83,19 @@ class Transcript:
                 "file": record.name,
                 "fingerprint": record.fingerprint,
                 "chars": record.end - record.start,
-                "complete": record != unfinished,
+                "complete": record != unfinished and number not in self._abandoned,
             }
-            for record in records
+            for number, record in enumerate(records)
             if record.end > record.start or record == unfinished
         ]
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {"spool": self.spool.state_dict(), "tokens": len(self.log)}
+        return {
+            "spool": self.spool.state_dict(),
+            "tokens": len(self.log),
+            "abandoned": sorted(self._abandoned),
+        }
 
     def copy_to(self, folder: Path) -> Transcript:
         """A transcript of its own in another folder, equal to this one."""
@@ -113,7 +118,7 @@ class Transcript:
         starts = self._last_tokens(record).starts
         return min(int(starts[0]), self.spool.chars) if len(starts) else self.spool.chars
 
-    def _cut_off_unread(self, record: SpoolDocument) -> None:
+    def _rewind(self, record: SpoolDocument) -> None:
         """Remove text that was spooled ahead of the tokens, so that the document can be read on.
 
         Several tokens may share a character, so the cut is before the last token that begins where the one before it
@@ -121,12 +126,16 @@ class Transcript:
         """
         starts, ends = self._last_tokens(record)
         clean = np.flatnonzero(ends[:-1] <= starts[1:]) + 1
-        if len(clean):
-            self._done_again = len(starts) - int(clean[-1])
-            self.spool.truncate(int(starts[clean[-1]]))
-        else:
-            self._done_again = len(starts)
-            self.spool.truncate(record.start)
+        first = int(clean[-1]) if len(clean) else 0
+        self._done_again = len(starts) - first
+        self.spool.truncate(int(starts[first]) if len(clean) else record.start)
+
+    def _abandon(self, record: SpoolDocument) -> None:
+        """Leave a document that was broken off as it is: with the text that was seen, and not complete."""
+        ends = self._last_tokens(record).ends
+        self.spool.truncate(int(ends[-1]) if len(ends) else record.start)
+        self._abandoned.add(len(self.spool) - 1)
+        self.spool.finish()
 
 
 class ForkedTranscript:
@@ -168,7 +177,7 @@ class ForkedTranscript:
         copy = self._parent.copy_to(folder)
         copy.spool.truncate(self._chars)
         copy.log.truncate(self._base)
-        if copy.spool.unfinished is not None and self._parent.spool.unfinished is None:
+        if self._parent.spool.unfinished is None:
             copy.spool.finish()
         copy.add(self._own)
         return copy
