@@ -77,20 +77,12 @@ def weighted_attention(
 ) -> tuple[Partial, Tensor]:
     """Like `partial_attention`, with the softmax weights `[N, M, S]` within the segment, for who needs to see them."""
     logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS)
-    lse_NM = logits_NMS.logsumexp(-1)
-    weights_NMS = logits_NMS.sub_(lse_NM.unsqueeze(-1)).exp_().nan_to_num_(0.0)
+    top_NM1 = logits_NMS.amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
+    weights_NMS = logits_NMS.sub_(top_NM1).exp_()
+    total_NM1 = weights_NMS.sum(-1, keepdim=True)
+    weights_NMS.div_(total_NM1.clamp_min(torch.finfo(torch.float32).tiny))
+    lse_NM = (top_NM1 + total_NM1.log()).squeeze(-1)
     return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), weights_NMS
-
-
-def fold_groups(x_HTD: Tensor, kv_heads: int) -> Tensor:
-    """Lay the query heads that share a KV head into its rows: `[H, T, D]` to `[G, R*T, D]`."""
-    heads, tokens, width = x_HTD.shape
-    return x_HTD.reshape(kv_heads, heads // kv_heads * tokens, width)
-
-
-def fold_mask(mask_TS: Tensor, group: int) -> Tensor:
-    """Repeat a mask over tokens for the rows that `fold_groups` made: `[T, S]` to `[R*T, S]`."""
-    return mask_TS.repeat(group, 1)
 
 
 def _flash_fits(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, mask: Tensor | None) -> bool:

@@ -19,21 +19,35 @@ class State:
     seen: int = 0
     stage: int = 0
     in_stage: float = 0.0
+    averaged: int = 0
     scores: dict[str, float] = field(default_factory=dict)
 
 
-def checkpoint(
-    out: Path,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    optimiser: torch.optim.Optimizer,
-    state: State,
-) -> None:
-    """Write the run's state and the model, each complete or not at all."""
+@dataclass(slots=True)
+class Run:
+    """All that changes while training: the weights, their running average, the optimiser, and where the run stands."""
+
+    model: LlamaForCausalLM
+    average: LlamaForCausalLM
+    optimiser: torch.optim.Optimizer
+    state: State
+
+    def follow(self, weight: float) -> None:
+        """Move the average towards the weights by `weight`; in the first steps it is their plain mean."""
+        weight = max(weight, 1.0 / (self.state.averaged + 1))
+        self.state.averaged += 1
+        with torch.no_grad():
+            for slow, fast in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                slow.lerp_(fast, weight)
+
+
+def checkpoint(out: Path, run: Run, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Write the run's state, and its averaged weights as a model to load, each complete or not at all."""
     new = out / "state.pt.new"
-    torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "state": asdict(state)}, new)
+    parts = {name: getattr(run, name).state_dict() for name in ("model", "average", "optimiser")}
+    torch.save({**parts, "state": asdict(run.state)}, new)
     os.replace(new, out / "state.pt")
-    save_model(out / "model", model, tokenizer)
+    save_model(out / "model", run.average, tokenizer)
 
 
 def save_model(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -52,11 +66,11 @@ def save_model(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedToken
     shutil.rmtree(old, ignore_errors=True)
 
 
-def resume(path: Path, model: LlamaForCausalLM, optimiser: torch.optim.Optimizer) -> State:
-    """Load the state that `checkpoint` wrote into model and optimiser; a fresh State when there is none."""
+def resume(path: Path, run: Run) -> None:
+    """Load what `checkpoint` wrote; a path that does not exist leaves the run as it is, at its start."""
     if not path.exists():
-        return State()
+        return
     saved = torch.load(path, weights_only=True)
-    model.load_state_dict(saved["model"])
-    optimiser.load_state_dict(saved["optimiser"])
-    return State(**saved["state"])
+    for name in ("model", "average", "optimiser"):
+        getattr(run, name).load_state_dict(saved[name])
+    run.state = State(**saved["state"])

@@ -53,6 +53,7 @@ class Batch:
     labels: Tensor
     owner: Tensor
     families: list[str]
+    texts: list[str]
 
 
 def collate(rows: Sequence[Row], length: int, pad: int) -> Batch:
@@ -68,4 +69,4 @@ def collate(rows: Sequence[Row], length: int, pad: int) -> Batch:
         for start, end in row.answers:
             owner[i, start - 1 : end - 1] = len(families)
             families.append(row.family)
-    return Batch(ids, labels, owner, families)
+    return Batch(ids, labels, owner, families, [row.family for row in rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 import time
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from farspan.recipes import causal
-from farspan.recipes.checkpoints import State, checkpoint, resume
+from farspan.recipes.checkpoints import Run, State, checkpoint, resume
 from farspan.recipes.mix import Mix
 from farspan.recipes.rows import RUNNING, Batch, collate
 
@@ -47,12 +48,16 @@ class Config:
     threads: int = 2
     save_every: float = 240.0
     steps: int | None = None
+    average: float = 0.02
+    strangers: float = 0.8
 
 
-def loss_of(model: LlamaForCausalLM, batch: Batch, running_text: float) -> tuple[Tensor, Tensor]:
+def loss_of(
+    model: LlamaForCausalLM, batch: Batch, running_text: float, strangers: causal.Strangers | None = None
+) -> tuple[Tensor, Tensor]:
     """The loss, and for each label of an answer whether the most likely token was right (rows: owner, right)."""
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+        hidden = model.model(input_ids=batch.ids, use_cache=False, strangers=strangers).last_hidden_state
     text = (batch.labels <= RUNNING) & (torch.rand(batch.labels.shape) < 0.125)
     asked = batch.labels >= 0
     chosen = asked | text
@@ -68,6 +73,17 @@ def loss_of(model: LlamaForCausalLM, batch: Batch, running_text: float) -> tuple
         loss = loss + running_text * losses[~of_answer].mean()
     right = logits[of_answer].argmax(-1) == labels[of_answer]
     return loss, torch.stack((batch.owner[chosen][of_answer], right.long()))
+
+
+def strangers(batch: Batch, step: int, amount: int = 512) -> causal.Strangers:
+    """Some `amount` of asked places see all other texts; not so in variables, whose few names would mean two things."""
+    alike = torch.tensor([text == "variables" for text in batch.texts])
+    seen = ~(torch.eye(len(batch.texts), dtype=torch.bool) | (alike[:, None] & alike[None, :]))
+    rng = random.Random(f"strangers-{step}")
+    rows = [row.nonzero()[:, 0].tolist() or [0] for row in batch.labels >= 0]
+    each = max(1, amount // len(rows))
+    places = torch.tensor([sorted(rng.choices(row, k=each)) for row in rows])
+    return causal.Strangers(places, seen, rng.randrange(200, 700))
 
 
 def exact(batch: Batch, right: Tensor) -> dict[str, list[int]]:
@@ -89,42 +105,42 @@ def draw_batch(mix: Mix, rng: random.Random, length: int, tokens: int) -> Batch:
 def run(
     config: Config, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, mix: Mix, *, out: Path, log: Log
 ) -> LlamaForCausalLM:
-    """Train `model`, keep a resumable checkpoint in `out/state.pt` and a loadable model in `out`; return the model."""
+    """Train `model`; keep a resumable state in `out/state.pt`, and in `out/model` the averaged model that is returned."""
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
     model.set_attn_implementation(causal.register())
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    state = resume(out / "state.pt", model, optimiser)
+    now = Run(model, copy.deepcopy(model), optimiser, State())
+    resume(out / "state.pt", now)
+    state = now.state
     saved = last = time.monotonic()
     while state.stage < len(config.stages) and state.step != config.steps:
         stage = config.stages[state.stage]
         rng = random.Random(f"{config.seed}-{state.step}")
         length = stage.length if rng.random() > config.shorter else max(128, stage.length // rng.choice((2, 4)))
-        batch = draw_batch(mix, rng, length, config.tokens)
-        rate = _step(config, state, model, optimiser, batch, log)
-        now = time.monotonic()
-        state.in_stage += now - last
-        last = now
+        rate = _step(config, now, draw_batch(mix, rng, length, config.tokens), log)
+        clock = time.monotonic()
+        state.in_stage, last = state.in_stage + clock - last, clock
         if state.step % 20 == 0:
             log(_line(state, stage, rate))
         if _left(config, state, stage):
             state.stage, state.in_stage = state.stage + 1, 0.0
             log(f"next stage: {state.stage}")
-        if now - saved > config.save_every:
-            saved = now
-            checkpoint(out, model, tokenizer, optimiser, state)
-    checkpoint(out, model, tokenizer, optimiser, state)
-    model.set_attn_implementation("sdpa")
-    return model
+        if clock - saved > config.save_every:
+            saved = clock
+            checkpoint(out, now, tokenizer)
+    checkpoint(out, now, tokenizer)
+    now.average.set_attn_implementation("sdpa")
+    return now.average
 
 
-def _step(
-    config: Config, state: State, model: LlamaForCausalLM, optimiser: torch.optim.Optimizer, batch: Batch, log: Log
-) -> float:
+def _step(config: Config, now: Run, batch: Batch, log: Log) -> float:
+    state, model, optimiser = now.state, now.model, now.optimiser
     rate = _rate(config, state)
     for group in optimiser.param_groups:
         group["lr"] = rate
-    loss, right = loss_of(model, batch, config.running_text)
+    among = strangers(batch, state.step) if random.Random(state.step).random() < config.strangers else None
+    loss, right = loss_of(model, batch, config.running_text, among)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -132,6 +148,7 @@ def _step(
         optimiser.step()
     else:
         log(f"step {state.step}: gradient is not finite, skipped")
+    now.follow(config.average)
     state.step += 1
     state.seen += batch.ids.numel()
     for family, hits in exact(batch, right).items():
