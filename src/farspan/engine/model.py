@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +18,7 @@ from farspan.engine.store import Store
 from farspan.engine.stream import Stream
 from farspan.engine.template import Template
 from farspan.engine.transcript import Transcript
-from farspan.errors import BudgetError, SessionError, UsageError
+from farspan.errors import BudgetError, InputError, SessionError, UsageError
 from farspan.methods import Method, parse
 from farspan.text import TextEncoder
 from farspan.types import Budget
@@ -74,6 +75,12 @@ class Model:
     def encode_raw(self, text: str, *, first: bool) -> list[int]:
         """Token ids of a prompt as the tokenizer gives them, with its special tokens when it is the first text."""
         return list(self.tokenizer.encode(text, add_special_tokens=first))
+
+    def check_ids(self, ids: Sequence[int]) -> None:
+        """Raise InputError for a token id that the model does not know."""
+        most = self.hosted.vocab_size
+        if wrong := [id_ for id_ in ids if not 0 <= id_ < most]:
+            raise InputError(f"{wrong[0]} is no token id of a model with {most:,}", fix="use the model's own tokenizer")
 
     def session(
         self,

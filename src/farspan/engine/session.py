@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -51,6 +51,7 @@ class Session:
         self._scratch = scratch
         self._stage = stage
         self._commit_cost = self._committed_at = 0.0
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +85,7 @@ class Session:
         return self._stream.transcript.files()
 
     def read(self, source: str | Path | Document | Iterable[int], progress: ProgressCallback | None = None) -> Counts:
-        """Take in a text: a `str` is the text itself, a `Path` a file or folder, otherwise a Document or token ids.
+        """Take in a text: a `str` is the text itself, a `Path` a file or folder; or a Document, or token ids.
 
         A document whose reading was broken off is read on from the last committed chunk. `progress` is called after
         every chunk. Raises InputError for a text that cannot be read and StorageFull when the tiers are full; the
@@ -112,7 +113,11 @@ class Session:
             raise
 
     def chat(self, message: str, **sampling: Any) -> Generation:
-        """Answer a message; both stay in the session. Keywords are those of `Sampling`."""
+        """Answer a message; both stay in the session. Keywords are those of `Sampling`.
+
+        When it fails before the first chunk of the message was seen, the session stands as it was; when it fails
+        later, that part of the message stays.
+        """
         return self._turn(message, sampling, after=self._close_turn)
 
     def generate(self, prompt: str | Iterable[int] | None = None, **sampling: Any) -> Generation:
@@ -123,16 +128,15 @@ class Session:
         options = _sampling(sampling)
         first = self._stream.seen == 0
         ids = self.model.encode_raw(prompt, first=first) if isinstance(prompt, str) else list(prompt or ())
-        prompt_ids = self._stream.take_pending() + ids
-        if not prompt_ids:
+        if not self._stream.pending and not ids:
             raise InputError("there is nothing to continue", fix="give a prompt, or generate right after an answer")
-        self._stage = READING
-        return self._generation(prompt_ids, options, after=self._keep_last)
+        return self._generation(ids, options, after=self._keep_last, stage=READING)
 
     def logits(self, ids: Iterable[int]) -> Tensor:
         """Read token ids and give the logits at each of them, `[T, V]`: for measuring, since that grows with T."""
         self._stage = READING
-        return cat(self._stream.logits(self._stream.take_pending() + list(ids)))
+        self._stream.read_pending()
+        return cat(self._stream.logits(list(ids)))
 
     def fork(self) -> Session:
         """A session that begins with everything in this one; what either does then, the other does not see.
@@ -172,7 +176,10 @@ class Session:
         self._commit_cost = self._committed_at - began
 
     def close(self) -> None:
-        """Close its files, and remove them if it has no folder of its own."""
+        """Close its files, and remove them if it has no folder of its own. Again does no harm."""
+        if self._closed:
+            return
+        self._closed = True
         self._stream.close()
         if self._store is not None:
             self._store.close()
@@ -184,11 +191,20 @@ class Session:
         if not message.strip():
             raise InputError("the question is empty", fix="ask something")
         prompt = self._prefix() + self.model.encoder.encode(message).ids + self.model.template.tail
-        self._stage = ANSWERED
-        return self._generation(prompt, options, after)
+        return self._generation(prompt, options, after, stage=ANSWERED)
 
-    def _generation(self, prompt: list[int], options: Sampling, after: Callable[[Generation], None]) -> Generation:
-        return Generation(self._stream, self.model.tokenizer, prompt, options, self.model.eos, after)
+    def _generation(
+        self, prompt: list[int], options: Sampling, after: Callable[[Generation], None], stage: str
+    ) -> Generation:
+        before = self._stage, self._stream.pending, self._stream.seen
+        whole = self._stream.pending + prompt
+        self._stage, self._stream.pending = stage, []
+        try:
+            return Generation(self._stream, self.model.tokenizer, whole, options, self.model.eos, after)
+        except BaseException:
+            if self._stream.seen == before[2]:
+                self._stage, self._stream.pending = before[:2]
+            raise
 
     def _close_turn(self, reply: Generation) -> None:
         """End a turn: the template's text between turns stands for an end-of-text token."""
@@ -204,13 +220,14 @@ class Session:
     def _prefix(self) -> list[int]:
         """What comes before a text or question at this point of the stream."""
         template = self.model.template
-        between = {EMPTY: template.head, READING: template.gap, ANSWERED: template.between}
-        return self._stream.take_pending() + between[self._stage]
+        return {EMPTY: template.head, READING: template.gap, ANSWERED: template.between}[self._stage]
 
     def _read_ids(self, source: Iterable[int]) -> None:
-        ids = chain(self._stream.take_pending(), source)
+        self._stream.read_pending()
         self._stage = READING
+        ids = iter(source)
         while part := list(islice(ids, self._stream.limit())):
+            self.model.check_ids(part)
             self._stream.step(part, None)
             self._commit_if_due()
 
@@ -220,8 +237,9 @@ class Session:
             self._stream.transcript = self._stream.transcript.copy_to(Path(self._scratch.name) / "text")
         reading = Reading(self._stream, document, self.model.encoder)
         if not reading.resumed:
-            self._stream.read(self._prefix())
+            self._stream.pending = self._stream.pending + self._prefix()
         self._stage = READING
+        self._stream.read_pending()
         reading.run(self._commit_if_due, progress)
 
     def _commit_if_due(self) -> None:

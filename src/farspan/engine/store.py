@@ -33,12 +33,15 @@ class Store:
 
     def __init__(self, folder: Path, *, new: bool) -> None:
         self.folder = folder
-        exists = (folder / _INDEX).exists()
+        exists = (folder / _INDEX).is_file()
         if new and exists:
             raise SessionError(f"there is a session in {folder} already", fix="open it, or choose another folder")
         if not new and not exists:
             raise SessionError(f"there is no session in {folder}", fix="see: farspan sessions")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise SessionError(f"{folder} cannot be a folder: a file is in its place", fix="name another") from error
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,7 +19,7 @@ from farspan.types import Counts
 class Stream:
     """Runs tokens through the model, at most as many at once as the method allows, and notes them.
 
-    `pending` are tokens of the stream that the model has not seen yet: the last one that was drawn.
+    `pending` are tokens of the stream that the model has not seen yet, such as the last one that was drawn.
     """
 
     def __init__(self, kv: KVMemory, transcript: Transcript | ForkedTranscript, pending: Sequence[int] = ()) -> None:
@@ -41,11 +41,6 @@ class Stream:
     def places(self) -> Places:
         """Where they stand in the user's text."""
         return self.transcript
-
-    def take_pending(self) -> list[int]:
-        """The pending tokens, which are then the caller's to feed."""
-        pending, self.pending = self.pending, []
-        return pending
 
     def limit(self) -> int:
         """How many tokens the next step of reading may take."""
@@ -69,10 +64,12 @@ class Stream:
             self.transcript.truncate(length)
             raise
 
-    def read(self, ids: list[int]) -> None:
-        """Run tokens through the model that are not user text."""
-        for part in self._parts(ids, answering=False):
+    def read_pending(self) -> None:
+        """Run the pending tokens through the model; those that it has not seen when it fails are pending still."""
+        while self.pending:
+            part = self.pending[: self.limit()]
             self.step(part, None)
+            self.pending = self.pending[len(part) :]
 
     def logits(self, ids: list[int]) -> list[Tensor]:
         """The logits at every token, in pieces `[T, V]`."""

@@ -1,0 +1,282 @@
+"""What holds for every method: exact when it fits, bounded, causal, finite; counts add up; nothing is lost unsaid."""
+
+from __future__ import annotations
+
+import weakref
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import farspan
+from farspan import methods
+from farspan.attention.rope import Rope
+from farspan.engine import Session
+from farspan.types import Budget, Counts
+from tests.tiny import WIDE, WINDOW, different_ids, eager, least_budget, llama, model, random_ids, wide
+
+NAMES = methods.names()
+MORE = [*NAMES, "infllm(positions=compact, top_k=2)", "topk(when=both, top_k=2)"]
+TEXT = different_ids(WIDE - 4, vocabulary=WIDE)
+BOOK, MORE_TEXT, OTHER_TEXT, PROMPT, REST = TEXT[:400], TEXT[400:600], TEXT[600:900], TEXT[900:906], TEXT[906:946]
+
+
+@cache
+def tight(method: str, chunk: int, disk: int | None = None) -> Budget:
+    """A budget that is just enough."""
+    return Budget(least_budget(lambda budget: wide().session(method, budget, chunk=chunk)), disk=disk)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 512])
+@pytest.mark.parametrize("method", MORE)
+def test_exact_when_it_fits(method: str, chunk: int) -> None:
+    ids = random_ids(WINDOW)
+    with model().session(method, chunk=chunk) as session:
+        logits = session.logits(ids)
+        counts = session.counts
+    assert (logits - eager(llama(), ids)).abs().max() <= 1e-5
+    assert counts.exact and counts.kept == counts.seen == WINDOW
+
+
+@pytest.mark.parametrize("method", ["full"])
+def test_exact_beyond_the_window_at_every_chunk_size(method: str) -> None:
+    ids = random_ids(3 * WINDOW + 5)
+    wanted = eager(llama(), ids)
+    for chunk in (5, 64, 512):
+        for budget in (Budget(), tight(method, chunk)):
+            with model().session(method, budget, chunk=chunk) as session:
+                assert (session.logits(ids) - wanted).abs().max() <= 1e-5
+                counts = session.counts
+            assert counts.exact
+            assert (counts.stored > 0) == (budget.device is not None and chunk < 512)
+
+
+def add_up(counts: Counts, budget: Budget) -> None:
+    assert counts.seen == counts.kept + counts.stored + counts.dropped
+    assert min(counts.kept, counts.stored, counts.dropped, counts.fetched) >= 0
+    for tier in ("device", "host", "disk"):
+        size = getattr(budget, tier)
+        assert size is None or counts.kv_bytes[tier] <= size.amount
+
+
+@pytest.mark.parametrize("disk", [None, 0])
+@pytest.mark.parametrize("method", MORE)
+def test_bounded_finite_and_the_counts_add_up_at_every_chunk(method: str, disk: int | None) -> None:
+    budget = tight(method, 16, disk) if (method, disk) != ("full", 0) else Budget()
+    before = Counts()
+    with model().session(method, budget, chunk=16) as session:
+        for number in range(40):
+            logits = session.logits(random_ids(16, seed=number))
+            counts = session.counts
+            add_up(counts, budget)
+            assert logits.isfinite().all()
+            assert counts.seen == before.seen + 16
+            assert counts.dropped >= before.dropped and counts.fetched >= before.fetched
+            before = counts
+    assert methods.describe(method.split("(")[0]).overflow != "forgets" or counts.dropped > 0
+    if disk == 0:
+        assert counts.kv_bytes["disk"] == counts.stored == 0
+    else:
+        assert counts.dropped == 0 or counts.stored == 0
+
+
+class Meter(TorchDispatchMode):
+    """Adds up the bytes of all tensors that operations have made and that are still alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: set[int] = set()
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for value in tree_leaves(out):
+            if isinstance(value, Tensor):
+                self.count(value.untyped_storage())
+        return out
+
+    def count(self, storage: torch.UntypedStorage) -> None:
+        """Note a storage once, and when it goes."""
+        key = storage._cdata
+        if key not in self.alive:
+            self.alive.add(key)
+            self.now += storage.nbytes()
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self.gone, key, storage.nbytes())
+
+    def gone(self, key: int, size: int) -> None:
+        """A storage was freed."""
+        self.alive.discard(key)
+        self.now -= size
+
+
+@pytest.fixture
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored keys are looked at in pieces: make them so small that a short text has many."""
+    parts = "farspan.methods.parts.select"
+    monkeypatch.setattr(f"{parts}.best_keys._PIECE_TOKENS", 64)
+    monkeypatch.setattr(f"{parts}.everything._PIECE_TOKENS", 64)
+    monkeypatch.setattr(f"{parts}.top_blocks._PIECE_BLOCKS", 16)
+
+
+def peak_of_reading(method: str, budget: Budget, windows: int) -> int:
+    meter = Meter()
+    with model().session(method, budget, chunk=16) as session, meter:
+        session.read(random_ids(windows * WINDOW))
+        session.generate(random_ids(8), max_new_tokens=2).text  # noqa: B018
+    return meter.peak
+
+
+@pytest.mark.usefixtures("_small_pieces")
+@pytest.mark.parametrize("method", MORE)
+def test_the_peak_of_all_tensors_does_not_grow_with_the_text(method: str) -> None:
+    budget = tight(method, 16)
+    assert budget.device is not None
+    short = peak_of_reading(method, budget, 3)
+    assert short > budget.device.amount / 4, "the meter sees nothing"
+    assert peak_of_reading(method, budget, 9) <= short + 64 * 1024
+
+
+@settings(max_examples=8, deadline=None)
+@given(method=st.sampled_from(MORE), cut=st.integers(1, 399), chunk=st.sampled_from([9, 32]))
+def test_later_tokens_do_not_change_earlier_logits(method: str, cut: int, chunk: int) -> None:
+    """Also not those in the same chunk."""
+    ids = random_ids(400)
+    changed = ids[:cut] + random_ids(400 - cut, seed=1)
+    with model().session(method, chunk=chunk) as left, model().session(method, chunk=chunk) as right:
+        if method.startswith("infllm"):  # its chunk's queries look up together
+            cut -= cut % chunk
+        difference = (left.logits(ids)[:cut] - right.logits(changed)[:cut]).abs()
+    assert difference.numel() == 0 or difference.max() <= 1e-5
+
+
+@pytest.mark.parametrize("method", ["streaming", "lm_infinite", "topk(when=both, top_k=1000)", "infllm(top_k=1000)"])
+def test_chunks_make_no_difference_where_nothing_depends_on_them(method: str) -> None:
+    ids = random_ids(300)
+    logits = []
+    for chunk in (1, 8, 50):
+        with model().session(method, chunk=chunk) as session:
+            logits.append(session.logits(ids))
+    torch.testing.assert_close(logits[1], logits[0], atol=2e-5, rtol=0)
+    torch.testing.assert_close(logits[2], logits[0], atol=2e-5, rtol=0)
+
+
+def continued(session: Session) -> tuple[list[int], Tensor]:
+    """What the session says, and its logits when it goes on."""
+    drawn = session.generate(PROMPT, max_new_tokens=8).ids
+    return drawn, session.logits(REST)
+
+
+def check_same(left: tuple[list[int], Tensor], right: tuple[list[int], Tensor], *, exactly: bool = False) -> None:
+    """Equal but for rounding, which depends on how blocks lie in pieces; or `exactly` equal."""
+    assert left[0] == right[0]
+    torch.testing.assert_close(left[1], right[1], atol=0 if exactly else 1e-5, rtol=0)
+
+
+@pytest.fixture(params=["roomy", "tight", "no disk"])
+def budget(request: pytest.FixtureRequest, method: str) -> Budget:
+    """Everything fits; just enough, the rest on disk; just enough, and no disk."""
+    if request.param == "roomy":
+        return Budget()
+    if request.param == "no disk" and methods.describe(method.split("(")[0]).overflow != "recalls":
+        pytest.skip("stores nothing, or drops nothing")
+    return tight(method, 16, 0 if request.param == "no disk" else None)
+
+
+@pytest.mark.parametrize("method", MORE)
+def test_asking_leaves_a_session_as_it_was(method: str, budget: Budget) -> None:
+    with wide().session(method, budget, chunk=16) as asked, wide().session(method, budget, chunk=16) as left_alone:
+        for session in (asked, left_alone):
+            session.read(BOOK)
+        before = asked.counts
+        answers = [asked.ask("where is the key?", max_new_tokens=12).ids for _ in range(2)]
+        assert answers[0] == answers[1]
+        assert asked.counts == before
+        check_same(continued(asked), continued(left_alone), exactly=True)
+
+
+@pytest.mark.parametrize("method", MORE)
+def test_the_same_after_saving_and_opening(method: str, budget: Budget, tmp_path: Path) -> None:
+    with wide().session(method, budget, chunk=16) as session:
+        session.read(BOOK)
+        session.save(tmp_path / "saved")
+        counts, wanted = session.counts, continued(session)
+    for _ in range(2):
+        with farspan.open(tmp_path / "saved", wide()) as opened:
+            assert opened.counts == counts
+            assert opened.method == session.method and opened.budget.device == budget.device
+            with opened.fork() as forked:
+                found = continued(forked)
+                if budget.disk is None:  # otherwise the copy has a disk, and drops no more blocks
+                    check_same(found, wanted)
+
+
+@pytest.mark.parametrize("method", MORE)
+def test_a_fork_and_its_parent_do_not_see_each_other(method: str, budget: Budget) -> None:
+    sessions = [wide().session(method, budget, chunk=16) for _ in range(3)]
+    with sessions[0] as parent, sessions[1] as alone, sessions[2] as other:
+        for session in sessions:
+            session.read(BOOK)
+        with parent.fork() as fork:
+            assert fork.counts == parent.counts
+            parent.read(MORE_TEXT)
+            if budget.disk is None:  # otherwise blocks that the parent drops are gone for its forks too
+                check_same(continued(fork), continued(alone))
+            fork.read(OTHER_TEXT)
+            with fork.fork() as grandchild:
+                assert grandchild.counts == fork.counts
+                grandchild.read(REST)
+        other.read(MORE_TEXT)
+        check_same(continued(parent), continued(other), exactly=True)
+
+
+@pytest.mark.parametrize("method", ["topk", "topk(when=both)", "infllm"])
+def test_keys_that_are_equal_are_chosen_alike_after_saving(method: str, tmp_path: Path) -> None:
+    """The keys of a token that comes again and again are all the same in the first layer."""
+    ids = random_ids(400, vocabulary=20)
+    with wide().session(method, chunk=16) as session:
+        session.read(ids)
+        session.save(tmp_path / "saved")
+        wanted = continued(session)
+    with farspan.open(tmp_path / "saved", wide()) as opened, opened.fork() as forked:
+        check_same(continued(forked), wanted)
+
+
+class Pulled(BaseException):
+    """The plug."""
+
+
+@pytest.mark.parametrize("method", MORE)
+def test_broken_off_in_the_middle_of_a_step_it_goes_on_as_before(
+    method: str, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate, left = Rope.rotate, 0
+
+    def failing(self: Rope, x: Tensor, positions: Tensor) -> Tensor:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Pulled
+        return rotate(self, x, positions)
+
+    with wide().session(method, budget, chunk=16) as pulled, wide().session(method, budget, chunk=16) as other:
+        for session in (pulled, other):
+            session.read(BOOK)
+        for calls in (0, 1, 2, 3, 5, 7):
+            before = pulled.counts
+            with monkeypatch.context() as patched:
+                patched.setattr(Rope, "rotate", failing)
+                left = calls
+                with pytest.raises(Pulled):
+                    pulled.logits(MORE_TEXT[:16])
+            after = pulled.counts
+            assert (after.seen, after.fetched, after.exact) == (before.seen, before.fetched, before.exact)
+            add_up(after, budget)
+        check_same(continued(pulled), continued(other), exactly=True)
