@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from farspan.recipes.causal import Past
+
 
 @dataclass(slots=True)
 class State:
@@ -30,7 +32,8 @@ class Run:
     model: LlamaForCausalLM
     average: LlamaForCausalLM
     optimiser: torch.optim.Optimizer
-    state: State
+    state: State = field(default_factory=State)
+    past: Past = field(default_factory=Past)
 
     def follow(self, weight: float) -> None:
         """Move the average towards the weights by `weight`; in the first steps it is their plain mean."""
@@ -58,7 +61,7 @@ def save_model(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedToken
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
     model.save_pretrained(new)
-    tokenizer.save_pretrained(new)
+    tokenizer.save_pretrained(new, save_jinja_files=False)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)

@@ -19,32 +19,33 @@ from farspan.recipes import corpus, initialise, layout, tokenizer, train
 from farspan.recipes.mix import Mix
 
 SHARES = {
-    "random_quotes": 0.14,
-    "copy": 0.04,
-    "quotes": 0.22,
-    "tangled_quotes": 0.08,
-    "needle": 0.08,
-    "single_needle": 0.02,
-    "key_value": 0.11,
-    "hex_keys": 0.05,
-    "variables": 0.09,
-    "several": 0.09,
-    "biographies": 0.08,
+    "random_quotes": 0.15,
+    "copy": 0.03,
+    "quotes": 0.26,
+    "tangled_quotes": 0.12,
+    "needle": 0.05,
+    "single_needle": 0.01,
+    "key_value": 0.16,
+    "hex_keys": 0.07,
+    "variables": 0.04,
+    "several": 0.05,
+    "biographies": 0.06,
 }
+HOURS = 0.8
+NOVELS = 6
 OVERRIDES = ("corpus", "hours", "seed", "threads")
 
 
 def config(*, seed: int = 0, threads: int = 2, scale: float = 1.0) -> train.Config:
-    """The bundled model's training run; `scale` multiplies the time of every stage."""
-    stages = ((128, 240, 0.90), (256, 420, 0.93), (512, 600, 0.95), (1024, 2700, 2.0))
-    return train.Config(
-        shares=SHARES,
-        stages=tuple(
-            train.Stage(length=length, seconds=seconds * scale, mastery=mastery) for length, seconds, mastery in stages
-        ),
-        seed=seed,
-        threads=threads,
+    """The bundled model's training run, HOURS long; `scale` multiplies the time of every stage."""
+    plan = (
+        train.Stage(length=128, seconds=150, mastery=0.95, rate=1.5e-3),
+        train.Stage(length=256, seconds=420, mastery=0.97, rate=1.5e-3),
+        train.Stage(length=512, seconds=480, mastery=0.98, rate=9e-4, strangers=0.8),
+        train.Stage(length=1024, seconds=1800, mastery=2.0, rate=9e-4, strangers=0.8),
     )
+    stages = tuple(replace(stage, seconds=stage.seconds * scale) for stage in plan)
+    return train.Config(shares=SHARES, stages=stages, seed=seed, threads=threads)
 
 
 def run(*, out: Path, overrides: dict[str, str], log: Callable[[str], None]) -> None:
@@ -52,11 +53,8 @@ def run(*, out: Path, overrides: dict[str, str], log: Callable[[str], None]) -> 
     unknown = sorted(set(overrides) - set(OVERRIDES))
     if unknown:
         raise UsageError(f"the recipe tiny has no setting {unknown[0]!r}", fix=nearest(unknown[0], OVERRIDES))
-    seed = int(overrides.get("seed", "0"))
-    settings = config(seed=seed, threads=int(overrides.get("threads", "2")))
-    if "hours" in overrides:
-        whole = sum(stage.seconds for stage in settings.stages) / 3600
-        settings = replace(config(seed=seed, threads=settings.threads, scale=float(overrides["hours"]) / whole))
+    seed, threads = int(_number(overrides, "seed", 0)), int(_number(overrides, "threads", 2))
+    settings = config(seed=seed, threads=threads, scale=_number(overrides, "hours", HOURS) / HOURS)
     texts = corpus.texts(Path(overrides.get("corpus", "corpus")))
     words = load_tokenizer(out / "tokenizer", texts)
     mix = Mix(words, texts, settings.shares)
@@ -73,10 +71,18 @@ def load_tokenizer(folder: Path, texts: Sequence[str]) -> PreTrainedTokenizerFas
 
 
 def _pages(texts: Sequence[str]) -> Iterator[str]:
-    """Pages for the tokenizer: of long texts many and twice over, of each short one a page, all varied."""
+    """Pages for the tokenizer: of the six novels, which come first, all twice; of other long texts all, else one."""
     rng = random.Random(0)
-    for text in texts:
-        most = 700_000 if len(text) > 370_000 else 15_000
+    for number, text in enumerate(texts):
+        most = 700_000 if number < NOVELS or len(text) > 370_000 else 15_000
         for start in range(0, min(len(text), most), 20_000):
-            for _ in range(2 if len(text) > 400_000 else 1):
+            for _ in range(2 if number < NOVELS else 1):
                 yield corpus.vary(text[start : start + 20_000], rng)
+
+
+def _number(overrides: dict[str, str], name: str, default: float) -> float:
+    given = overrides.get(name, str(default))
+    try:
+        return float(given)
+    except ValueError:
+        raise UsageError(f"{name}={given} is no number", fix=f"write {name}={default:g}") from None

@@ -25,11 +25,16 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Documents of `length` tokens until every family's running score reaches `mastery`, or `seconds` have passed."""
+    """Documents of `length` tokens until every family's running score reaches `mastery`, or `seconds` have passed.
+
+    `strangers` is the share of steps in which answers see the keys of other texts (see `causal.py`).
+    """
 
     length: int
     seconds: float
     mastery: float
+    rate: float = 1.5e-3
+    strangers: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +44,15 @@ class Config:
     shares: dict[str, float]
     stages: tuple[Stage, ...]
     tokens: int = 8192
-    rate: float = 1.5e-3
     warmup: int = 30
-    decay: float = 0.6
+    decay: float = 0.75
     running_text: float = 0.1
-    shorter: float = 0.25
+    shorter: float = 0.5
     seed: int = 0
     threads: int = 2
     save_every: float = 240.0
     steps: int | None = None
     average: float = 0.02
-    strangers: float = 0.8
 
 
 def loss_of(
@@ -75,7 +78,7 @@ def loss_of(
     return loss, torch.stack((batch.owner[chosen][of_answer], right.long()))
 
 
-def strangers(batch: Batch, step: int, amount: int = 512) -> causal.Strangers:
+def strangers(batch: Batch, step: int, past: causal.Past, amount: int = 192) -> causal.Strangers:
     """Some `amount` of asked places see all other texts; not so in variables, whose few names would mean two things."""
     alike = torch.tensor([text == "variables" for text in batch.texts])
     seen = ~(torch.eye(len(batch.texts), dtype=torch.bool) | (alike[:, None] & alike[None, :]))
@@ -83,7 +86,7 @@ def strangers(batch: Batch, step: int, amount: int = 512) -> causal.Strangers:
     rows = [row.nonzero()[:, 0].tolist() or [0] for row in batch.labels >= 0]
     each = max(1, amount // len(rows))
     places = torch.tensor([sorted(rng.choices(row, k=each)) for row in rows])
-    return causal.Strangers(places, seen, rng.randrange(200, 700))
+    return causal.Strangers(places, seen, alike, rng.randrange(200, 700), past)
 
 
 def exact(batch: Batch, right: Tensor) -> dict[str, list[int]]:
@@ -109,8 +112,8 @@ def run(
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
     model.set_attn_implementation(causal.register())
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    now = Run(model, copy.deepcopy(model), optimiser, State())
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.stages[0].rate, betas=(0.9, 0.98), weight_decay=0.01)
+    now = Run(model, copy.deepcopy(model), optimiser)
     resume(out / "state.pt", now)
     state = now.state
     saved = last = time.monotonic()
@@ -139,7 +142,11 @@ def _step(config: Config, now: Run, batch: Batch, log: Log) -> float:
     rate = _rate(config, state)
     for group in optimiser.param_groups:
         group["lr"] = rate
-    among = strangers(batch, state.step) if random.Random(state.step).random() < config.strangers else None
+    among = (
+        strangers(batch, state.step, now.past)
+        if random.Random(state.step).random() < config.stages[state.stage].strangers
+        else None
+    )
     loss, right = loss_of(model, batch, config.running_text, among)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
@@ -160,9 +167,9 @@ def _step(config: Config, now: Run, batch: Batch, log: Log) -> float:
 
 
 def _rate(config: Config, state: State) -> float:
-    """Warm-up, then constant, then linear decay over the last part of the last stage's time."""
-    rate = config.rate * min(1.0, (state.step + 1) / config.warmup)
+    """Warm-up, then the stage's rate, with a linear decay over the last part of the last stage's time."""
     stage = config.stages[state.stage]
+    rate = stage.rate * min(1.0, (state.step + 1) / config.warmup)
     if state.stage == len(config.stages) - 1:
         left = 1.0 - state.in_stage / stage.seconds
         rate *= max(0.02, min(1.0, left / config.decay))
