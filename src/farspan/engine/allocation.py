@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
@@ -34,6 +35,13 @@ class LayerShare:
     tiers: TierRows
 
 
+class Allocation(NamedTuple):
+    """Each layer's share, and the blocks that a fork may hold of its own: in memory as few as one chunk needs."""
+
+    shares: list[LayerShare]
+    fork: TierRows
+
+
 class Allocator:
     """Shares a budget among the layers of a model."""
 
@@ -54,8 +62,8 @@ class Allocator:
         self._one_memory = device.type == "cpu"
         self._bytes_per_token = bytes_per_token
 
-    def shares(self, budget: Budget) -> list[LayerShare]:
-        """Each layer's share. Raises BudgetError, with the least that would do, when the budget is too small."""
+    def share(self, budget: Budget) -> Allocation:
+        """Share out a budget. Raises BudgetError, with the least that would do, when it is too small."""
         room = self._bytes(budget.device)
         host = self._bytes(budget.host)
         if self._one_memory and room is not None:
@@ -64,11 +72,8 @@ class Allocator:
         fixed = self._fixed(plan)
         device_rows = self._rows(plan, None if room is None else room - fixed)
         tiers = TierRows(device_rows, self._rows(plan, host), self._rows(plan, self._bytes(budget.disk)))
-        return [self._share(facts, plan, tiers) for facts in self._facts]
-
-    def fork_tiers(self, shares: list[LayerShare]) -> TierRows:
-        """What a fork may hold of its own: as few blocks in memory as one chunk needs, the rest on disk."""
-        return TierRows(self._least_rows(shares[0].plan), 0, None)
+        shares = [self._share(facts, plan, tiers) for facts in self._facts]
+        return Allocation(shares, fork=TierRows(self._least_rows(plan), 0, None))
 
     def _plan_that_fits(self, room: int | None) -> Plan:
         for dense in (self._plan.dense, self._plan.sinks + self._plan.window):

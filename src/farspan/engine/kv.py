@@ -63,12 +63,11 @@ class KVMemory:
             device=settings.hosted.device,
             bytes_per_token=settings.hosted.bytes_per_token,
         )
-        self._shares = allocator.shares(settings.budget)
-        self._fork_tiers = allocator.fork_tiers(self._shares)
+        shares, self._fork_tiers = allocator.share(settings.budget)
         like = torch.empty(0, dtype=settings.hosted.dtype, device=settings.hosted.device)
         self.layers = [
             LayerMemory(share.facts, share.plan, share.capacity, self._arena(number, share, state, parent), like)
-            for number, share in enumerate(self._shares)
+            for number, share in enumerate(shares)
         ]
         if state is not None and tensors is not None:
             for number, layer in enumerate(self.layers):

@@ -1,10 +1,12 @@
-"""Causal attention for training: by rows of blocks (on a CPU half again as fast as the fused kernel), and with strangers.
+"""Causal attention for training: by rows of blocks (on a CPU faster than the fused kernel), and with strangers.
 
-Strangers: a query that is asked something also sees the keys of all other texts in the batch, all at one far distance, as
-block retrieval will show it the blocks of a text of any length. So a match must stand out among thousands of keys, not
-among the thousand of its own window. The idea is that of Focused Transformer (https://arxiv.org/abs/2307.03170).
+Strangers: a query that is asked something also sees the keys of all other texts in the batch and the best of earlier
+batches, all at one far distance, as block retrieval will show it the blocks of a text of any length. So a match must
+stand out among tens of thousands of keys, not among the thousand of its own window. The idea is that of Focused
+Transformer (https://arxiv.org/abs/2307.03170).
 
-Legend: B = batch, H = query heads, G = KV heads, T = tokens, W = head width, N = asked queries of one text.
+Legend: B = batch, H = query heads, G = KV heads, T = tokens, W = head width, N = asked queries of one text,
+S = all tokens of the batch, K = kept keys that one query sees.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ ROWS = 256
 
 
 class Past:
-    """The turned-back keys and the values of the last `batches` batches, a layer each; of them a query sees its best."""
+    """The turned-back keys and the values of the last `batches` batches, by layer; a query sees its best of them."""
 
     def __init__(self, batches: int = 5, best: int = 32) -> None:
         self._kept: dict[int, deque[tuple[Tensor, Tensor]]] = defaultdict(lambda: deque(maxlen=batches))
@@ -51,7 +53,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
-    """The places (B, N) whose queries see other texts, which see which (B, B), which see no past (B), from how far."""
+    """The places (B, N) whose queries see other texts, which see which (B, B), which see no past (B), how far."""
 
     asked: Tensor
     seen: Tensor

@@ -108,7 +108,7 @@ def draw_batch(mix: Mix, rng: random.Random, length: int, tokens: int) -> Batch:
 def run(
     config: Config, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, mix: Mix, *, out: Path, log: Log
 ) -> LlamaForCausalLM:
-    """Train `model`; keep a resumable state in `out/state.pt`, and in `out/model` the averaged model that is returned."""
+    """Train `model`; keep a resumable state in `out/state.pt`, and in `out/model` the averaged model it returns."""
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
     model.set_attn_implementation(causal.register())
