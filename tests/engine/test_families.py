@@ -113,3 +113,14 @@ def test_sliding_layers_keep_their_window_beside_full_ones(family: str) -> None:
         session.read(ids(LONG))
         assert session.counts.kv_bytes["device"] <= token * (full * (32 + 8) + slides * (SLIDING + 8))
         assert session.counts.dropped >= LONG - 40
+
+
+@pytest.mark.parametrize("family", SLIDING)
+@pytest.mark.parametrize("method", ["topk", "infllm", "full"])
+def test_a_fork_may_leave_the_window_that_its_parent_is_in(family: str, method: str) -> None:
+    """All that the window held becomes blocks at once, in the fork alone."""
+    with family_model(family).session(method, chunk=16) as session:
+        session.read(ids(WINDOW - 5))
+        with session.fork() as fork:
+            assert fork.read(ids(40)).seen == WINDOW + 35
+        assert session.counts.seen == WINDOW - 5

@@ -80,6 +80,25 @@ def test_the_top_source_holds_the_needle(mirror: Model, library: Path, method: s
     assert best.weight > 0.9
 
 
+@pytest.mark.parametrize("method", ["full", "topk(top_k=2)", "infllm(top_k=1000, n_init=7)"])
+def test_a_source_is_the_very_token(mirror: Model, tmp_path: Path, method: str) -> None:
+    """Wherever it lies: among the first tokens, in a block, or in the window."""
+    lines = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$%&*+#"
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(lines * 3), encoding="utf-8")
+    path.write_text(f"@\n{path.read_text()}\n", encoding="utf-8")
+    with mirror.session(method, chunk=9) as session:
+        session.read(path)
+        assert session.counts.seen > 3 * WINDOW
+        for asked, times in (("@", 1), ("k", 3), ("#", 3), ("a", 3)):
+            with session.fork() as fork:
+                sources = fork.generate(tokenizer().encode(f"? {asked}"), max_new_tokens=1).sources
+            found = [source for source in sources if source.weight > 0.05]
+            assert {source.text.strip() for source in found} == {asked}
+            assert len(found) <= times
+            assert all(source.line % len(lines) == (lines.find(asked) + 2) % len(lines) for source in found)
+
+
 def test_what_was_forgotten_is_no_source(mirror: Model, library: Path) -> None:
     with mirror.session("streaming") as session:
         session.read(library)

@@ -45,6 +45,16 @@ def test_exact_when_it_fits(method: str, chunk: int) -> None:
     assert counts.exact and counts.kept == counts.seen == WINDOW
 
 
+@pytest.fixture
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored keys are looked at in pieces: make them so small that a short text has many."""
+    parts = "farspan.methods.parts.select"
+    monkeypatch.setattr(f"{parts}.best_keys._PIECE_TOKENS", 64)
+    monkeypatch.setattr(f"{parts}.everything._PIECE_TOKENS", 16)
+    monkeypatch.setattr(f"{parts}.top_blocks._PIECE_BLOCKS", 16)
+
+
+@pytest.mark.usefixtures("_small_pieces")
 @pytest.mark.parametrize("method", ["full"])
 def test_exact_beyond_the_window_at_every_chunk_size(method: str) -> None:
     ids = random_ids(3 * WINDOW + 5)
@@ -115,15 +125,6 @@ class Meter(TorchDispatchMode):
         """A storage was freed."""
         self.alive.discard(key)
         self.now -= size
-
-
-@pytest.fixture
-def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stored keys are looked at in pieces: make them so small that a short text has many."""
-    parts = "farspan.methods.parts.select"
-    monkeypatch.setattr(f"{parts}.best_keys._PIECE_TOKENS", 64)
-    monkeypatch.setattr(f"{parts}.everything._PIECE_TOKENS", 64)
-    monkeypatch.setattr(f"{parts}.top_blocks._PIECE_BLOCKS", 16)
 
 
 def peak_of_reading(method: str, budget: Budget, windows: int) -> int:
