@@ -115,7 +115,7 @@ def test_sliding_layers_keep_their_window_beside_full_ones(family: str) -> None:
         assert session.counts.dropped >= LONG - 40
 
 
-@pytest.mark.parametrize("family", SLIDING)
+@pytest.mark.parametrize("family", ["gemma3", "gpt-oss", "qwen2-sliding"])
 @pytest.mark.parametrize("method", ["topk", "infllm", "full"])
 def test_a_fork_may_leave_the_window_that_its_parent_is_in(family: str, method: str) -> None:
     """All that the window held becomes blocks at once, in the fork alone."""

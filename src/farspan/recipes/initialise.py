@@ -12,18 +12,20 @@ Legend: D = width of the residual stream, E = dims that hold the token itself, C
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from farspan.recipes.layout import CONSTANT, FLAGS, GATES, NATS, SHIFT, SLOTS, THETA, WRITERS, Layout, Marks
+from farspan.recipes.layout import CONSTANT, FLAGS, GATES, NATS, SHIFTS, SLOTS, THETA, WRITERS, Layout, Marks
 
-POWER = (0.5, 0.88, 1.3, 1.6)
+POWER = (0.45, 0.78, 1.2, 1.5)
 """The mean square of the residual stream that each layer meets: scores are divided by it."""
-GAIN = (0.0, 0.5, 0.6, 1.2)
+GAIN = (0.0, 0.5, 0.8, 1.2)
 """How strongly the heads of each layer write the token they copy."""
 FORGET = 1.2
+BRIDGE_LAST = False
 
 
 def model(shape: LlamaConfig, marks: Marks, *, seed: int) -> LlamaForCausalLM:
@@ -74,9 +76,7 @@ class _Builder:
     def _writers(self) -> None:
         """Layer 0: each head writes the code of the token 1, 2, 3 or 4 before into its slot."""
         lay = self.layout
-        for group in range(2):
-            _, values = self._weights(0, group)
-            values[: lay.code, : lay.token] = self.code
+        self._layer(0).v_proj.weight[: lay.code, : lay.token] = self.code
         for head in range(WRITERS):
             self._look_back(0, head, head + 1)
             self._out(0, head)[lay.slot(head + 1), : lay.code] = torch.eye(lay.code)
@@ -84,37 +84,37 @@ class _Builder:
     def _bundle(self) -> None:
         """Layer 1, head 0: copy slots 1 to 4 of the token four before into slots 5 to 8."""
         lay = self.layout
-        _, values = self._weights(1, 0)
         for offset in range(1, WRITERS + 1):
-            rows = slice((offset - 1) * lay.code, offset * lay.code)
-            values[rows, lay.slot(offset)] = torch.eye(lay.code)
+            start = lay.token + (offset - 1) * lay.code
+            rows = slice(start, start + lay.code)
+            self._layer(1).v_proj.weight[rows, lay.slot(offset)] = torch.eye(lay.code)
             self._out(1, 0)[lay.slot(offset + WRITERS), rows] = torch.eye(lay.code)
         self._look_back(1, 0, WRITERS)
 
     def _matchers(self) -> None:
-        """Group 1 of layer 1 sees four tokens back; both groups of the later layers see eight."""
-        self._group(1, 1, WRITERS, {2: "next", 3: "same"})
+        """Layer 1 sees four tokens back, the later layers eight; the last one also takes back the token itself."""
+        self._match(1, WRITERS, {1: "next", 2: "same", 3: "quote"})
         last = self.made.config.num_hidden_layers - 1
-        for layer in range(2, last + 1):
-            self._group(layer, 0, SLOTS, {0: "next", 1: "quote"})
-            self._group(layer, 1, SLOTS, {2: "same"} if layer == last else {2: "next", 3: "same"})
+        for layer in range(2, last):
+            self._match(layer, SLOTS, {0: "next", 1: "quote", 2: "same", 3: "bridge"})
+        self._match(last, SLOTS, {0: "next", 1: "bridge" if BRIDGE_LAST else "quote", 2: "same"})
         self._look_back(last, 3, 0)
         token = self.layout.token
         self._out(last, 3)[:token, :token] -= FORGET * torch.eye(token)
 
-    def _group(self, layer: int, group: int, reach: int, heads: dict[int, str]) -> None:
+    def _match(self, layer: int, reach: int, heads: dict[int, str]) -> None:
         """Keys that hold `reach` slots, each turned its own way; values that hold the token."""
-        lay = self.layout
-        keys, values = self._weights(layer, group)
-        mixers = [torch.linalg.qr(torch.randn(len(self.slow), lay.code))[0] for _ in range(SLOTS)]
-        for offset, mixer in enumerate(mixers[:reach], 1):
+        lay, attention = self.layout, self._layer(layer)
+        mixers = [torch.linalg.qr(torch.randn(len(self.slow), lay.code))[0] for _ in range(reach)]
+        for offset, mixer in enumerate(mixers, 1):
             mixer[:, :FLAGS] = 0.0
-            keys[self.slow, lay.slot(offset)] = mixer
+            attention.k_proj.weight[self.slow, lay.slot(offset)] = mixer
         begin = self._direction(self.marks.begin)
-        keys[self.gate, : lay.token] = begin
-        values[: lay.token, : lay.token] = torch.eye(lay.token) - torch.outer(begin, begin)
+        attention.k_proj.weight[self.gate, : lay.token] = begin
+        attention.v_proj.weight[: lay.token, : lay.token] = torch.eye(lay.token) - torch.outer(begin, begin)
         for head, kind in heads.items():
-            self._aim(layer, head, SHIFT[kind], mixers[:reach])
+            for shift in SHIFTS[kind]:
+                self._aim(layer, head, shift, mixers)
             self._rest(layer, head, "near" if kind == "next" and reach == WRITERS else kind)
             self._out(layer, head)[: lay.token, : lay.token] += GAIN[layer] * torch.eye(lay.token)
 
@@ -127,9 +127,9 @@ class _Builder:
                 continue
             gain = NATS[offset - 1] * POWER[layer] * math.sqrt(lay.head) / lay.code
             if source == 0:
-                query[self.slow, : lay.token] = gain * mixer @ self.code
+                query[self.slow, : lay.token] += gain * mixer @ self.code
             else:
-                query[self.slow, lay.slot(source)] = gain * mixer
+                query[self.slow, lay.slot(source)] += gain * mixer
 
     def _rest(self, layer: int, head: int, kind: str) -> None:
         """Give a head the score of the token that begins all, which a match must beat."""
@@ -143,12 +143,11 @@ class _Builder:
             at = flag if place == 0 else lay.slot(place).start + flag
             row[at] = nats * unit
 
-    def _look_back(self, layer: int, head: int, offset: int, strength: float = 5.0) -> None:
+    def _look_back(self, layer: int, head: int, offset: int, strength: float = 4.0) -> None:
         """Make a head attend to the token `offset` before, by the phases of the fast rotary pairs."""
         lay = self.layout
         size = math.sqrt(strength * POWER[layer] * math.sqrt(lay.head)) / CONSTANT
-        keys, _ = self._weights(layer, head // 2)
-        query = self._query(layer, head)
+        keys, query = self._layer(layer).k_proj.weight, self._query(layer, head)
         for i, speed in enumerate(self.speeds):
             if speed > 0.1:
                 keys[i, lay.token] = size
@@ -156,17 +155,15 @@ class _Builder:
                 query[i + self.pairs, lay.token] = size * math.sin(-offset * speed)
 
     # -- views of the weights --------------------------------------------------------------------------------------
-    def _weights(self, layer: int, group: int) -> tuple[Tensor, Tensor]:
-        attention = self.made.model.layers[layer].self_attn
-        rows = slice(group * self.layout.head, (group + 1) * self.layout.head)
-        return attention.k_proj.weight[rows], attention.v_proj.weight[rows]
+    def _layer(self, layer: int) -> Any:
+        return self.made.model.layers[layer].self_attn
 
     def _query(self, layer: int, head: int) -> Tensor:
-        weight: Tensor = self.made.model.layers[layer].self_attn.q_proj.weight
+        weight: Tensor = self._layer(layer).q_proj.weight
         return weight[head * self.layout.head : (head + 1) * self.layout.head]
 
     def _out(self, layer: int, head: int) -> Tensor:
-        weight: Tensor = self.made.model.layers[layer].self_attn.o_proj.weight
+        weight: Tensor = self._layer(layer).o_proj.weight
         return weight[:, head * self.layout.head : (head + 1) * self.layout.head]
 
     def _direction(self, token: int) -> Tensor:

@@ -35,7 +35,7 @@ class Layout:
 
     width: int
     head: int
-    code: int = 18
+    code: int = 20
 
     @property
     def token(self) -> int:
@@ -57,26 +57,32 @@ class Gate:
     """
 
     base: float
-    answer: tuple[float, int] = (0.0, 0)
-    quote: tuple[float, int] = (0.0, 0)
+    answer: float = 0.0
+    answer_places: range = range(0)
+    quote: float = 0.0
+    quote_places: range = range(0)
     space: float = 0.0
 
     def flags(self) -> Iterator[tuple[int, int, float]]:
-        """(flag, place, nats) of every flag that moves the gate; the quotation mark only counts behind a token."""
-        for place in range(self.answer[1]):
-            yield ANSWER, place, self.answer[0]
-        for place in range(1, self.quote[1]):
-            yield QUOTE, place, self.quote[0]
+        """(flag, place, nats) of every flag that moves the gate."""
+        for place in self.answer_places:
+            yield ANSWER, place, self.answer
+        for place in self.quote_places:
+            yield QUOTE, place, self.quote
 
 
-SHIFT = {"next": -1, "same": 0, "quote": 1}
-"""Where a query keeps the token that a key keeps at an offset: one place nearer, at the same place, one further."""
+SHIFTS = {"next": (-1,), "same": (0,), "quote": (1,), "bridge": (-1, 1)}
+"""Where a query keeps the token that a key keeps at an offset: one place nearer, at the same place, one further.
+
+A bridge does two of them, for the second to sixth token of a quote: part of its context lies before the question's end.
+"""
 
 GATES = {
     "near": Gate(14.0),
-    "next": Gate(22.0, answer=(14.0, 3), quote=(14.0, 4)),
-    "same": Gate(80.0, answer=(-68.0, 4), quote=(60.0, 5), space=-68.0),
-    "quote": Gate(100.0, answer=(-45.0, 4), quote=(-45.0, 5)),
+    "next": Gate(22.0, answer=14.0, answer_places=range(3), quote=14.0, quote_places=range(1, 4)),
+    "same": Gate(80.0, answer=-68.0, answer_places=range(4), quote=60.0, quote_places=range(1, 5), space=-68.0),
+    "quote": Gate(100.0, answer=-45.0, answer_places=range(4), quote=-45.0, quote_places=range(1, 5)),
+    "bridge": Gate(100.0, answer=-45.0, answer_places=range(1, 6), quote=-45.0, quote_places=range(2, 7)),
 }
 
 
@@ -86,8 +92,8 @@ def config(
     width: int = 256,
     layers: int = 4,
     heads: int = 4,
-    kv_heads: int = 2,
-    head: int = 128,
+    kv_heads: int = 1,
+    head: int = 256,
     mlp: int = 256,
 ) -> LlamaConfig:
     """The shape of the bundled model: a window of 1,024, rotary base 10,000, tied embeddings."""
