@@ -45,8 +45,8 @@ class _Attended(NamedTuple):
 def find_sources(watch: Watch, places: Places) -> list[Source]:
     """The spans with most attention, best first; weights are shares of all attention to the user's text.
 
-    Every attended token counts with the square of its weight, so that one head that looks at one place says more than
-    many that look everywhere. Tokens within a few of each other are one span, which is widened to its sentence.
+    Every attended token counts with the square of its weight (see `Watch`). Tokens within a few of each other are one
+    span, which is widened to its sentence.
     """
     attended = _attended(watch, places)
     total = float(attended.weight_p.sum())
@@ -59,9 +59,7 @@ def find_sources(watch: Watch, places: Places) -> list[Source]:
 
 
 def _attended(watch: Watch, places: Places) -> _Attended:
-    position_n, weight_n = (value.numpy() for value in watch.noted())
-    at_p, which_n = np.unique(position_n, return_inverse=True)
-    weight_p = np.bincount(which_n, weights=np.square(weight_n), minlength=len(at_p))
+    at_p, weight_p = (value.numpy() for value in watch.noted())
     start_p, end_p = places.spans(at_p)
     return _Attended(at_p, weight_p, start_p, end_p).part(start_p >= 0)
 
