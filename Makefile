@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/farspan demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(READY)
 	$(BIN)/ruff check .

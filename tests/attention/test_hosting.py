@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.attention.families import FAMILIES, SLIDING, VOCABULARY, WINDOW, build, rope
-from tests.attention.reference import Reference, read
 from torch import Tensor
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, PreTrainedModel
 
 from farspan.attention.adapter import HostedModel, host
+from tests.attention.families import FAMILIES, SLIDING, VOCABULARY, WINDOW, build, rope
+from tests.attention.reference import Reference, read
 
 TOKENS = 110
 

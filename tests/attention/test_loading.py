@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.attention.families import build
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast, T5Config
 
 from farspan.attention.adapter import host, load_pretrained
 from farspan.errors import ModelError
+from tests.attention.families import build
 
 
 @pytest.fixture

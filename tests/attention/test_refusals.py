@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from tests.attention.families import build
 
 from farspan.attention.adapter import host, refuse
 from farspan.errors import ModelError
+from tests.attention.families import build
 
 _SMALL = {"vocab_size": 128, "hidden_size": 64, "num_hidden_layers": 2}
 _GPT = {"vocab_size": 128, "n_embd": 64, "n_layer": 2, "n_head": 4, "bos_token_id": 1, "eos_token_id": 2}

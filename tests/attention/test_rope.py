@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.attention.families import FAMILIES
 from torch import Tensor
 
 from farspan.attention.adapter import host
 from farspan.attention.rope import Rope
+from tests.attention.families import FAMILIES
 
 
 def rotary_of(model: Any, layer_type: str | None, positions_T: Tensor) -> tuple[Tensor, Tensor]:

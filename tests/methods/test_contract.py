@@ -23,7 +23,7 @@ from farspan.types import Budget, Counts
 from tests.tiny import WIDE, WINDOW, different_ids, eager, least_budget, llama, model, random_ids, wide
 
 NAMES = methods.names()
-MORE = [*NAMES, "infllm(positions=compact, top_k=2)", "topk(when=both, top_k=2)"]
+MORE = [*NAMES, "infllm(positions=compact, top_k=2, block=9, repr_top_k=2)", "topk(when=both, top_k=2)"]
 TEXT = different_ids(WIDE - 4, vocabulary=WIDE)
 BOOK, MORE_TEXT, OTHER_TEXT, PROMPT, REST = TEXT[:400], TEXT[400:600], TEXT[600:900], TEXT[900:906], TEXT[906:946]
 
@@ -270,14 +270,19 @@ def test_broken_off_in_the_middle_of_a_step_it_goes_on_as_before(
     with wide().session(method, budget, chunk=16) as pulled, wide().session(method, budget, chunk=16) as other:
         for session in (pulled, other):
             session.read(BOOK)
-        for calls in (0, 1, 2, 3, 5, 7):
-            before = pulled.counts
-            with monkeypatch.context() as patched:
-                patched.setattr(Rope, "rotate", failing)
-                left = calls
-                with pytest.raises(Pulled):
-                    pulled.logits(MORE_TEXT[:16])
+        monkeypatch.setattr(Rope, "rotate", failing)
+        with wide().session(method, budget, chunk=16) as measured:
+            left = 10**6
+            measured.read(BOOK)
+            left = 1000
+            measured.logits(MORE_TEXT[:16])
+        calls = 1000 - left
+        for until in (0, 1, calls // 2 - 1, calls // 2, calls // 2 + 1, calls - 1):
+            before, left = pulled.counts, until
+            with pytest.raises(Pulled):
+                pulled.logits(MORE_TEXT[:16])
             after = pulled.counts
             assert (after.seen, after.fetched, after.exact) == (before.seen, before.fetched, before.exact)
             add_up(after, budget)
+        left = 10**9
         check_same(continued(pulled), continued(other), exactly=True)

@@ -127,7 +127,7 @@ REFUSED = {
     "infllm(3)": "write a name",
     "infllm(*x)": "write a name",
     "infllm(**x)": "",
-    "infllm(top_k=1, top_k=2)": "write a name",
+    "infllm(top_k=1, top_k=2)": "leave one of them out",
     "infllm(top_k=__import__('os').getpid())": "write a name",
     "infllm(top_k={[]: 1})": "",
     "infllm-streaming": "write a name",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from pypdf import PdfReader, PdfWriter
-from tests.text.files_of import docx_members, epub_members, write_pdf, write_zip
 
 from farspan.errors import InputError
 from farspan.text import Document
+from tests.text.files_of import docx_members, epub_members, write_pdf, write_zip
 
 
 def text_of(path: Path) -> str:
