@@ -232,3 +232,19 @@ def test_what_a_parent_without_a_disk_drops_its_forks_count_as_dropped(tmp_path:
         assert sum(fork.rows_in().values()) == 6 - lost
         expected = [rows([number]) for number in range(4)] + [rows([number], 2) for number in (4, 5)]
         check_runs(fork.scan(NAMES, 9), expected, lost, 9)
+
+
+def test_rows_of_two_tiers_of_memory_come_back_from_the_disk(tmp_path: Path) -> None:
+    arena = Arena(COLUMNS, TierRows(3, 4, None), ACCELERATOR, BlockFile(tmp_path, "0", COLUMNS))
+    add(arena, 9)
+    arena.write_to_file(arena.length)
+    arena.close()
+    expected = [rows([number]) for number in range(9)]
+    file = BlockFile(tmp_path, "0", COLUMNS, rows=9)
+    check_runs(file.runs(NAMES, 0, 9, 2), expected, 0, 2)
+    again = Arena(COLUMNS, TierRows(3, 4, None), ACCELERATOR, file)
+    again.restore(0)
+    add(again, 6)
+    check_runs(again.scan(NAMES, 2), expected + [rows([number]) for number in range(9, 15)], 0, 2)
+    assert again.rows_in() == {"device": 3, "host": 4, "disk": 8}
+    again.close()

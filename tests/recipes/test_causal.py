@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from farspan.recipes import causal, layout
+from farspan.recipes import causal
+from farspan.recipes.shapes import SHAPES
 
 
 @pytest.fixture(scope="module")
 def small() -> LlamaForCausalLM:
     torch.manual_seed(0)
-    shape = layout.config(vocabulary=50, width=64, layers=2, heads=4, kv_heads=2, head=32, mlp=32)
-    return LlamaForCausalLM(shape).eval()
+    shape = replace(SHAPES["paired"], width=64, head=32, mlp=32, plan=({}, {}))
+    return LlamaForCausalLM(shape.config(50)).eval()
 
 
 def _strangers(past: causal.Past, *, seen: bool, alone: bool = True) -> causal.Strangers:

@@ -10,16 +10,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from farspan import recipes, tasks
+from farspan import models, recipes, tasks
 from farspan.errors import InputError, UsageError
-from farspan.recipes import corpus, initialise, layout, tokenizer, train
+from farspan.recipes import corpus, initialise, layout, shapes, tiny, tokenizer, train
+from farspan.recipes.checkpoints import save_model
 from farspan.recipes.mix import Mix
 from farspan.recipes.rows import IGNORE, collate
 from farspan.recipes.tiny import SHARES
 from farspan.tasks import words
 
+LONG = train.Stage(length=128, seconds=1e9, mastery=2.0)
 PROSE = "He said, \u201cThe harvest is late\u201d; and nobody in the whole of the village could tell why. " * 200
 
 
@@ -82,14 +84,14 @@ def test_batches_shift_labels_by_one(mix: Mix) -> None:
     assert IGNORE in batch.labels
 
 
-def _model(mix: Mix, seed: int = 0) -> torch.nn.Module:
-    shape = layout.config(vocabulary=len(mix.tokenizer))
+def _model(mix: Mix, seed: int = 0, shape: str = "paired") -> LlamaForCausalLM:
     marks = layout.Marks(begin=0, answer=2, space=mix.encode(" ")[0], quote=mix.encode('"')[0])
-    return initialise.model(shape, marks, seed=seed)
+    return initialise.model(shapes.SHAPES[shape], marks, vocabulary=len(mix.tokenizer), seed=seed)
 
 
-def test_the_constructed_model_copies_before_any_training(mix: Mix) -> None:
-    model, rng = _model(mix).eval(), random.Random(0)
+@pytest.mark.parametrize("shape", shapes.SHAPES)
+def test_the_constructed_model_copies_before_any_training(mix: Mix, shape: str) -> None:
+    model, rng = _model(mix, shape=shape).eval(), random.Random(0)
     right = total = 0
     for _ in range(6):
         body = [rng.randrange(4, len(mix.tokenizer)) for _ in range(80)]
@@ -103,7 +105,7 @@ def test_the_constructed_model_copies_before_any_training(mix: Mix) -> None:
 
 
 def test_a_few_steps_lower_the_loss(mix: Mix, tmp_path: Path) -> None:
-    stage = train.Stage(length=128, seconds=1e9, mastery=2.0)
+    stage = LONG
     model = _model(mix)
     batch = train.draw_batch(mix, random.Random(1), 128, 2048)
     before, _ = train.loss_of(model, batch, 0.1)
@@ -134,7 +136,7 @@ def test_recipes_are_found_and_described() -> None:
     assert "farspan train tiny" in recipes.describe("tiny")
 
 
-@pytest.mark.parametrize(("name", "overrides"), [("tinny", {}), ("tiny", {"corpse": "x"})])
+@pytest.mark.parametrize(("name", "overrides"), [("tinny", {}), ("tiny", {"corpse": "x"}), ("tiny", {"hours": "x"})])
 def test_unknown_recipe_or_setting_is_named(name: str, overrides: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         recipes.run(name, out=tmp_path, overrides=overrides, log=lambda line: None)
@@ -143,3 +145,33 @@ def test_unknown_recipe_or_setting_is_named(name: str, overrides: dict[str, str]
 def test_every_trained_family_is_a_task_or_a_drill() -> None:
     drills = {"random_quotes", "copy", "tangled_quotes"}
     assert set(SHARES) - drills == set(tasks.names())
+
+
+def test_the_bundled_model_has_the_default_shape() -> None:
+    bundled = AutoConfig.from_pretrained(Path(models.__path__[0]) / "tiny")
+    made = shapes.SHAPES["paired"].config(bundled.vocab_size)
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"):
+        assert getattr(made, name) == getattr(bundled, name)
+    assert made.max_position_embeddings == bundled.max_position_embeddings
+
+
+@pytest.fixture
+def prose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "texts", lambda folder: [PROSE])
+
+
+@pytest.mark.usefixtures("prose")
+def test_a_run_starts_from_a_model_folder(mix: Mix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_model(tmp_path / "first", _model(mix), mix.tokenizer)
+    monkeypatch.setattr(tiny, "config", lambda **_: train.Config(shares=SHARES, stages=(LONG,), steps=0))
+    overrides = {"start": str(tmp_path / "first")}
+    recipes.run("tiny", out=tmp_path / "second", overrides=overrides, log=lambda line: None)
+    first, second = (AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("first", "second/model"))
+    assert torch.equal(first.lm_head.weight, second.lm_head.weight)
+
+
+@pytest.mark.usefixtures("prose")
+@pytest.mark.parametrize("overrides", [{"start": "nowhere"}, {"shape": "square"}])
+def test_a_missing_start_or_shape_is_named(overrides: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises((InputError, UsageError), match=r"nowhere|square"):
+        recipes.run("tiny", out=tmp_path, overrides=overrides, log=lambda line: None)

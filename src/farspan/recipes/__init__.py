@@ -12,7 +12,19 @@ from farspan.errors import UsageError, nearest
 
 __all__ = ["Recipe", "describe", "names", "run"]
 
-_SHARED = {"causal", "checkpoints", "corpus", "drills", "initialise", "layout", "mix", "rows", "tokenizer", "train"}
+_SHARED = {
+    "causal",
+    "checkpoints",
+    "corpus",
+    "drills",
+    "initialise",
+    "layout",
+    "mix",
+    "rows",
+    "shapes",
+    "tokenizer",
+    "train",
+}
 
 
 class Recipe(Protocol):

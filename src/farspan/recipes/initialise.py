@@ -16,37 +16,35 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
-from farspan.recipes.layout import CONSTANT, FLAGS, GATES, NATS, SHIFTS, SLOTS, THETA, WRITERS, Layout, Marks
+from farspan.recipes.layout import CONSTANT, FLAGS, GATES, NATS, QUOTE, SHIFTS, SLOTS, THETA, WRITERS, Layout, Marks
+from farspan.recipes.shapes import Shape
 
-POWER = (0.45, 0.78, 1.2, 1.5)
-"""The mean square of the residual stream that each layer meets: scores are divided by it."""
-GAIN = (0.0, 0.5, 0.8, 1.2)
-"""How strongly the heads of each layer write the token they copy."""
-FORGET = 1.2
-BRIDGE_LAST = False
+SHUN = 40.0
+"""Nats by which the heads of quotes shun quotation marks: the question's own closing one has the quote before it."""
 
 
-def model(shape: LlamaConfig, marks: Marks, *, seed: int) -> LlamaForCausalLM:
+def model(shape: Shape, marks: Marks, *, vocabulary: int, seed: int) -> LlamaForCausalLM:
     """The model of that shape with the constructed weights; the same seed gives the same weights."""
     torch.manual_seed(seed)
-    made = LlamaForCausalLM(shape)
+    made = LlamaForCausalLM(shape.config(vocabulary))
     with torch.no_grad():
-        _Builder(made, marks).build()
+        _Builder(made, shape, marks).build()
     return made
 
 
 class _Builder:
     """Writes the constructed weights; small random values stay where nothing is planted."""
 
-    def __init__(self, made: LlamaForCausalLM, marks: Marks) -> None:
-        pairs = made.config.head_dim // 2
+    def __init__(self, made: LlamaForCausalLM, shape: Shape, marks: Marks) -> None:
+        self.made, self.shape, self.marks = made, shape, marks
+        self.layout = Layout(shape.width, shape.code)
+        self.pairs = pairs = shape.head // 2
         self.speeds = [THETA ** (-i / pairs) for i in range(pairs)]
         slow = next(i for i, speed in enumerate(self.speeds) if speed < 0.0014)
         self.slow = [*range(slow, pairs - 1), *range(pairs + slow, 2 * pairs - 1)]
-        self.made, self.marks, self.pairs, self.gate = made, marks, pairs, pairs - 1
-        self.layout = Layout(made.config.hidden_size, made.config.head_dim)
+        self.gate, self.shun = pairs - 1, 2 * pairs - 1
 
     def build(self) -> None:
         self._embed()
@@ -55,8 +53,9 @@ class _Builder:
                 getattr(layer.self_attn, name).weight.normal_(0, 0.002)
             layer.mlp.down_proj.weight.normal_(0, 0.005)
         self._writers()
-        self._bundle()
-        self._matchers()
+        for layer, heads in enumerate(self.shape.plan):
+            if layer > 0:
+                self._layer_of(layer, heads)
 
     def _embed(self) -> None:
         """Random directions of one length, so that normalising scales all tokens alike; and the code of a token."""
@@ -76,47 +75,57 @@ class _Builder:
     def _writers(self) -> None:
         """Layer 0: each head writes the code of the token 1, 2, 3 or 4 before into its slot."""
         lay = self.layout
-        self._layer(0).v_proj.weight[: lay.code, : lay.token] = self.code
         for head in range(WRITERS):
+            _, values = self._keys_and_values(0, head)
+            values[: lay.code, : lay.token] = self.code
             self._look_back(0, head, head + 1)
             self._out(0, head)[lay.slot(head + 1), : lay.code] = torch.eye(lay.code)
 
-    def _bundle(self) -> None:
-        """Layer 1, head 0: copy slots 1 to 4 of the token four before into slots 5 to 8."""
-        lay = self.layout
-        for offset in range(1, WRITERS + 1):
-            start = lay.token + (offset - 1) * lay.code
-            rows = slice(start, start + lay.code)
-            self._layer(1).v_proj.weight[rows, lay.slot(offset)] = torch.eye(lay.code)
-            self._out(1, 0)[lay.slot(offset + WRITERS), rows] = torch.eye(lay.code)
-        self._look_back(1, 0, WRITERS)
-
-    def _matchers(self) -> None:
-        """Layer 1 sees four tokens back, the later layers eight; the last one also takes back the token itself."""
-        self._match(1, WRITERS, {1: "next", 2: "same", 3: "quote"})
-        last = self.made.config.num_hidden_layers - 1
-        for layer in range(2, last):
-            self._match(layer, SLOTS, {0: "next", 1: "quote", 2: "same", 3: "bridge"})
-        self._match(last, SLOTS, {0: "next", 1: "bridge" if BRIDGE_LAST else "quote", 2: "same"})
-        self._look_back(last, 3, 0)
+    def _layer_of(self, layer: int, heads: dict[int, str]) -> None:
+        """Plant each KV head's matchers, then the heads that look at one place."""
+        share = self.shape.heads // self.shape.kv_heads
+        reach = WRITERS if "near" in heads.values() else SLOTS
+        for group in range(self.shape.kv_heads):
+            members = {head: kind for head, kind in heads.items() if head // share == group and kind in SHIFTS}
+            if members:
+                self._match(layer, reach, members)
         token = self.layout.token
-        self._out(last, 3)[:token, :token] -= FORGET * torch.eye(token)
+        for head, kind in heads.items():
+            if kind == "bundle":
+                self._bundle(layer, head)
+            elif kind == "self":
+                self._look_back(layer, head, 0)
+                self._out(layer, head)[:token, :token] -= self.shape.forget * torch.eye(token)
+
+    def _bundle(self, layer: int, head: int) -> None:
+        """Copy slots 1 to 4 of the token four before into slots 5 to 8."""
+        lay = self.layout
+        _, values = self._keys_and_values(layer, head)
+        first = lay.token if lay.token + WRITERS * lay.code <= self.shape.head else 0
+        for offset in range(1, WRITERS + 1):
+            start = first + (offset - 1) * lay.code
+            rows = slice(start, start + lay.code)
+            values[rows, lay.slot(offset)] = torch.eye(lay.code)
+            self._out(layer, head)[lay.slot(offset + WRITERS), rows] = torch.eye(lay.code)
+        self._look_back(layer, head, WRITERS)
 
     def _match(self, layer: int, reach: int, heads: dict[int, str]) -> None:
         """Keys that hold `reach` slots, each turned its own way; values that hold the token."""
-        lay, attention = self.layout, self._layer(layer)
+        lay = self.layout
+        keys, values = self._keys_and_values(layer, min(heads))
         mixers = [torch.linalg.qr(torch.randn(len(self.slow), lay.code))[0] for _ in range(reach)]
         for offset, mixer in enumerate(mixers, 1):
             mixer[:, :FLAGS] = 0.0
-            attention.k_proj.weight[self.slow, lay.slot(offset)] = mixer
+            keys[self.slow, lay.slot(offset)] = mixer
         begin = self._direction(self.marks.begin)
-        attention.k_proj.weight[self.gate, : lay.token] = begin
-        attention.v_proj.weight[: lay.token, : lay.token] = torch.eye(lay.token) - torch.outer(begin, begin)
+        keys[self.gate, : lay.token] = begin
+        keys[self.shun, QUOTE] = -1.0
+        values[: lay.token, : lay.token] = torch.eye(lay.token) - torch.outer(begin, begin)
         for head, kind in heads.items():
             for shift in SHIFTS[kind]:
                 self._aim(layer, head, shift, mixers)
-            self._rest(layer, head, "near" if kind == "next" and reach == WRITERS else kind)
-            self._out(layer, head)[: lay.token, : lay.token] += GAIN[layer] * torch.eye(lay.token)
+            self._rest(layer, head, kind)
+            self._out(layer, head)[: lay.token, : lay.token] += self.shape.gain[layer] * torch.eye(lay.token)
 
     def _aim(self, layer: int, head: int, shift: int, mixers: list[Tensor]) -> None:
         """Point a head's query at keys whose slots, `shift` places on, hold what its own slots hold."""
@@ -125,7 +134,7 @@ class _Builder:
             source = offset + shift
             if source > len(mixers) or (shift == 0 and offset == 1):
                 continue
-            gain = NATS[offset - 1] * POWER[layer] * math.sqrt(lay.head) / lay.code
+            gain = NATS[offset - 1] * self.shape.power[layer] * math.sqrt(self.shape.head) / lay.code
             if source == 0:
                 query[self.slow, : lay.token] += gain * mixer @ self.code
             else:
@@ -135,19 +144,22 @@ class _Builder:
         """Give a head the score of the token that begins all, which a match must beat."""
         lay, gate = self.layout, GATES[kind]
         row = self._query(layer, head)[self.gate]
-        per_nat = math.sqrt(lay.head) * POWER[layer] / math.sqrt(lay.token)
+        per_nat = math.sqrt(self.shape.head) * self.shape.power[layer] / math.sqrt(lay.token)
         unit = per_nat / math.sqrt(lay.token)
         row[lay.token] = gate.base * per_nat / CONSTANT
         row[: lay.token] += gate.space * unit * self._direction(self.marks.space)
+        if kind in ("quote", "bridge"):
+            self._query(layer, head)[self.shun, lay.token] = SHUN * per_nat / CONSTANT
         for flag, place, nats in gate.flags():
             at = flag if place == 0 else lay.slot(place).start + flag
             row[at] = nats * unit
 
-    def _look_back(self, layer: int, head: int, offset: int, strength: float = 4.0) -> None:
+    def _look_back(self, layer: int, head: int, offset: int) -> None:
         """Make a head attend to the token `offset` before, by the phases of the fast rotary pairs."""
         lay = self.layout
-        size = math.sqrt(strength * POWER[layer] * math.sqrt(lay.head)) / CONSTANT
-        keys, query = self._layer(layer).k_proj.weight, self._query(layer, head)
+        size = math.sqrt(self.shape.look * self.shape.power[layer] * math.sqrt(self.shape.head)) / CONSTANT
+        keys, _ = self._keys_and_values(layer, head)
+        query = self._query(layer, head)
         for i, speed in enumerate(self.speeds):
             if speed > 0.1:
                 keys[i, lay.token] = size
@@ -155,16 +167,22 @@ class _Builder:
                 query[i + self.pairs, lay.token] = size * math.sin(-offset * speed)
 
     # -- views of the weights --------------------------------------------------------------------------------------
-    def _layer(self, layer: int) -> Any:
+    def _attention(self, layer: int) -> Any:
         return self.made.model.layers[layer].self_attn
 
+    def _keys_and_values(self, layer: int, head: int) -> tuple[Tensor, Tensor]:
+        """The weights of the KV head that a query head reads."""
+        group = head // (self.shape.heads // self.shape.kv_heads)
+        rows = slice(group * self.shape.head, (group + 1) * self.shape.head)
+        return self._attention(layer).k_proj.weight[rows], self._attention(layer).v_proj.weight[rows]
+
     def _query(self, layer: int, head: int) -> Tensor:
-        weight: Tensor = self._layer(layer).q_proj.weight
-        return weight[head * self.layout.head : (head + 1) * self.layout.head]
+        weight: Tensor = self._attention(layer).q_proj.weight
+        return weight[head * self.shape.head : (head + 1) * self.shape.head]
 
     def _out(self, layer: int, head: int) -> Tensor:
-        weight: Tensor = self._layer(layer).o_proj.weight
-        return weight[:, head * self.layout.head : (head + 1) * self.layout.head]
+        weight: Tensor = self._attention(layer).o_proj.weight
+        return weight[:, head * self.shape.head : (head + 1) * self.shape.head]
 
     def _direction(self, token: int) -> Tensor:
         vector: Tensor = self.made.model.embed_tokens.weight[token, : self.layout.token]

@@ -1,11 +1,9 @@
-"""The bundled model's shape, and where its constructed weights keep what they know in the residual stream."""
+"""Where the constructed weights keep what they know in the residual stream, and when their heads rest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from transformers import LlamaConfig
 
 SLOTS = 8
 WRITERS = 4
@@ -34,8 +32,7 @@ class Layout:
     """
 
     width: int
-    head: int
-    code: int = 20
+    code: int
 
     @property
     def token(self) -> int:
@@ -71,45 +68,17 @@ class Gate:
             yield QUOTE, place, self.quote
 
 
-SHIFTS = {"next": (-1,), "same": (0,), "quote": (1,), "bridge": (-1, 1)}
+SHIFTS = {"near": (-1,), "next": (-1,), "same": (0,), "quote": (1,), "bridge": (-1, 1)}
 """Where a query keeps the token that a key keeps at an offset: one place nearer, at the same place, one further.
 
-A bridge does two of them, for the second to sixth token of a quote: part of its context lies before the question's end.
+`near` is `next` with a reach of four tokens. A bridge does two of them, for the second to sixth token of a quote: part
+of its context lies before the end of the question.
 """
 
 GATES = {
-    "near": Gate(14.0),
+    "near": Gate(14.0, answer=10.0, answer_places=range(2), quote=10.0, quote_places=range(1, 3)),
     "next": Gate(22.0, answer=14.0, answer_places=range(3), quote=14.0, quote_places=range(1, 4)),
     "same": Gate(80.0, answer=-68.0, answer_places=range(4), quote=60.0, quote_places=range(1, 5), space=-68.0),
     "quote": Gate(100.0, answer=-45.0, answer_places=range(4), quote=-45.0, quote_places=range(1, 5)),
     "bridge": Gate(100.0, answer=-45.0, answer_places=range(1, 6), quote=-45.0, quote_places=range(2, 7)),
 }
-
-
-def config(
-    *,
-    vocabulary: int,
-    width: int = 256,
-    layers: int = 4,
-    heads: int = 4,
-    kv_heads: int = 1,
-    head: int = 256,
-    mlp: int = 256,
-) -> LlamaConfig:
-    """The shape of the bundled model: a window of 1,024, rotary base 10,000, tied embeddings."""
-    return LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        head_dim=head,
-        intermediate_size=mlp,
-        max_position_embeddings=1024,
-        rope_parameters={"rope_type": "default", "rope_theta": THETA},
-        tie_word_embeddings=True,
-        rms_norm_eps=1e-5,
-        bos_token_id=0,
-        eos_token_id=3,
-        pad_token_id=3,
-    )

@@ -2,7 +2,10 @@
 
     farspan train tiny -o DIR --set corpus=PROSE
 
-PROSE is the folder that `farspan.recipes.corpus` describes. Overrides: corpus, hours (of all stages), seed, threads.
+PROSE is the folder that `farspan.recipes.corpus` describes. Settings: corpus; hours (of all stages together); seed;
+threads; shape (`paired`, the bundled model's, or `single`, one KV head twice as wide); start (a model folder whose
+weights and tokenizer to go on from, instead of the constructed ones). Expect what the model card says after about 15M
+tokens: HOURS of a machine whose two cores do other things too.
 """
 
 from __future__ import annotations
@@ -12,28 +15,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from farspan.errors import UsageError, nearest
+from farspan.errors import InputError, UsageError, nearest
 from farspan.recipes import corpus, initialise, layout, tokenizer, train
 from farspan.recipes.mix import Mix
+from farspan.recipes.shapes import SHAPES, Shape
 
 SHARES = {
-    "random_quotes": 0.15,
+    "random_quotes": 0.14,
     "copy": 0.03,
-    "quotes": 0.26,
-    "tangled_quotes": 0.12,
-    "needle": 0.05,
-    "single_needle": 0.01,
-    "key_value": 0.16,
-    "hex_keys": 0.07,
-    "variables": 0.04,
-    "several": 0.05,
-    "biographies": 0.06,
+    "quotes": 0.24,
+    "tangled_quotes": 0.10,
+    "needle": 0.07,
+    "single_needle": 0.02,
+    "key_value": 0.13,
+    "hex_keys": 0.06,
+    "variables": 0.07,
+    "several": 0.07,
+    "biographies": 0.07,
 }
-HOURS = 0.8
+HOURS = 1.5
 NOVELS = 6
-OVERRIDES = ("corpus", "hours", "seed", "threads")
+OVERRIDES = ("corpus", "hours", "seed", "shape", "start", "threads")
 
 
 def config(*, seed: int = 0, threads: int = 2, scale: float = 1.0) -> train.Config:
@@ -41,8 +45,8 @@ def config(*, seed: int = 0, threads: int = 2, scale: float = 1.0) -> train.Conf
     plan = (
         train.Stage(length=128, seconds=150, mastery=0.95, rate=1.5e-3),
         train.Stage(length=256, seconds=420, mastery=0.97, rate=1.5e-3),
-        train.Stage(length=512, seconds=480, mastery=0.98, rate=9e-4, strangers=0.8),
-        train.Stage(length=1024, seconds=1800, mastery=2.0, rate=9e-4, strangers=0.8),
+        train.Stage(length=512, seconds=600, mastery=0.98, rate=9e-4, strangers=0.8),
+        train.Stage(length=1024, seconds=4230, mastery=2.0, rate=9e-4, strangers=0.8),
     )
     stages = tuple(replace(stage, seconds=stage.seconds * scale) for stage in plan)
     return train.Config(shares=SHARES, stages=stages, seed=seed, threads=threads)
@@ -56,11 +60,28 @@ def run(*, out: Path, overrides: dict[str, str], log: Callable[[str], None]) -> 
     seed, threads = int(_number(overrides, "seed", 0)), int(_number(overrides, "threads", 2))
     settings = config(seed=seed, threads=threads, scale=_number(overrides, "hours", HOURS) / HOURS)
     texts = corpus.texts(Path(overrides.get("corpus", "corpus")))
-    words = load_tokenizer(out / "tokenizer", texts)
-    mix = Mix(words, texts, settings.shares)
-    marks = layout.Marks(begin=0, answer=2, space=mix.encode(" ")[0], quote=mix.encode('"')[0])
-    model = initialise.model(layout.config(vocabulary=len(words)), marks, seed=seed)
+    if "start" in overrides:
+        words, model = _load(Path(overrides["start"]))
+        mix = Mix(words, texts, settings.shares)
+    else:
+        words = load_tokenizer(out / "tokenizer", texts)
+        mix = Mix(words, texts, settings.shares)
+        marks = layout.Marks(begin=0, answer=2, space=mix.encode(" ")[0], quote=mix.encode('"')[0])
+        model = initialise.model(_shape(overrides), marks, vocabulary=len(words), seed=seed)
     train.run(settings, model, words, mix, out=out, log=log)
+
+
+def _shape(overrides: dict[str, str]) -> Shape:
+    name = overrides.get("shape", "paired")
+    if name not in SHAPES:
+        raise UsageError(f"the recipe tiny has no shape {name!r}", fix=nearest(name, SHAPES))
+    return SHAPES[name]
+
+
+def _load(folder: Path) -> tuple[PreTrainedTokenizerFast, LlamaForCausalLM]:
+    if not (folder / "config.json").is_file():
+        raise InputError(f"start={folder} is no model folder: no config.json", fix="give a folder that training wrote")
+    return PreTrainedTokenizerFast.from_pretrained(folder), LlamaForCausalLM.from_pretrained(folder)
 
 
 def load_tokenizer(folder: Path, texts: Sequence[str]) -> PreTrainedTokenizerFast:
