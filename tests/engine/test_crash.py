@@ -18,7 +18,7 @@ import farspan
 from farspan.errors import SessionError
 from farspan.types import Budget
 from tests.engine.conftest import BOOK
-from tests.engine.test_saved import check_outcome, outcome, uninterrupted
+from tests.engine.outcomes import check_outcome, outcome, uninterrupted
 from tests.tiny import least_budget, model
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -66,12 +66,11 @@ def read_and_die(folder: Path, book: Path, method: str, budget: Budget, place: s
 
 
 @needs_fork
-@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
     ("place", "moments"),
     [("progress", (1, 2, 11)), ("replace", (1, 2, 3, 4, 9)), ("pwrite", (1, 5, 9))],
 )
-@pytest.mark.parametrize("method", ["infllm", "full"])
+@pytest.mark.parametrize(("method", "after"), [("infllm", False), ("infllm", True), ("full", True)])
 def test_killed_at_every_turn(
     tmp_path: Path,
     book: Path,
