@@ -79,11 +79,6 @@ class Arena:
         own = self._first - self._base
         return own if self.parent is None else own + min(self.parent.dropped, self._base)
 
-    @property
-    def base(self) -> int:
-        """The first row that is not the parent's."""
-        return self._base
-
     def prepare(self, rows: int) -> None:
         """Write to disk whatever must leave memory before `rows` more fit; nothing else changes.
 
