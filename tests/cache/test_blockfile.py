@@ -46,6 +46,15 @@ def test_it_reads_what_was_written(
     file.close()
 
 
+def test_nameless_files_are_read_and_written_but_leave_nothing_behind(tmp_path: Path) -> None:
+    file = BlockFile(tmp_path, "000", COLUMNS, nameless=True)
+    for start in (0, 3):
+        file.append(rows(range(start, start + 3)))
+        assert list(tmp_path.iterdir()) == []
+    check_runs(file.runs(NAMES, 0, 6, 4), [rows([number]) for number in range(6)], 0, 4)
+    assert torch.equal(file.gather(NAMES[0], torch.tensor([4]), torch.tensor([1]))[0], rows([4])[NAMES[0]][1, 0])
+
+
 def test_what_lies_beyond_the_rows_is_cut_off(tmp_path: Path) -> None:
     filled(tmp_path, 9).close()
     file = BlockFile(tmp_path, "000", COLUMNS, rows=4)

@@ -132,6 +132,19 @@ def test_kill_9_from_outside(tmp_path: Path) -> None:
     check_outcome(found, uninterrupted(book, "infllm", 8))
 
 
+@needs_fork
+def test_a_session_without_a_folder_leaves_no_blocks_when_it_is_killed(book: Path, scratch: Path) -> None:
+    def read() -> None:
+        with model().session("infllm", chunk=8) as session:
+            session.read(book)
+            session._stream.kv.flush()
+            assert any(scratch.rglob("layers"))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert killed(read)
+    assert not [path for path in scratch.rglob("layers/*") if path.is_file()]
+
+
 def seen_in(folder: Path) -> int:
     """How far the last commit came."""
     try:

@@ -187,9 +187,10 @@ class BestKeys(Blocks):
 
 @dataclass
 class InfLLM(Blocks):
-    """Blocks by their four most attended keys, chosen for the whole chunk and layer at once."""
+    """Blocks by their four most attended keys, chosen for the whole chunk, for the layer or for each head."""
 
     representatives: int = 4
+    own: bool = False
 
     def begin(self, brute: Brute, q_HTD: Tensor, start: int) -> None:
         """One lookup for the chunk."""
@@ -198,11 +199,14 @@ class InfLLM(Blocks):
             return
         heads, tokens, _ = q_HTD.shape
         mean_HD = torch.stack([brute.turn(q_HTD[h], torch.full((tokens,), self.window)).mean(0) for h in range(heads)])
-        score = {}
-        for number in range(self.count):
-            stands_GD = self.representative(brute, number)
-            score[number] = sum(float(mean_HD[h] @ stands_GD[h // brute.group]) for h in range(heads))
-        self.chosen = sorted(score, key=lambda number: -score[number])[: self.top_k]
+        stands_nGD = [self.representative(brute, number) for number in range(self.count)]
+        by_head = [[float(mean_HD[h] @ stands_GD[h // brute.group]) for stands_GD in stands_nGD] for h in range(heads)]
+        shared = [sum(scores) for scores in zip(*by_head, strict=True)]
+        self.chosen = [self.best(scores if self.own else shared) for scores in by_head]
+
+    def best(self, scores: list[float]) -> list[int]:
+        """The numbers of the best scores."""
+        return sorted(range(len(scores)), key=lambda number: -scores[number])[: self.top_k]
 
     def representative(self, brute: Brute, number: int) -> Tensor:
         """Mean un-rotated key of the tokens that got most attention while they were in the local window: `[G, D]`."""
@@ -214,5 +218,5 @@ class InfLLM(Blocks):
         return torch.stack(rows)
 
     def choose(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[int]:
-        """What the chunk looked up."""
-        return self.chosen
+        """What the chunk looked up, the same for all heads unless each has its own."""
+        return self.chosen[head]

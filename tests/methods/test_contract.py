@@ -23,7 +23,12 @@ from farspan.types import Budget, Counts
 from tests.tiny import WIDE, WINDOW, different_ids, eager, least_budget, llama, model, random_ids, wide
 
 NAMES = methods.names()
-MORE = [*NAMES, "infllm(positions=compact, top_k=2, block=9, repr_top_k=2)", "topk(when=both, top_k=2)"]
+MORE = [
+    *NAMES,
+    "infllm(positions=compact, top_k=2, block=9, repr_top_k=2)",
+    "infllm(heads=own, top_k=2)",
+    "topk(when=both, top_k=2)",
+]
 TEXT = different_ids(WIDE - 4, vocabulary=WIDE)
 BOOK, MORE_TEXT, OTHER_TEXT, PROMPT, REST = TEXT[:300], TEXT[400:600], TEXT[600:900], TEXT[900:906], TEXT[906:946]
 

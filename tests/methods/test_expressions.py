@@ -52,6 +52,7 @@ def test_text_is_the_same_as_calling() -> None:
 KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
     "when": st.sampled_from(["reading", "answering", "both"]),
     "positions": st.sampled_from(["capped", "compact"]),
+    "heads": st.sampled_from(["shared", "own"]),
 }
 
 

@@ -35,6 +35,7 @@ CASES: dict[str, tuple[Callable[[], Rule], list[int]]] = {
     "lm_infinite": (lambda: LMInfinite(10, 38), [8]),
     f"infllm({BLOCKS}, top_k=4, exc_block=8)": (lambda: InfLLM(WINDOW, 3, 20, 5, 4), [1, 8]),
     f"infllm({BLOCKS}, top_k=4, repr_top_k=1)": (lambda: InfLLM(WINDOW, 3, 20, 5, 4, representatives=1), [6]),
+    f"infllm({BLOCKS}, top_k=4, exc_block=8, heads=own)": (lambda: InfLLM(WINDOW, 3, 20, 5, 4, own=True), [1, 8]),
     f"infllm({BLOCKS}, top_k=4, positions=compact)": (lambda: InfLLM(WINDOW, 3, 20, 5, 4, capped=False), [6]),
     f"topk({BLOCKS}, top_k=4, when=both)": (lambda: BestKeys(WINDOW, 3, 20, 5, 4), [8]),
     f"topk({BLOCKS}, top_k=1, when=both)": (lambda: BestKeys(WINDOW, 3, 20, 5, 1), [8]),

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import pytest
 import torch
 from transformers import LlamaForCausalLM
 
 from farspan.recipes import causal
-from farspan.recipes.shapes import SHAPES
+from farspan.recipes.shapes import Shape
+
+SHAPE = Shape(width=64, head=32, mlp=32, fast=8, plan=({}, {}))
 
 
 @pytest.fixture(scope="module")
 def small() -> LlamaForCausalLM:
     torch.manual_seed(0)
-    shape = replace(SHAPES["paired"], width=64, head=32, mlp=32, plan=({}, {}))
-    return LlamaForCausalLM(shape.config(50)).eval()
+    return LlamaForCausalLM(SHAPE.config(50)).eval()
 
 
 def _strangers(past: causal.Past, *, seen: bool, alone: bool = True) -> causal.Strangers:
     places = torch.tensor([[3, 250, 299], [0, 10, 280]])
     others = ~torch.eye(2, dtype=torch.bool) & torch.tensor(seen)
-    return causal.Strangers(places, others, torch.tensor([alone, alone]), 400, past)
+    return causal.Strangers(places, others, torch.tensor([alone, alone]), 400, past, torch.tensor(SHAPE.speeds))
 
 
 def _run(model: LlamaForCausalLM, strangers: causal.Strangers | None = None) -> torch.Tensor:

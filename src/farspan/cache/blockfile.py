@@ -1,7 +1,7 @@
-"""The oldest blocks of a layer on disk: one append-only file a column, mapped into memory for reading.
+"""The oldest blocks of a layer on disk: one append-only file a column.
 
-Pages that a read touched are given back to the system at once, so that the resident bytes of the process do not
-grow with the file.
+Single blocks are read through a memory map, whose pages are given back at once, so that the resident bytes of the
+process do not grow with the file. A scan reads into one buffer instead: the faults of a map cost more than the copy.
 """
 
 from __future__ import annotations
@@ -29,14 +29,24 @@ class BlockFile:
     """Rows `[origin, end)` of a growing sequence, as `<stem>.<column>` in a folder, each row `[G, *shape]`.
 
     Opened with `rows`, it continues files that hold at least so many rows and cuts off what lies beyond them; new
-    files are made when the first row is written. Raises SessionError when a file is shorter than that, StorageFull
-    when the disk takes no more.
+    files are made when the first row is written. `nameless` files are taken out of the folder at once, so that their
+    bytes are free again when the process ends, however it does. Raises SessionError when a file is shorter than that,
+    StorageFull when the disk takes no more.
     """
 
-    def __init__(self, folder: Path, stem: str, columns: tuple[Column, ...], origin: int = 0, rows: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stem: str,
+        columns: tuple[Column, ...],
+        origin: int = 0,
+        rows: int = 0,
+        nameless: bool = False,
+    ) -> None:
         self.columns = {column.name: column for column in columns}
         self.origin = origin
         self.end = origin + rows
+        self._nameless = nameless
         self._paths = {name: folder / f"{stem}.{name}" for name in self.columns}
         self._files: dict[str, int] = {}
         self._maps: dict[str, mmap.mmap] = {}
@@ -68,15 +78,15 @@ class BlockFile:
         return torch.from_numpy(picked).view(self.columns[name].dtype)
 
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
-        """Rows `[start, end)` as views of at most `limit` rows, in order, each with the number of its first row.
+        """Rows `[start, end)`, at most `limit` at once, in order, each part with the number of its first row.
 
-        A view is of the mapped file and holds until the next one is asked for.
+        A part lies in a buffer and holds until the next one is asked for.
         """
+        most = min(limit, end - start)
+        buffers = {name: bytearray(most * self.columns[name].row_bytes) for name in names}
         for first in range(start, end, limit):
-            last = min(first + limit, end)
-            yield first, {name: self._run(name, first - self.origin, last - self.origin) for name in names}
-            for name in names:
-                self._give_back(name)
+            count = min(limit, end - first)
+            yield first, {name: self._read(name, first - self.origin, count, buffers[name]) for name in names}
 
     def nbytes(self) -> int:
         """Bytes on disk."""
@@ -88,8 +98,13 @@ class BlockFile:
             os.close(handle)
         self._maps, self._files = {}, {}
 
-    def _run(self, name: str, first: int, last: int) -> Tensor:
-        return torch.from_numpy(self._array(name)[first:last]).view(self.columns[name].dtype).movedim(0, 1)
+    def _read(self, name: str, first: int, count: int, buffer: bytearray) -> Tensor:
+        """Rows `[first, first + count)` of a file, counted from its beginning, in `buffer`: `[G, count, *shape]`."""
+        column = self.columns[name]
+        _fill(self._files[name], memoryview(buffer)[: count * column.row_bytes], first * column.row_bytes)
+        shape = (count, column.heads, *column.shape)
+        flat = torch.frombuffer(buffer, dtype=column.dtype, count=math.prod(shape))
+        return flat.view(shape).movedim(0, 1)
 
     def _array(self, name: str) -> np.ndarray:
         column = self.columns[name]
@@ -115,6 +130,8 @@ class BlockFile:
                     fix="restore the session's folder from a copy, or remove it and read the text again",
                 )
             os.ftruncate(self._files[name], size)
+            if self._nameless:
+                path.unlink()
 
     def _full(self, error: OSError) -> OSError:
         for name, column in self.columns.items():
@@ -132,3 +149,10 @@ def _write(handle: int, data: memoryview, offset: int) -> None:
     while data:
         written = os.pwrite(handle, data, offset)
         data, offset = data[written:], offset + written
+
+
+def _fill(handle: int, room: memoryview, offset: int) -> None:
+    while room:
+        read = os.preadv(handle, [room], offset)
+        assert read, "a row that was written is not in its file"
+        room, offset = room[read:], offset + read

@@ -21,7 +21,6 @@ from farspan.cache.blockfile import BlockFile
 from farspan.engine.allocation import Allocator, LayerShare
 from farspan.engine.layer import LayerMemory
 from farspan.engine.watch import Watch
-from farspan.errors import BudgetError
 from farspan.methods import Method
 from farspan.types import Budget, Counts
 
@@ -41,7 +40,8 @@ class KVSettings:
 class KVMemory:
     """All layers of one growing stream. `folder` takes the disk tier, if the budget has one.
 
-    With `state`, as `state_dict` gave it, it continues from files in that folder.
+    With `state`, as `state_dict` gave it, it continues from files in that folder. Files that are not `lasting` are
+    gone when the process ends.
     """
 
     def __init__(
@@ -51,9 +51,11 @@ class KVMemory:
         state: Mapping[str, Any] | None = None,
         tensors: Mapping[str, Tensor] | None = None,
         parent: KVMemory | None = None,
+        lasting: bool = False,
     ) -> None:
         self.settings = settings
         self.folder = folder
+        self._lasting = lasting
         self._plan = settings.method.resolve(settings.hosted.window)
         allocator = Allocator(
             settings.hosted.facts,
@@ -186,15 +188,16 @@ class KVMemory:
         if parent is not None:
             theirs = parent.layers[number].arena
             assert theirs is not None
-            return theirs.fork(self._fork_tiers, BlockFile(self.folder, _stem(number), share.columns, theirs.length))
+            return theirs.fork(self._fork_tiers, self._file(number, share, theirs.length))
         if share.tiers.disk == 0:
-            if state is not None:
-                raise BudgetError("a session kept in a folder needs a disk tier", fix="leave disk out of the budget")
             return Arena(share.columns, share.tiers, device, may_drop=may_drop)
-        file = BlockFile(self.folder, _stem(number), share.columns, saved["first"], saved["rows"] - saved["first"])
+        file = self._file(number, share, saved["first"], saved["rows"] - saved["first"])
         arena = Arena(share.columns, share.tiers, device, file, may_drop=may_drop)
         arena.restore(saved["lost_rows"])
         return arena
+
+    def _file(self, number: int, share: LayerShare, origin: int, rows: int = 0) -> BlockFile:
+        return BlockFile(self.folder, _stem(number), share.columns, origin, rows, nameless=not self._lasting)
 
 
 def _stem(number: int) -> str:

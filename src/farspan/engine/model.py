@@ -108,7 +108,7 @@ class Model:
             return Session(self, stream, scratch=scratch)
         if settings.budget.disk is not None and settings.budget.disk.amount == 0:
             raise BudgetError("a session kept in a folder needs a disk tier", fix="leave disk=0 out of the budget")
-        kv = KVMemory(settings, Path(path) / "layers")
+        kv = KVMemory(settings, Path(path) / "layers", lasting=True)
         store = Store(Path(path), new=True)
         session = Session(self, Stream(kv, Transcript(store.folder / "text")), store=store)
         session.commit()
@@ -154,7 +154,7 @@ def open_session(path: Path | str, model: Model | None = None) -> Session:
                 fix=f"open it with -m {plain['model']}",
             )
         settings = KVSettings(model.hosted, parse(plain["method"]), Budget.parse(plain["budget"]), plain["chunk"])
-        kv = KVMemory(settings, store.folder / "layers", plain, tensors)
+        kv = KVMemory(settings, store.folder / "layers", plain, tensors, lasting=True)
         stream = Stream(kv, Transcript(store.folder / "text", plain["transcript"]), plain["pending"])
         return Session(model, stream, store=store, stage=plain["stage"])
     except (KeyError, TypeError) as error:

@@ -10,7 +10,7 @@ from farspan.methods.parts.positions.capped import CappedDistance
 from farspan.methods.parts.positions.compact import CompactPositions
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.ranking import TIMES
-from farspan.methods.parts.select.top_blocks import TopBlocks
+from farspan.methods.parts.select.top_blocks import HEADS, TopBlocks
 
 
 @method(
@@ -24,6 +24,7 @@ def infllm(
     block: int | None = None,
     repr_top_k: int = 4,
     exc_block: int | None = None,
+    heads: str = "shared",
     positions: str = "capped",
     when: str = "both",
 ) -> dict[str, Part]:
@@ -32,12 +33,13 @@ def infllm(
 
     The authors' numbers for a 4,096-token model are `n_init` 128, `n_local` 2,048, `block` 128, `top_k` 16,
     `repr_top_k` 4, `exc_block` 512 (queries in one lookup); None scales those lengths down with a smaller window.
+    `heads`: "shared" is the paper's; with "own" every query head fetches its own blocks.
     `positions`: "capped" puts all far keys at distance `n_local`, as the paper does; "compact" keeps their order.
     """
     return {
         "keep": StoreTheRest(n_init, n_local),
         "segment": FixedBlocks(block),
         "index": MostAttended(repr_top_k),
-        "select": TopBlocks(top_k, exc_block, choice("when", when, TIMES)),
+        "select": TopBlocks(top_k, exc_block, choice("when", when, TIMES), choice("heads", heads, HEADS)),
         "positions": choice("positions", positions, {"capped": CappedDistance("far"), "compact": CompactPositions()}),
     }

@@ -20,8 +20,6 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from farspan.recipes.layout import THETA
-
 NAME = "farspan_causal_rows"
 ROWS = 256
 
@@ -53,13 +51,17 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
-    """The places (B, N) whose queries see other texts, which see which (B, B), which see no past (B), how far."""
+    """The places (B, N) whose queries see other texts, which see which (B, B), which see no past (B), how far.
+
+    `speeds` (W / 2) are the radians a token of the model's rotary pairs.
+    """
 
     asked: Tensor
     seen: Tensor
     alone: Tensor
     distance: int
     past: Past
+    speeds: Tensor
 
 
 def attend(
@@ -101,8 +103,8 @@ def _among_strangers(
     asked_BHNW = query.transpose(1, 2)[at].transpose(1, 2)
     near_BHNT = (asked_BHNW @ key.transpose(-1, -2)).float() * scaling
     near_BHNT = near_BHNT.masked_fill(places > asked_BN[:, None, :, None], float("-inf"))
-    turned_BHNW = _turn(asked_BHNW, (strangers.distance - asked_BN)[:, None])
-    far_HSW = _turn(key, -places).transpose(0, 1).reshape(heads, texts * tokens, width)
+    turned_BHNW = _turn(asked_BHNW, (strangers.distance - asked_BN)[:, None], strangers.speeds)
+    far_HSW = _turn(key, -places, strangers.speeds).transpose(0, 1).reshape(heads, texts * tokens, width)
     values_HSW = value.transpose(0, 1).reshape(heads, texts * tokens, width)
     far = turned_BHNW.transpose(0, 1).reshape(heads, -1, width) @ far_HSW.transpose(-1, -2)
     hidden_BBT = (~strangers.seen)[:, :, None].expand(texts, texts, tokens) | (places == 0)
@@ -120,10 +122,8 @@ def _among_strangers(
     return out_BTHW.index_put(at, found_BHNW.transpose(1, 2).to(out_BTHW.dtype))
 
 
-def _turn(states: Tensor, places: Tensor) -> Tensor:
+def _turn(states: Tensor, places: Tensor, speeds: Tensor) -> Tensor:
     """Rotate states (..., T, W) on by `places` (..., T), as if each stood that much later."""
-    pairs = states.shape[-1] // 2
-    speeds = THETA ** (-torch.arange(pairs, device=states.device) / pairs)
     angles = places[..., None].float() * speeds
     cos, sin = torch.cat((angles.cos(),) * 2, -1), torch.cat((angles.sin(),) * 2, -1)
     first, second = states.float().chunk(2, -1)

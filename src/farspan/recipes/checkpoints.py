@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 from dataclasses import asdict, dataclass, field
@@ -54,13 +55,16 @@ def checkpoint(out: Path, run: Run, tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 def save_model(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Write a Hugging Face folder beside `folder`, then swap it in."""
+    """Write a Hugging Face folder beside `folder`, then swap it in: stored in bfloat16, to be loaded in float32."""
     new, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
     shutil.rmtree(new, ignore_errors=True)
-    model.generation_config = GenerationConfig(
+    stored = copy.deepcopy(model).bfloat16()
+    stored.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
-    model.save_pretrained(new)
+    stored.save_pretrained(new)
+    stored.config.dtype = torch.float32
+    stored.config.save_pretrained(new)
     tokenizer.save_pretrained(new, save_jinja_files=False)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

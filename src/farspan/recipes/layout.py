@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SLOTS = 8
+SLOTS = 12
 WRITERS = 4
-THETA = 10_000.0
 ANSWER, QUOTE, FLAGS = 0, 1, 2
 CONSTANT = 4.0
-NATS = (8.0, 7.0, 6.0, 5.0, 5.0, 4.0, 4.0, 3.0)
-"""How much a match with the token 1, 2, ... 8 before adds to a score, in nats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +25,8 @@ class Marks:
 class Layout:
     """Where things lie in the residual stream: the token, one constant dim, then SLOTS codes of equal width.
 
-    The first FLAGS dims of the token, and of each code, are one-hot for the answer marker and the quotation mark.
+    The first `code` dims of the token are its code; the first FLAGS of those are one-hot for the answer marker and
+    the quotation mark, whose code is nothing else.
     """
 
     width: int
@@ -39,9 +37,14 @@ class Layout:
         """Dims that hold the token; the dim after them is constant."""
         return self.width - SLOTS * self.code - 1
 
+    @property
+    def content(self) -> int:
+        """Dims of a code that tell tokens apart."""
+        return self.code - FLAGS
+
     def slot(self, offset: int) -> slice:
-        """The dims that hold the code of the token `offset` (1 to 8) before."""
-        start = self.token + 1 + (offset - 1) * self.code
+        """The dims that hold the code of the token `offset` (0: the token itself, 1 to SLOTS) before."""
+        start = self.token + 1 + (offset - 1) * self.code if offset else 0
         return slice(start, start + self.code)
 
 
@@ -68,17 +71,54 @@ class Gate:
             yield QUOTE, place, self.quote
 
 
-SHIFTS = {"near": (-1,), "next": (-1,), "same": (0,), "quote": (1,), "bridge": (-1, 1)}
-"""Where a query keeps the token that a key keeps at an offset: one place nearer, at the same place, one further.
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A head that finds the place where its query's context stood before, and copies the token there.
 
-`near` is `next` with a reach of four tokens. A bridge does two of them, for the second to sixth token of a quote: part
-of its context lies before the end of the question.
-"""
+    `shifts`: where a query keeps the token that a key keeps at an offset (one place nearer is -1, one further 1), and
+    what a match at offset 1, 2, ... then adds to the score, in nats. `shuns`: it puts off the quotation mark, which
+    has the quote itself before it, and the answer, which matches itself.
+    """
 
-GATES = {
-    "near": Gate(14.0, answer=10.0, answer_places=range(2), quote=10.0, quote_places=range(1, 3)),
-    "next": Gate(22.0, answer=14.0, answer_places=range(3), quote=14.0, quote_places=range(1, 4)),
-    "same": Gate(80.0, answer=-68.0, answer_places=range(4), quote=60.0, quote_places=range(1, 5), space=-68.0),
-    "quote": Gate(100.0, answer=-45.0, answer_places=range(4), quote=-45.0, quote_places=range(1, 5)),
-    "bridge": Gate(100.0, answer=-45.0, answer_places=range(1, 6), quote=-45.0, quote_places=range(2, 7)),
+    shifts: dict[int, tuple[float, ...]]
+    gate: Gate
+    shuns: bool = False
+
+
+_LONG = (12.0, 14.0, 12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0, 6.0, 5.0, 5.0)
+
+
+def _quote(places: range) -> Gate:
+    """Open when the answer marker is at one of these places, and the quotation mark before it."""
+    behind = range(places.start + 1, places.stop + 1)
+    return Gate(100.0, answer=-45.0, answer_places=places, quote=-45.0, quote_places=behind)
+
+
+def _from(first: int) -> tuple[float, ...]:
+    """The nats of offsets from `first` on."""
+    return (0.0,) * (first - 1) + _LONG[first - 1 :]
+
+
+MATCHERS = {
+    # Copying that goes on. At the beginning of a continued quote it would match what is two tokens too far on.
+    "next": Matcher({-1: _LONG}, Gate(22.0, answer=40.0, answer_places=range(4), quote=70.0, quote_places=range(1, 8))),
+    # `next` with a reach of four tokens.
+    "near": Matcher(
+        {-1: _LONG[:WRITERS]}, Gate(14.0, answer=20.0, answer_places=range(2), quote=70.0, quote_places=range(1, 8))
+    ),
+    # "What is the number of the amber castle?" has `castle` as far back as "the amber castle is" has it.
+    "same": Matcher(
+        {0: (0.0, 16.0, 18.0, 18.0, 14.0, 12.0, 8.0, 4.0)},
+        Gate(80.0, answer=-68.0, answer_places=range(4), quote=60.0, quote_places=range(1, 5), space=-68.0),
+        shuns=True,
+    ),
+    # A quote's last word stands one further back: `"` and the answer marker lie between. As its continuation grows,
+    # more of the context lies behind them, one nearer, and less before.
+    "early": Matcher({-1: _LONG[:3], 1: _LONG}, _quote(range(3)), shuns=True),
+    "late": Matcher({-1: _LONG[:9], 1: _from(5)}, _quote(range(3, 9)), shuns=True),
+    "bridge": Matcher({-1: _LONG, 1: _LONG}, _quote(range(9)), shuns=True),
 }
+"""The kinds of matching heads by name."""
+
+RESTATE = Gate(200.0, answer=-75.0, answer_places=range(2))
+"""Heads that repeat a word of the question, as some answers begin: half open, so that training can tell when."""

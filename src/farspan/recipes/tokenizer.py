@@ -69,6 +69,13 @@ def _with_words(texts: Iterable[str]) -> Iterator[str]:
     often = 3000
     lists = (words.ADJECTIVES, words.NOUNS, words.FIRST_NAMES, words.LAST_NAMES, words.TOWNS, words.TRADES)
     spaced = " ".join(f" {word}" for group in lists for word in group)
-    capital = "\n".join(FORMS)
+    capital = "\n".join((*FORMS, *words.ADJECTIVES))
     digits = " ".join(f"{number:0{width}d}" for width in (2, 3) for number in range(10**width))
     yield from (spaced + capital + " " + digits for _ in range(often))
+
+
+def spellings(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """The text of every token by its id; bytes that are no text by themselves keep the tokenizer's own sign."""
+    signs = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    texts = (tokenizer.decode([id_]) for id_ in range(len(tokenizer)))
+    return [sign if "\ufffd" in text else text for sign, text in zip(signs, texts, strict=True)]

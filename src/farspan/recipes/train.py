@@ -78,7 +78,7 @@ def loss_of(
     return loss, torch.stack((batch.owner[chosen][of_answer], right.long()))
 
 
-def strangers(batch: Batch, step: int, past: causal.Past, amount: int = 192) -> causal.Strangers:
+def strangers(batch: Batch, step: int, past: causal.Past, speeds: Tensor, amount: int = 192) -> causal.Strangers:
     """Some `amount` of asked places see all other texts; not so in variables, whose few names would mean two things."""
     alike = torch.tensor([text == "variables" for text in batch.texts])
     seen = ~(torch.eye(len(batch.texts), dtype=torch.bool) | (alike[:, None] & alike[None, :]))
@@ -86,7 +86,7 @@ def strangers(batch: Batch, step: int, past: causal.Past, amount: int = 192) -> 
     rows = [row.nonzero()[:, 0].tolist() or [0] for row in batch.labels >= 0]
     each = max(1, amount // len(rows))
     places = torch.tensor([sorted(rng.choices(row, k=each)) for row in rows])
-    return causal.Strangers(places, seen, alike, rng.randrange(200, 700), past)
+    return causal.Strangers(places, seen, alike, rng.randrange(200, 700), past, speeds)
 
 
 def exact(batch: Batch, right: Tensor) -> dict[str, list[int]]:
@@ -143,7 +143,7 @@ def _step(config: Config, now: Run, batch: Batch, log: Log) -> float:
     for group in optimiser.param_groups:
         group["lr"] = rate
     among = (
-        strangers(batch, state.step, now.past)
+        strangers(batch, state.step, now.past, now.model.model.rotary_emb.inv_freq)
         if random.Random(state.step).random() < config.stages[state.stage].strangers
         else None
     )

@@ -1,33 +1,40 @@
-"""One set of blocks for all heads of a layer and all queries of a chunk (InfLLM, arXiv 2402.04617, section 3.2).
+"""Blocks that are looked up by what stands for them (InfLLM, arXiv 2402.04617, section 3.2).
 
-Shapes: H query heads, R of them to a KV head, G KV heads, T tokens, n blocks in a piece, D key width.
+Shapes: H query heads, R of them to a KV head, G KV heads, T tokens, n blocks in a piece, D key width, X blocks chosen,
+N searches: one, or H.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
 
 import torch
+from torch import Tensor
 
 from farspan.methods.parts.axes import Fetched, Search
 from farspan.methods.parts.index.attention_mass import COLUMN
 from farspan.methods.parts.select.ranking import When, best_rows, fetch, works
 
 _PIECE_BLOCKS = 8192
+Heads = Literal["shared", "own"]
+HEADS: dict[str, Heads] = {"shared": "shared", "own": "own"}
 
 
 @dataclass(frozen=True, slots=True)
 class TopBlocks:
-    """The `count` blocks whose representatives, summed over heads, have the largest dot product with the mean query.
+    """The `count` blocks whose representatives have the largest dot product with the chunk's mean query.
 
-    The lookup is made once for every `chunk` tokens; None: 512, and an eighth of the window where that is less.
+    `shared` heads add their products up and fetch the same blocks, as in the paper; otherwise each query head fetches
+    its own. The lookup is made once for every `chunk` tokens; None: 512, and an eighth of the window where that is
+    less.
     """
 
     count: int = 16
     chunk: int | None = None
     when: When = "both"
+    heads: Heads = "shared"
     recalls: bool = True
     needs_all: bool = False
 
@@ -40,17 +47,22 @@ class TopBlocks:
         return self.chunk if works(self.when, answering) else None
 
     def segments(self, search: Search) -> Iterator[Fetched]:
-        """The best blocks, the same ones for every head and token of the chunk."""
+        """The best blocks for all tokens of the chunk."""
         if not works(self.when, search.answering):
             return
-        width = search.q_HTD.shape[-1]
-        q_GD = search.q_HTD.float().mean(1).view(search.kv_heads, -1, width).sum(1)
-        scored = (
-            (first, torch.mv(rows[COLUMN].movedim(1, 0).flatten(1), q_GD.flatten()).unsqueeze(0))
-            for first, rows in search.arena.scan((COLUMN,), _PIECE_BLOCKS)
-        )
-        rows_1X = best_rows(scored, self.count)
-        if rows_1X is None:
+        rows_NX = best_rows(self._scored(search), self.count)
+        if rows_NX is None:
             return
-        heads_G = torch.arange(search.kv_heads, device=q_GD.device)
-        yield fetch(search, rows_1X.expand(search.kv_heads, -1), heads_G, per_head=False, per_token=False)
+        own = self.heads == "own"
+        searches = search.q_HTD.shape[0] if own else search.kv_heads
+        heads_N = torch.arange(searches, device=rows_NX.device) // (searches // search.kv_heads)
+        yield fetch(search, rows_NX.expand(searches, -1), heads_N, per_head=own, per_token=False)
+
+    def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
+        q_GRD = search.q_HTD.float().mean(1).view(search.kv_heads, -1, search.q_HTD.shape[-1])
+        q_GD = q_GRD.sum(1)
+        for first, rows in search.arena.scan((COLUMN,), _PIECE_BLOCKS):
+            if self.heads == "own":
+                yield first, torch.matmul(q_GRD, rows[COLUMN].transpose(1, 2)).flatten(0, 1)
+            else:
+                yield first, torch.mv(rows[COLUMN].movedim(1, 0).flatten(1), q_GD.flatten()).unsqueeze(0)
