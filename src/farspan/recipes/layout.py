@@ -101,7 +101,7 @@ def _from(first: int) -> tuple[float, ...]:
 
 MATCHERS = {
     # Copying that goes on. At the beginning of a continued quote it would match what is two tokens too far on.
-    "next": Matcher({-1: _LONG}, Gate(22.0, answer=40.0, answer_places=range(4), quote=70.0, quote_places=range(1, 8))),
+    "next": Matcher({-1: _LONG}, Gate(40.0, answer=60.0, answer_places=range(4), quote=70.0, quote_places=range(1, 8))),
     # `next` with a reach of four tokens.
     "near": Matcher(
         {-1: _LONG[:WRITERS]}, Gate(14.0, answer=20.0, answer_places=range(2), quote=70.0, quote_places=range(1, 8))

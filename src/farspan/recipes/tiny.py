@@ -35,7 +35,7 @@ SHARES = {
     "several": 0.07,
     "biographies": 0.07,
 }
-HOURS = 50 / 60
+HOURS = 35 / 60
 NOVELS = 6
 OVERRIDES = ("corpus", "hours", "seed", "start", "threads")
 
@@ -44,9 +44,9 @@ def config(*, seed: int = 0, threads: int = 2, scale: float = 1.0) -> train.Conf
     """The bundled model's training run, HOURS long; `scale` multiplies the time of every stage."""
     plan = (
         train.Stage(length=128, seconds=60, mastery=0.95, rate=1.2e-3),
-        train.Stage(length=256, seconds=240, mastery=0.97, rate=1.2e-3),
-        train.Stage(length=512, seconds=480, mastery=0.98, rate=1.0e-3, strangers=0.8),
-        train.Stage(length=1024, seconds=2220, mastery=2.0, rate=9e-4, strangers=0.8),
+        train.Stage(length=256, seconds=180, mastery=0.97, rate=1.2e-3),
+        train.Stage(length=512, seconds=360, mastery=0.98, rate=1.0e-3, strangers=0.8),
+        train.Stage(length=1024, seconds=1500, mastery=2.0, rate=9e-4, strangers=0.8),
     )
     stages = tuple(replace(stage, seconds=stage.seconds * scale) for stage in plan)
     return train.Config(shares=SHARES, stages=stages, seed=seed, threads=threads)

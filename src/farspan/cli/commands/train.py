@@ -14,7 +14,11 @@ from farspan.errors import UsageError
 @click.command("train")
 @click.argument("recipe")
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The folder that the trained model is written to."
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The folder that the trained model is written to.",
 )
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe. May be repeated."
