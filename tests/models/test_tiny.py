@@ -30,17 +30,13 @@ def correct(model: Model, task: str, method: str, tokens: int, contexts: int) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "task",
-    ["needle", pytest.param("key_value", marks=pytest.mark.xfail(strict=True, reason="these weights reach 0.90"))],
-)
+@pytest.mark.parametrize("task", ["needle", "key_value"])
 def test_it_finds_facts_in_its_window(tiny: Model, task: str) -> None:
     assert tiny.window == WINDOW
     assert correct(tiny, task, "full", WINDOW, contexts=25) >= 0.98
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="these weights still answer 0.42: their slow rotary pairs turn too little")
 def test_full_attention_fails_at_four_windows(tiny: Model) -> None:
     assert correct(tiny, "needle", "full", 4 * WINDOW, contexts=13) <= 0.05
 

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaF
 
 from farspan import models, recipes, tasks
 from farspan.errors import InputError, UsageError
-from farspan.recipes import corpus, initialise, layout, shapes, tiny, tokenizer, train
+from farspan.recipes import corpus, initialise, layout, shapes, tiny, tokenizer, train, trainable
 from farspan.recipes.checkpoints import save_model
 from farspan.recipes.mix import Mix
 from farspan.recipes.rows import IGNORE, collate
@@ -120,6 +120,23 @@ def test_a_few_steps_lower_the_loss(mix: Mix, tmp_path: Path) -> None:
     assert torch.equal(loaded.lm_head.weight, resumed.lm_head.weight.bfloat16().float())
     words_back = AutoTokenizer.from_pretrained(tmp_path / "model")
     assert words_back.decode(words_back.encode("a b", add_special_tokens=False)) == "a b"
+
+
+def test_what_tokens_are_matched_by_is_not_trained(mix: Mix, tmp_path: Path) -> None:
+    shape = shapes.Shape()
+    before, model = _model(mix), _model(mix)
+    share = trainable.shares(shape)
+    few = train.Config(shares=SHARES, stages=(LONG,), tokens=512, threads=1, steps=2, trained=share)
+    train.run(few, model, mix.tokenizer, mix, out=tmp_path, log=lambda line: None)
+    after = dict(model.named_parameters())
+    for name, weight in before.named_parameters():
+        may = share.get(name, torch.ones(())).expand_as(weight).bool()
+        assert torch.equal(after[name][~may], weight[~may]), name
+        assert not may.any() or not torch.equal(after[name][may], weight[may]), name
+    lay = layout.Layout(shape.width, shape.code)
+    for layer in model.model.layers[2:]:  # what later layers write leaves the constant and the slots as they are
+        assert not layer.self_attn.o_proj.weight[lay.token :].any()
+        assert not layer.mlp.down_proj.weight[lay.token :].any()
 
 
 def test_corpus_says_what_to_fetch(tmp_path: Path) -> None:

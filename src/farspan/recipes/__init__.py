@@ -24,6 +24,7 @@ _SHARED = {
     "shapes",
     "tokenizer",
     "train",
+    "trainable",
 }
 
 

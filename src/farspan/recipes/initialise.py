@@ -3,10 +3,8 @@
 Layer 0 writes the codes of the four tokens before each token into slots of the residual stream; two heads of layer 1
 copy those slots from four and eight tokens back, which makes twelve. From layer 1 on, heads compare the slots of a
 query with those of every key, each in rotary dims of its own, and copy the token they find to the tied embedding.
-Every weight is trained afterwards. What follows from it: where in the model the copying happens was chosen, so which
-layers a method may leave alone says nothing about other models.
-
-Legend: E = dims that hold the token itself, C = dims of one code.
+`trainable` says which weights are trained afterwards. What follows from it: where in the model the copying happens was
+chosen, so which layers a method may leave alone says nothing about other models.
 """
 
 from __future__ import annotations
@@ -33,6 +31,7 @@ from farspan.recipes.layout import (
     Marks,
 )
 from farspan.recipes.shapes import Shape
+from farspan.recipes.trainable import open_dims
 
 SHUN = 60.0
 """Nats by which heads put off what they shun: a question's own quotation mark, and the answer itself."""
@@ -64,10 +63,12 @@ class _Builder:
 
     def build(self, spellings: Sequence[str]) -> None:
         self._embed(spellings)
+        writable = open_dims(self.layout)[:, None]
         for layer in self.made.model.layers:
-            for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            for name in ("q_proj", "k_proj", "v_proj"):
                 getattr(layer.self_attn, name).weight.normal_(0, 0.002)
-            layer.mlp.down_proj.weight.normal_(0, 0.001)
+            layer.self_attn.o_proj.weight.normal_(0, 0.002).mul_(writable)
+            layer.mlp.down_proj.weight.normal_(0, 0.001).mul_(writable)
         for layer, heads in enumerate(self.shape.plan):
             self._layer_of(layer, heads)
 

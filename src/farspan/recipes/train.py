@@ -6,8 +6,8 @@ import copy
 import math
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -41,7 +41,8 @@ class Stage:
 class Config:
     """All that a training run is told; see the recipes for values that work.
 
-    `matching` multiplies the learning rate of queries and keys.
+    `matching` multiplies the learning rate of queries. `trained` says which numbers of which weights may change (see
+    `trainable.py`).
     """
 
     shares: dict[str, float]
@@ -57,6 +58,7 @@ class Config:
     steps: int | None = None
     average: float = 0.02
     matching: float = 0.1
+    trained: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def loss_of(
@@ -143,10 +145,10 @@ def run(
 
 def _optimiser(model: LlamaForCausalLM, config: Config) -> torch.optim.AdamW:
     """AdamW that leaves be what has next to no gradient: heads at rest would drift by noise of full size otherwise."""
-    matching = [value for name, value in model.named_parameters() if "q_proj" in name or "k_proj" in name]
-    others = [value for name, value in model.named_parameters() if "q_proj" not in name and "k_proj" not in name]
-    groups = [{"params": matching, "share": config.matching}, {"params": others, "share": 1.0}]
-    return torch.optim.AdamW(groups, lr=config.stages[0].rate, betas=(0.9, 0.98), weight_decay=0.01, eps=1e-6)
+    queries = [value for name, value in model.named_parameters() if "q_proj" in name]
+    others = [value for name, value in model.named_parameters() if "q_proj" not in name]
+    groups = [{"params": queries, "share": config.matching}, {"params": others, "share": 1.0}]
+    return torch.optim.AdamW(groups, lr=config.stages[0].rate, betas=(0.9, 0.98), weight_decay=0.0, eps=1e-6)
 
 
 def _step(config: Config, now: Run, batch: Batch, log: Log) -> float:
@@ -162,6 +164,9 @@ def _step(config: Config, now: Run, batch: Batch, log: Log) -> float:
     loss, right = loss_of(model, batch, config.running_text, among)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    for name, weight in model.named_parameters():
+        if name in config.trained and weight.grad is not None:
+            weight.grad.mul_(config.trained[name])
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     if math.isfinite(float(norm)):
         optimiser.step()
