@@ -115,7 +115,8 @@ def start_reading(book: Path, name: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_read_goes_on(run: Run, long: Path, how: signal.Signals) -> None:
+def test_a_stopped_read_goes_on(run: Run, tmp_path: Path, how: signal.Signals) -> None:
+    long = write_book(tmp_path / "long.txt", 750)  # so long that it is not read before the signal comes
     process = start_reading(long, "stopped")
     process.send_signal(how)
     _, stderr = process.communicate()
