@@ -105,7 +105,9 @@ def session_record(name: str) -> dict[str, Any]:
 def start_reading(book: Path, name: str) -> subprocess.Popen[str]:
     """Begin to read in a process of its own, and wait until something is committed."""
     command = [sys.executable, "-m", "farspan", "read", str(book), "--session", name]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # a shell's background jobs hand an ignored SIGINT on to their children
+    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     record = env.sessions_folder() / name / "session.json"
     while process.poll() is None:
         if record.exists() and session_record(name)["counts"]["seen"] > 0:
@@ -115,8 +117,7 @@ def start_reading(book: Path, name: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_read_goes_on(run: Run, tmp_path: Path, how: signal.Signals) -> None:
-    long = write_book(tmp_path / "long.txt", 750)  # so long that it is not read before the signal comes
+def test_a_stopped_read_goes_on(run: Run, long: Path, how: signal.Signals) -> None:
     process = start_reading(long, "stopped")
     process.send_signal(how)
     _, stderr = process.communicate()
