@@ -1,4 +1,4 @@
-"""Writes what is generated in the documentation: docs/cli.md from `--help`, and the tables of methods.
+"""Writes what is generated in the documentation: docs/cli.md from `--help`, and the tables of methods and tasks.
 
 Run by `make docs`; `--check` only says whether a file is out of date, and is what a test calls.
 """
@@ -11,11 +11,13 @@ from pathlib import Path
 
 import click
 
-from farspan import methods
+from farspan import methods, tasks
 from farspan.cli.app import app
+from farspan.tasks.kit.card import MULTI_REQUEST, MULTI_TURN
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 100
+SETS = "farspan.tasks.sets."
 BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
 
 
@@ -53,6 +55,33 @@ def methods_page() -> str:
     return "\n".join(parts)
 
 
+def tasks_page() -> str:
+    """docs/tasks.md: what every family asks, whose it is, its knobs and presets."""
+    parts = ["# The tasks", "", "Written by `make docs` from the tasks themselves. How they are run and scored:"]
+    parts += ["[evaluation.md](evaluation.md).", ""]
+    for title, wanted in (("Generated", False), ("Sets of files", True)):
+        parts += [f"## {title}", "", "| task | asks for | scope | diffusion | chance |", "|---|---|---|---|---|"]
+        chosen = [name for name in tasks.names() if (tasks.family(name).__name__.startswith(SETS)) is wanted]
+        for name in chosen:
+            card = tasks.family(name).CARD
+            parts.append(f"| `{name}` | {tasks.idea(name)} | {card.scope} | {card.diffusion} | {card.chance:.2f} |")
+        parts.append("")
+        for name in chosen:
+            parts += _task_lines(name)
+    return "\n".join(parts)
+
+
+def _task_lines(name: str) -> Iterator[str]:
+    card = tasks.family(name).CARD
+    knobs = ", ".join(f"`{knob}`" if needed else f"`{knob}={default!r}`" for knob, needed, default in tasks.knobs(name))
+    yield from (f"### {name}", "", f"- Source: {card.source}", f"- Knobs: {knobs or 'none'}")
+    if card.modes != (MULTI_REQUEST, MULTI_TURN):
+        yield f"- Modes: {', '.join(card.modes)}"
+    for preset in card.presets:
+        yield f"- `{preset}` is `{tasks.get(preset) if not tasks.needs(name) else preset}`"
+    yield ""
+
+
 def methods_table() -> str:
     """The table in the README."""
     rows = ["| method | what does not fit | idea |", "|---|---|---|"]
@@ -74,6 +103,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "cli.md": cli_page(),
         ROOT / "docs" / "methods.md": methods_page(),
+        ROOT / "docs" / "tasks.md": tasks_page(),
         front: readme(front.read_text(encoding="utf-8")),
     }
 

@@ -104,7 +104,8 @@ def test_public_names_are_these() -> None:
     [
         "import farspan",
         "import farspan.text",
-        "from farspan import tasks; [tasks.get(name) for name in tasks.names()]",
+        "from farspan import tasks; [tasks.family(name) for name in tasks.names()]",
+        "from farspan import evals; evals.Plan(tasks=('needle',))",
         "import farspan.cli.app",
         "from farspan.cli.app import app\ntry: app(['--help'])\nexcept SystemExit: pass",
         "from farspan.cli.app import app\ntry: app(['ask', '--help'])\nexcept SystemExit: pass",

@@ -60,6 +60,28 @@ def test_a_chat_stays_and_goes_on_by_the_template(fed: Fed) -> None:
         assert fed.take() == tokens(GAP) + tokens("three?") + TAIL + third[:-1]
 
 
+def test_a_turn_that_was_answered_elsewhere_is_taken_in(fed: Fed) -> None:
+    with model().session() as session:
+        session.read("alpha")
+        session.replay("one?", "it is one")
+        assert fed.take() == HEAD + tokens("alpha") + tokens(GAP) + tokens("one?") + TAIL + tokens("it is one")
+        with session.fork() as fork:
+            fork.replay("two?", "it is two")
+            assert fed.take() == BETWEEN + tokens("two?") + TAIL + tokens("it is two")
+        second = session.chat("three?", max_new_tokens=2).ids
+        assert fed.take() == BETWEEN + tokens("three?") + TAIL + second[:-1]
+
+
+def test_an_answer_goes_on_from_its_prefix(fed: Fed) -> None:
+    with model().session() as session:
+        answer = session.ask("which?", prefix="it is", max_new_tokens=3)
+        ids = answer.ids
+        assert fed.take() == HEAD + tokens("which?") + TAIL + tokens("it is") + ids[:-1]
+        assert not answer.text.startswith("it is")
+        session.chat("which?", prefix="it is", max_new_tokens=1)
+        assert fed.take() == HEAD + tokens("which?") + TAIL + tokens("it is")
+
+
 def test_a_reply_that_ended_is_not_ended_twice(fed: Fed) -> None:
     with model().session() as session:
         drawn = session.chat("one?", max_new_tokens=1).ids

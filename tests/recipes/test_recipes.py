@@ -19,7 +19,7 @@ from farspan.recipes.checkpoints import save_model
 from farspan.recipes.mix import Mix
 from farspan.recipes.rows import IGNORE, collate
 from farspan.recipes.tiny import SHARES
-from farspan.tasks import words
+from farspan.tasks.kit import words
 
 LONG = train.Stage(length=128, seconds=1e9, mastery=2.0)
 PROSE = "He said, \u201cThe harvest is late\u201d; and nobody in the whole of the village could tell why. " * 200
@@ -161,7 +161,8 @@ def test_unknown_recipe_or_setting_is_named(name: str, overrides: dict[str, str]
 
 def test_every_trained_family_is_a_task_or_a_drill() -> None:
     drills = {"random_quotes", "copy", "tangled_quotes"}
-    assert set(SHARES) - drills == set(tasks.names())
+    for name in set(SHARES) - drills:
+        assert tasks.get(name).make is not None
 
 
 def test_the_bundled_model_has_the_default_shape() -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from farspan.errors import BudgetError, UsageError
+from farspan.types import Size
+
 DEFAULT_METHOD = "topk"
 DEFAULT_BUDGET = "512MiB"
 DEFAULT_MAX_TOKENS = 256
@@ -131,6 +134,18 @@ _OUTPUT: list[Option] = [
     click.option("-u", "--usage", is_flag=True, help="Write the tokens used on stderr."),
     debug_option,
 ]
+
+
+def token_counts(text: str, option: str) -> tuple[int, ...]:
+    """The token counts in a list such as `"1K,64K,1M"`. Raises UsageError that names the option."""
+    wrong = UsageError(f"{option} {text!r} is not a list of token counts", fix=f"write {option} 64K,256K,1M")
+    try:
+        sizes = [Size.parse(part) for part in text.split(",")]
+    except BudgetError:
+        raise wrong from None
+    if any(size.unit != "tokens" or not size.amount for size in sizes):
+        raise wrong
+    return tuple(size.amount for size in sizes)
 
 
 def _grouped(name: str, kind: type, options: list[Option]) -> Option:

@@ -103,22 +103,33 @@ class Session:
         self.commit()
         return self.counts
 
-    def ask(self, question: str, **sampling: Any) -> Generation:
-        """Answer a question and leave the session as it was. Keywords are those of `Sampling`."""
+    def ask(self, question: str, *, prefix: str = "", **sampling: Any) -> Generation:
+        """Answer a question and leave the session as it was. Keywords are those of `Sampling`.
+
+        `prefix` is the beginning of the answer, which the model then goes on from; it is no part of the text given.
+        """
         fork = self.fork()
         try:
-            return fork._turn(question, sampling, after=lambda _: fork.close())
+            return fork._turn(question, prefix, sampling, after=lambda _: fork.close())
         except BaseException:
             fork.close()
             raise
 
-    def chat(self, message: str, **sampling: Any) -> Generation:
-        """Answer a message; both stay in the session. Keywords are those of `Sampling`.
+    def chat(self, message: str, *, prefix: str = "", **sampling: Any) -> Generation:
+        """Answer a message; both stay in the session. Keywords as for `ask`.
 
         When it fails before the first chunk of the message was seen, the session stands as it was; when it fails
         later, that part of the message stays.
         """
-        return self._turn(message, sampling, after=self._close_turn)
+        return self._turn(message, prefix, sampling, after=self._close_turn)
+
+    def replay(self, message: str, reply: str) -> None:
+        """Take in a message with the reply that was given to it elsewhere; both stay in the session."""
+        encode = self.model.encoder.encode
+        self._stream.pending += [*self._prefix(), *encode(message).ids, *self.model.template.tail, *encode(reply).ids]
+        self._stage = ANSWERED
+        self._stream.read_pending()
+        self.commit()
 
     def generate(self, prompt: str | Iterable[int] | None = None, **sampling: Any) -> Generation:
         """Continue the stream, behind a prompt if there is one, without a chat template; both stay in the session.
@@ -186,11 +197,14 @@ class Session:
         if self._scratch is not None:
             self._scratch.cleanup()
 
-    def _turn(self, message: str, sampling: dict[str, Any], after: Callable[[Generation], None]) -> Generation:
+    def _turn(
+        self, message: str, prefix: str, sampling: dict[str, Any], after: Callable[[Generation], None]
+    ) -> Generation:
         options = _sampling(sampling)
         if not message.strip():
             raise InputError("the question is empty", fix="ask something")
-        prompt = self._prefix() + self.model.encoder.encode(message).ids + self.model.template.tail
+        encode = self.model.encoder.encode
+        prompt = [*self._prefix(), *encode(message).ids, *self.model.template.tail, *encode(prefix).ids]
         return self._generation(prompt, options, after, stage=ANSWERED)
 
     def _generation(

@@ -1,8 +1,14 @@
-"""Measuring what a method still finds: planted facts and quotes at any length."""
+"""Measuring which method holds up: tasks are run on a subject, every answer is kept as a row, rows become a report.
+
+`evaluate` does it all for a loaded model. `run` measures a `Plan` into `Results`; `score` scores one reply.
+"""
 
 from __future__ import annotations
 
-from farspan.evals.book import book_rows
-from farspan.evals.recall import Row, recall_rows, summary
+from farspan.evals.api import evaluate
+from farspan.evals.plan import Plan
+from farspan.evals.results import Results
+from farspan.evals.runner import Outcome, run
+from farspan.evals.scorers import Score, score
 
-__all__ = ["Row", "book_rows", "recall_rows", "summary"]
+__all__ = ["Outcome", "Plan", "Results", "Score", "evaluate", "run", "score"]

@@ -95,25 +95,25 @@ class Mix:
         row.add([self._frame.begin])
         row.add(self.encode(sample.document), running=quoted or rng.random() < 0.2)
         lead = self.encode("\n\n")
-        for question in sample.questions:
-            if not self._ask(rng, row, lead, question, length, quoted=quoted):
+        for turn in sample.turns:
+            if not self._ask(rng, row, lead, turn, length, quoted=quoted):
                 break
             lead = [self._frame.user]
         row.cut(length + 1)
         return row
 
     def _ask(
-        self, rng: random.Random, row: Row, lead: list[int], question: tasks.Question, length: int, *, quoted: bool
+        self, rng: random.Random, row: Row, lead: list[int], turn: tasks.Turn, length: int, *, quoted: bool
     ) -> bool:
         """Append a question with its answer; False, and nothing appended, when they do not fit."""
         folded = quoted and rng.random() < 0.25
         asked = [
             *lead,
-            *self.encode(" ".join(question.text.split()) if folded else question.text),
+            *self.encode(" ".join(turn.query.split()) if folded else turn.query),
             self._frame.assistant,
         ]
-        answer = self.encode(question.answer)
-        whole = not quoted or (len(answer) < LONGEST and question.answer[-1] in ".!?")
+        answer = self.encode(turn.answer)
+        whole = not quoted or (len(answer) < LONGEST and turn.answer[-1] in ".!?")
         answer = answer[: LONGEST if quoted else None]
         if len(row.ids) + len(asked) + len(answer) > length:
             return False
@@ -124,43 +124,42 @@ class Mix:
         return True
 
     def _facts(self, rng: random.Random, room: int, questions: int, family: str) -> tasks.Sample:
-        options: dict[str, Any] = {"questions": questions}
+        options: dict[str, Any] = {"turns": questions}
         if family in SIZES:
             option, usual, dense, cost = SIZES[family]
             least = 2 if family == "biographies" else 1
             fits = max(least, int(room * rng.uniform(0.5, 0.9)) // cost)
             options[option] = min(fits, dense if rng.random() < 0.4 else usual)
-        make = tasks.get(family).make
-        return make(rng, length=max(room, 84), count=self.count, filler=rng.choice(self._fillers), **options)
+        space = self._space(max(room, 84), rng.choice(self._fillers))
+        task = tasks.get(family, **options)
+        assert task.make is not None
+        return task.make(rng, space, **task.knobs)
 
     def _quotes(self, rng: random.Random, room: int, questions: int, *, tangled: bool) -> tasks.Sample:
-        sample = quotes.make(
-            rng,
-            length=room * 2 // 3 if tangled else room,
-            count=self.count,
-            filler=self._fillers[1],
-            questions=questions,
-            given=(6, 12),
-            following=12,
-        )
+        space = self._space(room * 2 // 3 if tangled else room, self._fillers[1])
+        sample = quotes.make(rng, space, turns=questions, given=(6, 12), following=12)
         return self._tangle(rng, sample) if tangled else sample
+
+    def _space(self, length: int, filler: tasks.Filler) -> tasks.Space:
+        """Room for the document alone: the row counts its questions itself."""
+        return tasks.Space(length, self.count, filler, modes=())
 
     def _tangle(self, rng: random.Random, sample: tasks.Sample) -> tasks.Sample:
         """Put near-copies of the asked passages into the document: some words replaced, another continuation."""
         document = sample.document
-        for question in sample.questions:
-            start, end = question.evidence[0]
+        for turn in sample.turns:
+            start, end = sample.spans(turn)[0]
             passage = sample.document[start:end].split(" ")
             copy = [rng.choice(self._words) if rng.random() < 0.2 else word for word in passage[2:16]]
             at = document.find(". ", rng.randrange(max(1, len(document) - 10)))
             if at >= 0:
                 document = f"{document[: at + 1]} {' '.join(copy)} {document[at + 2 :]}"
-        kept = tuple(question for question in sample.questions if _stands(question, document))
-        return tasks.Sample(document, kept) if kept else sample
+        kept = tuple(turn for turn in sample.turns if _stands(turn, document))
+        return tasks.Sample((tasks.Segment(document),), kept) if kept else sample
 
 
-def _stands(question: tasks.Question, document: str) -> bool:
+def _stands(turn: tasks.Turn, document: str) -> bool:
     """Whether a quote still occurs once, followed by its answer."""
-    quote = question.text.split('"', 1)[1][:-1]
+    quote = turn.query.split('"', 1)[1][:-1]
     at = document.find(quote)
-    return at >= 0 and document.find(quote, at + 1) < 0 and document.startswith(quote + question.answer, at)
+    return at >= 0 and document.find(quote, at + 1) < 0 and document.startswith(quote + turn.answer, at)

@@ -27,7 +27,7 @@ SHARES = {
     "quotes": 0.24,
     "tangled_quotes": 0.10,
     "needle": 0.07,
-    "single_needle": 0.02,
+    "niah_single_2": 0.02,
     "key_value": 0.13,
     "hex_keys": 0.06,
     "variables": 0.07,

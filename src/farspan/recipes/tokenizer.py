@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from farspan.tasks import words
+from farspan.tasks.kit import words
 
 BEGIN, USER, ASSISTANT, END = "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPLIT = r" ?\p{L}\p{M}*(?:\p{L}|\p{M})*|\p{N}{1,3}| ?[^\s\p{L}\p{N}]|\s+(?=\s\S)|\s+"

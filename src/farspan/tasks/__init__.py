@@ -1,30 +1,121 @@
-"""Task families that make documents with questions: one module a family, found by its file name.
+"""Tasks that measure what is found in a long context: one module a family, found by its file name.
 
-The same generators make the bundled model's training documents, the evaluations and the demo. No torch here.
+A family is a module with a `CARD` and a function, `make(rng, space, **knobs) -> Sample`, or for sets of files (in
+`tasks.sets`) `read(path, **knobs) -> Iterator[Sample]`. The same generators make the bundled model's training
+documents and the demo. Others are taken from the entry points of group `farspan.tasks`. No torch here.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
-from typing import cast
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
 
 from farspan.errors import UsageError, nearest
-from farspan.tasks.base import Count, Family, Filler, Question, Sample
-from farspan.tasks.fillers import Synthetic, Text
+from farspan.tasks import sets
+from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.expression import split
+from farspan.tasks.kit.fillers import Filler, Synthetic, Text
+from farspan.tasks.kit.sample import Sample, Segment, Span, Turn
+from farspan.tasks.kit.space import Count, Frame, Space, TooShort
+from farspan.tasks.kit.task import Task
 
-__all__ = ["Count", "Family", "Filler", "Question", "Sample", "Synthetic", "Text", "get", "names"]
+__all__ = [
+    "Card",
+    "Count",
+    "Filler",
+    "Frame",
+    "Sample",
+    "Segment",
+    "Space",
+    "Span",
+    "Synthetic",
+    "Task",
+    "Text",
+    "TooShort",
+    "Turn",
+    "family",
+    "get",
+    "idea",
+    "knobs",
+    "names",
+    "needs",
+    "parse",
+    "presets",
+]
 
-_SHARED = {"base", "fillers", "words"}
+_GROUP = "farspan.tasks"
+_ROOM = ("rng", "space")
 
 
 def names() -> list[str]:
-    """The names of all families, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _SHARED)
+    """The names of all families, generated ones and sets of files, sorted."""
+    found = [*pkgutil.iter_modules(__path__), *pkgutil.iter_modules(sets.__path__)]
+    points = entry_points(group=_GROUP)
+    return sorted({module.name for module in found if not module.ispkg} | {point.name for point in points})
 
 
-def get(name: str) -> Family:
-    """The family called `name`. Raises UsageError for an unknown one."""
+@cache
+def presets() -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+    """Other names of families with knobs set, such as RULER's `niah_multikey_2`: name -> (family, knobs)."""
+    return {name: (one, preset) for one in names() for name, preset in family(one).CARD.presets.items()}
+
+
+def family(name: str) -> ModuleType:
+    """The module of a family. Raises UsageError for an unknown one."""
+    for point in entry_points(group=_GROUP):
+        if point.name == name:
+            module: ModuleType = point.load()
+            return module
     if name not in names():
         raise UsageError(f"no task is called {name!r}", fix=nearest(name, names()))
-    return cast(Family, importlib.import_module(f"{__name__}.{name}"))
+    own = name in {module.name for module in pkgutil.iter_modules(__path__)}
+    return importlib.import_module(f"{__name__}.{name}" if own else f"{sets.__name__}.{name}")
+
+
+def get(name: str, /, **given: Any) -> Task:
+    """The task of that name, a family or a preset, with knobs. Raises UsageError for an unknown name or knob."""
+    base = name
+    if name not in names():
+        if name not in presets():
+            raise UsageError(f"no task is called {name!r}", fix=nearest(name, [*names(), *presets()]))
+        base, preset = presets()[name]
+        given = {**preset, **given}
+    module = family(base)
+    make, read = getattr(module, "make", None), getattr(module, "read", None)
+    known = [knob for knob, _, _ in knobs(base)]
+    for knob in given:
+        if knob not in known:
+            raise UsageError(f"{name} has no knob {knob!r}", fix=nearest(knob, known) if known else "give none")
+    for knob in needs(base):
+        if knob not in given:
+            raise UsageError(f"{name} needs {knob}", fix=f"write {name}({knob}=...)")
+    return Task(name=name, family=base, card=module.CARD, knobs=given, make=make, read=read)
+
+
+def parse(text: str) -> Task:
+    """Read `"needle(needles=4)"` or a preset's name. Raises UsageError that quotes what cannot be understood."""
+    name, given = split(text)
+    return get(name, **given)
+
+
+def knobs(name: str) -> list[tuple[str, bool, Any]]:
+    """The knobs of a family: name, whether it must be given, and its value otherwise."""
+    module = family(name)
+    parameters = inspect.signature(getattr(module, "make", None) or module.read).parameters.values()
+    return [(one.name, one.default is one.empty, one.default) for one in parameters if one.name not in _ROOM]
+
+
+def needs(name: str) -> list[str]:
+    """The knobs of a family that must be given, such as the path of a set of files."""
+    return [knob for knob, needed, _ in knobs(name) if needed]
+
+
+def idea(name: str) -> str:
+    """The first line of a family's documentation: its title and its idea."""
+    return (family(name).__doc__ or "").strip().splitlines()[0]

@@ -25,7 +25,7 @@ from farspan.types import Budget, Size, format_bytes
 
 if TYPE_CHECKING:
     from farspan import Model, Progress, Session
-    from farspan.tasks import Question, Sample
+    from farspan.tasks import Sample, Turn
 
 DEFAULT_BUDGET = "16MiB"
 FACTS, QUESTIONS = 8, 5
@@ -78,10 +78,10 @@ class Book:
     sample: Sample
     tokens: int
 
-    def around(self, question: Question, tokens: int) -> str:
+    def around(self, turn: Turn, tokens: int) -> str:
         """About `tokens` tokens of the book that begin a little before the fact that is asked for."""
         chars = len(self.sample.document) * tokens // self.tokens
-        start = max(0, question.evidence[0][0] - chars // 4)
+        start = max(0, self.sample.spans(turn)[0][0] - chars // 4)
         return self.sample.document[start : start + chars]
 
 
@@ -92,14 +92,12 @@ def _parsed(method: str) -> Any:
 
 
 def _write_book(model: Model, tokens: int, seed: int, out: Path) -> Book:
-    from farspan.tasks import Synthetic, needle
+    from farspan.tasks import Space, needle
 
     def count(text: str) -> int:
         return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    sample = needle.make(
-        random.Random(seed), length=tokens, count=count, filler=Synthetic(), needles=FACTS, questions=QUESTIONS
-    )
+    sample = needle.make(random.Random(seed), Space(tokens, count, modes=()), needles=FACTS, turns=QUESTIONS)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "book.txt"
     path.write_text(sample.document, encoding="utf-8")
@@ -134,29 +132,29 @@ def _read(session: Session, path: Path, quiet: bool) -> tuple[chart.Line, chart.
 
 def _ask_all(session: Session, book: Book) -> None:
     right = 0
-    for question in book.sample.questions:
-        answer = session.ask(question.text, max_new_tokens=16)
+    for turn in book.sample.turns:
+        answer = session.ask(turn.query, max_new_tokens=16)
         text = "".join(answer).strip()
-        found = text == question.answer.strip()
+        found = text == turn.answer.strip()
         right += found
-        click.echo(f"\n{question.text}\n  {text}  ({'right' if found else f'wrong: {question.answer.strip()}'})")
+        click.echo(f"\n{turn.query}\n  {text}  ({'right' if found else f'wrong: {turn.answer.strip()}'})")
         for line in show.source_lines(answer.sources[:1]):
             click.echo(line)
-    click.echo(f"\n{right} of {len(book.sample.questions)} right")
+    click.echo(f"\n{right} of {len(book.sample.turns)} right")
     click.echo(show.account(str(session.method), answer.counts))
 
 
 def _compare_full(model: Model, book: Book) -> None:
     """What full attention answers to the first question, inside the window and at four windows."""
-    question = book.sample.questions[0]
+    turn = book.sample.turns[0]
     click.echo("\nfull attention on the first question:")
     for tokens in (model.window // 2, 4 * model.window):
         if tokens > book.tokens:
             continue
         session = model.session(method="full")
-        session.read(book.around(question, tokens))
-        text = "".join(session.ask(question.text, max_new_tokens=16)).strip()
-        verdict = "right" if text == question.answer.strip() else "wrong"
+        session.read(book.around(turn, tokens))
+        text = "".join(session.ask(turn.query, max_new_tokens=16)).strip()
+        verdict = "right" if text == turn.answer.strip() else "wrong"
         click.echo(f"  {session.counts.seen:,} tokens around the fact: {text!r} ({verdict})")
         session.close()
     click.echo(f"  the whole book: not run, it is {book.tokens / model.window:.0f} windows long")

@@ -1,16 +1,15 @@
-"""`farspan bench`: measure this machine and what the methods find."""
+"""`farspan bench`: measure this machine. What methods find is measured by `farspan eval`."""
 
 from __future__ import annotations
 
 import click
 
-from farspan.cli.commands.bench import book, memory, recall
+from farspan.cli.commands.bench import memory
 
 
 @click.group("bench")
 def command() -> None:
-    """Measure memory, speed and recall on this machine."""
+    """Measure memory and speed on this machine."""
 
 
-for measure in (book, memory, recall):
-    command.add_command(measure.command)
+command.add_command(memory.command)

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from farspan.cli import show
-from farspan.cli.commands.bench.shared import lengths, tokens_option, versions
 from farspan.cli.options import (
     budget_option,
     debug_option,
@@ -20,6 +19,7 @@ from farspan.cli.options import (
     method_option,
     model_option,
     quiet_option,
+    token_counts,
 )
 from farspan.errors import FarspanError
 from farspan.types import Budget, format_bytes, format_count
@@ -34,7 +34,9 @@ DEFAULT_BUDGET = "32MiB"
 @budget_option(DEFAULT_BUDGET)
 @dtype_option
 @device_option
-@tokens_option("64K,256K,1M")
+@click.option(
+    "--tokens", default="64K,256K,1M", show_default=True, metavar="N,N,...", help="The lengths to read, in tokens."
+)
 @json_option
 @quiet_option
 @debug_option
@@ -54,6 +56,7 @@ def command(
     length is read by a process of its own. A method that keeps its promise shows the same peak for all.
     """
     from farspan import methods
+    from farspan.evals.config import versions
 
     settings = {
         "model": model,
@@ -63,7 +66,7 @@ def command(
         "device": device,
     }
     rows = []
-    for length in lengths(tokens):
+    for length in token_counts(tokens, "--tokens"):
         if not quiet:
             show.note(f"reading {format_count(length)} tokens")
         rows.append(_measured({**settings, "tokens": length}))

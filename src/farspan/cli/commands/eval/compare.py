@@ -1,0 +1,34 @@
+"""`farspan eval compare`: two runs, or two methods of one, on the samples that both have."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from farspan.cli import show
+from farspan.cli.commands.eval.shared import check_extra, folder_argument
+from farspan.cli.options import debug_option, json_option
+
+
+@click.command("compare")
+@folder_argument("first")
+@folder_argument("second")
+@json_option
+@debug_option
+def command(first: Path, second: Path, as_json: bool) -> None:
+    """Compare the runs in FIRST and SECOND, question by question, on those that both answered.
+
+    Shows the difference in points of 100 with its 95% interval over contexts, the questions that only one got right
+    (wins of the second, losses), and McNemar's exact test, corrected for the number of comparisons.
+    """
+    check_extra()
+    from farspan.evals import Results, comparison
+
+    found = comparison.compare(Results.open(first).rows, Results.open(second).rows, by_length=True)
+    if as_json:
+        show.as_json({"comparisons": [asdict(one) for one in found]})
+        return
+    head, *lines = comparison.table(found)
+    show.table(head, lines)

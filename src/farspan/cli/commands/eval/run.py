@@ -1,0 +1,160 @@
+"""`farspan eval run`: measure, and write rows, summary and report into a folder."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from farspan.cli import show
+from farspan.cli.commands.eval.shared import cells_table, check_extra, subject
+from farspan.cli.options import (
+    budget_option,
+    debug_option,
+    device_option,
+    dtype_option,
+    json_option,
+    model_option,
+    quiet_option,
+    token_counts,
+)
+
+DEFAULT_BUDGET = "64MiB"
+FAILED = 1
+
+
+@click.command("run")
+@click.argument("tasks", nargs=-1, required=True)
+@model_option
+@click.option("--method", "methods", metavar="A,B,...", envvar="FARSPAN_EVAL_METHOD", help="Methods. [default: all]")
+@budget_option(DEFAULT_BUDGET)
+@click.option("--lengths", "sizes", metavar="N,N,...", help="Tokens of context, question and answer together.")
+@click.option("--n", "questions", type=click.IntRange(min=1), help="At least so many questions in every cell.")
+@click.option("--turns", type=click.IntRange(min=1), help="Questions on one context.")
+@click.option(
+    "--modes", metavar="M,M", help="multi_request (each on a copy of the context), multi_turn (a conversation)."
+)
+@click.option(
+    "--history",
+    type=click.Choice(["gold", "own"]),
+    default="gold",
+    show_default=True,
+    help="Earlier answers in a conversation: the right ones, or the model's.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses contexts and questions.")
+@click.option("--filler", metavar="PATH", help="Hide the facts in this text instead of a synthetic one.")
+@click.option(
+    "--slack",
+    type=click.IntRange(min=0),
+    default=24,
+    show_default=True,
+    help="Tokens that an answer may take beyond the expected ones.",
+)
+@click.option(
+    "--stop-below",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Leave out longer lengths for a method that scored less than this.",
+)
+@click.option(
+    "--baselines/--no-baselines",
+    default=True,
+    show_default=True,
+    help="Ask without the context too, and with the evidence alone, at the shortest length.",
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), help="The folder. [default: runs/<time>]"
+)
+@click.option("--endpoint", metavar="URL", help="Measure a model behind an OpenAI-compatible endpoint instead.")
+@click.option("--tokenizer", metavar="PATH", help="Counts the endpoint's tokens. [default: four characters each]")
+@dtype_option
+@device_option
+@json_option
+@quiet_option
+@debug_option
+def command(
+    tasks: tuple[str, ...],
+    model: str | None,
+    out: Path | None,
+    endpoint: str | None,
+    tokenizer: str | None,
+    dtype: str | None,
+    device: str | None,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> int:
+    """Measure TASKS: families, presets, expressions such as "needle(needles=4)", or suites (see eval list).
+
+    Every method gets the same contexts and questions; each context is read before its questions are known. Run the
+    same command again to go on where it was broken off. Exits with 1 when a cell failed; its rows say why.
+    """
+    check_extra()
+    from farspan.evals.api import measured
+    from farspan.evals.summary import summarise
+
+    plan = planned(tasks, endpoint=endpoint is not None, **given)
+    folder = out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+    tell = show.nothing if quiet else show.note
+    measuring = subject(model, endpoint, tokenizer, dtype, device)
+    command = shlex.join(["farspan", *sys.argv[1:]])
+    outcome, results = measured(plan, measuring, folder, tell, command=command)
+    cells = summarise(results.rows)
+    if as_json:
+        show.as_json({"folder": str(folder), "cells": cells, "failed": outcome.failed, "left_out": outcome.left_out})
+    else:
+        cells_table(cells)
+    for line in outcome.left_out:
+        tell(f"left out: {line}, which scored below {plan.stop_below:g} at the length before")
+    tell(
+        f"{outcome.answered:,} questions answered, {outcome.kept:,} were there already, {outcome.failed:,} failed; "
+        f"report: {folder / 'report.html'}"
+    )
+    return FAILED if outcome.failed else 0
+
+
+def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> Any:
+    """The plan of a command line; what it does not say comes from the suite that it names, then from `Plan`."""
+    from farspan import methods
+    from farspan.evals import Plan, suites
+    from farspan.evals.plan import ENDPOINT
+    from farspan.tasks.kit.expression import listed
+
+    names = [name for text in tasks for name in listed(text)]
+    named = [suites.get(name) for name in names if name in suites.suites()]
+    suite = named[0] if named else suites.Suite(about="", tasks=(), lengths=(1024, 4096))
+    every = [one for name in names for one in (suites.get(name).tasks if name in suites.suites() else (name,))]
+    chosen = tuple(listed(given["methods"] or "")) or suite.methods or tuple(methods.names())
+    return Plan(
+        tasks=tuple(every),
+        methods=(ENDPOINT,) if endpoint else chosen,
+        lengths=token_counts(given["sizes"], "--lengths") if given["sizes"] else suite.lengths,
+        budget=given["budget"] or DEFAULT_BUDGET,
+        questions=given["questions"] or suite.questions,
+        turns=given["turns"] or suite.turns,
+        modes=tuple(listed(given["modes"] or "")) or suite.modes,
+        history=given["history"],
+        baselines=given["baselines"],
+        stop_below=given["stop_below"],
+        seed=given["seed"],
+        slack=given["slack"],
+        **_filler(given["filler"]),
+    )
+
+
+def _filler(path: str | None) -> dict[str, Any]:
+    """The user's text as filler, named by its file and a hash of it."""
+    if path is None:
+        return {}
+    import hashlib
+
+    from farspan.tasks import Text
+    from farspan.text import Document
+
+    text = "".join(Document.from_path(path).pieces())
+    return {"filler": Text(text), "filler_name": f"{Path(path).name} {hashlib.sha256(text.encode()).hexdigest()[:16]}"}

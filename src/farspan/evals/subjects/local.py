@@ -1,0 +1,83 @@
+"""A model in farspan's engine: the context is read once, and every question asked of a fork."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from farspan.engine import Generation, Model, Session
+from farspan.evals.subjects import Reply
+from farspan.tasks import Frame, Turn
+
+
+class LocalSubject:
+    """A loaded model as subject."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        template = model.template
+        self.frame = Frame(len(template.head), len(template.gap), len(template.tail), len(template.between))
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        return len(self.model.encoder.encode(text).ids)
+
+    def facts(self) -> dict[str, Any]:
+        """Name, fingerprints, window and number type."""
+        tokenizer = self.model.tokenizer.backend_tokenizer.to_str()
+        return {
+            "model": self.model.name,
+            "weights": self.model.fingerprint,
+            "tokenizer": hashlib.sha256(tokenizer.encode()).hexdigest()[:32],
+            "template": hashlib.sha256(repr(self.model.template).encode()).hexdigest()[:32],
+            "window": self.model.window,
+        }
+
+    @contextmanager
+    def read(self, context: str, method: str, budget: str) -> Iterator[LocalReading]:
+        """Read a context in a session of its own."""
+        with self.model.session(method, budget) as session:
+            if context.strip():
+                session.read(context)
+            yield LocalReading(session)
+
+
+class LocalReading:
+    """A session that has read its context."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def ask(self, turn: Turn) -> Reply:
+        """Answer on a fork."""
+        return _reply(self._session.ask(turn.query, **_options(turn)))
+
+    def converse(self, turns: tuple[Turn, ...], history: str) -> list[Reply]:
+        """Answer on one fork; with `gold` history each turn goes on from the right answers to those before."""
+        replies = []
+        with self._session.fork() as fork:
+            for turn in turns:
+                if history == "own":
+                    replies.append(_reply(fork.chat(turn.query, **_options(turn))))
+                else:
+                    replies.append(_reply(fork.ask(turn.query, **_options(turn))))
+                    fork.replay(turn.query, turn.prefix + turn.answer)
+        return replies
+
+
+def _options(turn: Turn) -> dict[str, Any]:
+    return {"max_new_tokens": turn.max_new_tokens, "stop": turn.stop or None, "prefix": turn.prefix}
+
+
+def _reply(answer: Generation) -> Reply:
+    text, usage = answer.text, answer.usage
+    return Reply(
+        text=text,
+        context_tokens=usage.context_tokens,
+        prompt_tokens=usage.prompt_tokens,
+        new_tokens=usage.completion_tokens,
+        counts=answer.counts.as_dict(),
+        sources=tuple((source.start, source.end) for source in answer.sources),
+    )

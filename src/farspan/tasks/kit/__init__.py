@@ -1,0 +1,1 @@
+"""What the task families are made of: samples, the space they fit into, layouts, fillers, words, cards."""

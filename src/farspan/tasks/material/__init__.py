@@ -1,0 +1,1 @@
+"""What single families are made of: people, worlds, tables, articles, functions; one subject a module."""

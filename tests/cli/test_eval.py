@@ -1,0 +1,150 @@
+"""`farspan eval` with the bundled model: run, kill, go on, score, report, compare, gen, list, loss, heads."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from farspan import tasks
+from tests.cli.conftest import Run
+from tests.cli.test_errors import check
+
+SMALL = ["needle(turns=4)", "--method", "full,streaming", "--lengths", "512,1024", "--n", "8", "-q"]
+
+
+def done(result: Result) -> None:
+    """Nothing went wrong."""
+    assert result.exit_code == 0, result.stderr
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("summary.csv", "summary.json")}
+
+
+def test_run_writes_rows_summary_and_report(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "one"
+    result = run("eval", "run", *SMALL, "-o", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    shown = json.loads(result.stdout)
+    full = [cell for cell in shown["cells"] if (cell["context"], cell["method"]) == ("full", "full")]
+    assert [cell["length"] for cell in full] == [512, 1024]
+    assert all(cell["questions"] >= 8 and cell["contexts"] >= 2 and cell["score"] > 0.8 for cell in full)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "needle" in page and "streaming" in page
+    for line in (out / "rows.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row["context"] == "full":
+            taken = row["context_tokens"] + row["prompt_tokens"] + row["max_new_tokens"]
+            assert 0.9 * row["length"] <= taken <= row["length"]
+            counts = row["counts"]
+            assert counts["seen"] == counts["kept"] + counts["stored"] + counts["dropped"]
+
+
+def test_a_killed_run_goes_on_to_the_same_summary(run: Run, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    done(run("eval", "run", *SMALL, "-o", whole))
+    command = [sys.executable, "-m", "farspan", "eval", "run", *SMALL, "-o", str(cut)]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    rows, deadline = cut / "rows.jsonl", time.monotonic() + 120
+    while (not rows.exists() or rows.stat().st_size < 2000) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = rows.read_bytes().count(b"\n")
+    done(run("eval", "run", *SMALL, "-o", cut))
+    assert 0 < before < rows.read_bytes().count(b"\n")
+    assert files(cut) == files(whole)
+
+
+def test_a_failed_cell_is_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "tight"
+    result = run("eval", "run", "needle", "--method", "full,topk", "--budget", "64KiB", "--n", "1", "-o", out, "--json")
+    assert result.exit_code == 1
+    shown = json.loads(result.stdout)
+    assert shown["failed"] > 0
+    assert any(cell["failed"] for cell in shown["cells"])
+    assert "64KiB" in (out / "rows.jsonl").read_text(encoding="utf-8")
+
+
+def test_score_report_and_compare(run: Run, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for out, method in ((one, "full"), (two, "full")):
+        arguments = ["needle(turns=4)", "--method", method, "--lengths", "512", "--n", "4", "--no-baselines", "-q"]
+        done(run("eval", "run", *arguments, "-o", out))
+    before = files(one)
+    result = run("eval", "score", one)
+    assert result.exit_code == 0 and "0 changed" in result.stderr
+    (one / "report.html").unlink()
+    done(run("eval", "report", one))
+    assert (one / "report.html").exists() and files(one) == before
+    (pair,) = json.loads(run("eval", "compare", one, two, "--json").stdout)["comparisons"]
+    assert (pair["paired"]["pairs"], pair["paired"]["difference"]) == (4, 0)
+    assert "needle" in run("eval", "compare", one, two).stdout
+    check(run("eval", "compare", one, tmp_path / "none"), 3, "no results")
+
+
+def test_gen_writes_samples(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "samples.jsonl"
+    done(run("eval", "gen", "niah_multikey_2", "--lengths", "512,1K", "--n", "2", "-o", out))
+    samples = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [(sample["length"], sample["number"]) for sample in samples] == [(512, 0), (512, 1), (1024, 0), (1024, 1)]
+    for sample in samples:
+        text = "".join(segment["text"] for segment in sample["segments"])
+        assert sample["turns"][0]["answer"].strip() in text
+        assert 0.97 * sample["length"] <= sample["tokens"] <= sample["length"]
+
+
+def test_list_names_every_family(run: Run) -> None:
+    listed = json.loads(run("eval", "list", "--json").stdout)
+    assert set(listed["tasks"]) == set(tasks.names())
+    assert "smoke" in listed["suites"]
+    text = run("eval", "list").stdout
+    assert "niah_multikey_3" in text and "needle(" in text
+
+
+def test_loss_and_heads(run: Run, tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    book.write_text("It was late. The rain had stopped and nobody spoke of it. " * 60)
+    out = tmp_path / "loss.csv"
+    arguments = ["--method", "full,streaming", "--tokens", "600", "--bin", "256", "--json", "-q", "-o", out]
+    bins = json.loads(run("eval", "loss", book, *arguments).stdout)["bins"]
+    ends = [(one["method"], one["start"], one["end"]) for one in bins if one["method"] == "full"]
+    assert ends[:2] == [("full", 0, 256), ("full", 256, 512)] and 590 <= ends[2][2] <= 600
+    assert [one["loss"] for one in bins[:3]] == pytest.approx([one["loss"] for one in bins[3:]], abs=1e-3)
+    assert out.read_text().startswith("method,start,end,loss\n")
+    heads = json.loads(run("eval", "heads", "--needles", "2", "--length", "512", "--json").stdout)["heads"]
+    assert len(heads) == 16 and heads[0]["score"] >= 0.9 and heads[-1]["score"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["needel"], "needle"),
+        (["needle", "--lengths", "4MiB"], "--lengths"),
+        (["needle", "--method", "nothing"], "nothing"),
+        (["needle", "--modes", "together"], "multi_turn"),
+        (["needle(needles=)"], "no task"),
+    ],
+)
+def test_what_cannot_be_run_is_told(run: Run, tmp_path: Path, arguments: list[str], told: str) -> None:
+    check(run("eval", "run", *arguments, "-o", tmp_path / "out"), 2, told)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_smoke_covers_every_generated_family(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "smoke"
+    result = run("eval", "run", "smoke", "-o", out, "-q", "--json", "--no-baselines", "--n", "1", "--turns", "1")
+    assert result.exit_code == 0, result.stdout[-2000:]
+    cells = json.loads(result.stdout)["cells"]
+    assert {tasks.parse(cell["task"]).family for cell in cells} == {n for n in tasks.names() if not tasks.needs(n)}
+    assert {cell["method"] for cell in cells} == {"full", "streaming"}
+    assert all(cell["failed"] == 0 for cell in cells)

@@ -1,0 +1,197 @@
+"""The runner: the same samples for every method, contexts read before their questions, nothing lost, nothing mixed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farspan.errors import InputError, UsageError
+from farspan.evals import Plan, Results, run
+from farspan.evals.config import describe
+from farspan.evals.rows import rescored
+from farspan.evals.runner import Outcome
+from tests.evals.fake import FakeSubject
+
+METHODS = ("full", "streaming")
+SETTINGS: dict[str, Any] = {
+    "tasks": ("needle(turns=3)", "quotes"),
+    "methods": METHODS,
+    "lengths": (400, 200),
+    "questions": 6,
+    "turns": 2,
+}
+
+
+def measured(folder: Path, subject: FakeSubject | None = None, **changes: Any) -> tuple[Outcome, Results]:
+    plan = Plan(**{**SETTINGS, **changes}).checked()
+    subject = subject or FakeSubject()
+    results = Results.begin(folder, describe(plan, subject))
+    return run(plan, subject, results), results
+
+
+def test_every_method_gets_the_same_questions(tmp_path: Path) -> None:
+    outcome, results = measured(tmp_path)
+    asked: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
+    for row in results.rows:
+        if row["context"] == "full":
+            asked[row["method"]].add((row["sample"], row["turn"], row["query"], row["answer"], row["prompt_sha"]))
+    plain = [row["method"] for row in results.rows]
+    assert len(asked) == 2 and len({frozenset(each) for each in asked.values()}) == 1
+    assert outcome.answered == len(plain) and outcome.failed == outcome.kept == 0
+    for task, length in {(row["task"], row["length"]) for row in results}:
+        rows = [row for row in results if (row["task"], row["length"], row["context"]) == (task, length, "full")]
+        assert len(rows) >= 2 * SETTINGS["questions"]
+        assert len({row["number"] for row in rows}) >= 2
+
+
+def test_the_context_is_read_once_before_its_questions(tmp_path: Path) -> None:
+    subject = FakeSubject()
+    measured(tmp_path, subject, tasks=("needle(turns=3)",), lengths=(300,), modes=("multi_request", "multi_turn"))
+    whole = [number for number, entry in enumerate(subject.log) if entry[0] == "read" and len(entry[2].split()) > 100]
+    assert len(whole) == 2 * len(METHODS)
+    for number in whole:
+        kinds = [entry[0] for entry in subject.log[number + 1 : number + 8]]
+        assert kinds == ["ask"] * 3 + ["converse"] + ["ask"] * 3
+        for entry in subject.log[number + 1 : number + 4]:
+            assert entry[1] not in subject.log[number][2]
+
+
+def test_baselines_are_asked_at_the_shortest_length_alone(tmp_path: Path) -> None:
+    _, results = measured(tmp_path)
+    for context, score in (("none", 0.0), ("evidence", 1.0)):
+        rows = [row for row in results if row["context"] == context]
+        assert {row["length"] for row in rows} == {200}
+        assert {row["method"] for row in rows} == {"full"}
+        assert {row["score"] for row in rows if row["family"] == "needle"} == {score}
+
+
+def test_a_method_that_sees_half_scores_half(tmp_path: Path) -> None:
+    _, results = measured(tmp_path, questions=90, tasks=("needle(turns=3)",))
+    scores: dict[str, list[float]] = defaultdict(list)
+    for row in results:
+        if row["context"] == "full":
+            scores[row["method"]].append(row["score"])
+            assert row["sourced"] is False
+    assert set(scores["full"]) == {1.0}
+    assert 0.35 < sum(scores["streaming"]) / len(scores["streaming"]) < 0.65
+
+
+def test_what_fails_is_a_row_that_says_why_and_is_tried_again(tmp_path: Path) -> None:
+    outcome, results = measured(tmp_path, methods=("full", "lm_infinite"))
+    failed = [row for row in results if row["error"]]
+    assert outcome.failed == len(failed) > 0
+    assert {row["method"] for row in failed} == {row["method"] for row in results} - {"full"}
+    assert all("8MiB are too few" in row["error"] and row["score"] is None for row in failed)
+    again, _ = measured(tmp_path, methods=("full", "lm_infinite"))
+    assert (again.answered, again.failed) == (0, outcome.failed)
+    assert again.kept == outcome.answered
+
+
+def test_a_length_that_is_too_short_fails_alone(tmp_path: Path) -> None:
+    outcome, results = measured(tmp_path, tasks=("needle(turns=3)",), lengths=(20, 300))
+    short = [row for row in results if row["length"] == 20]
+    assert outcome.failed == len(short) == len(METHODS)
+    assert all("TooShort" in row["error"] for row in short)
+    assert outcome.answered > 0
+
+
+def test_stop_below_leaves_longer_lengths_out_and_says_so(tmp_path: Path) -> None:
+    outcome, results = measured(tmp_path, tasks=("needle(turns=3)",), stop_below=0.9, questions=30)
+    assert outcome.left_out == ["needle(turns=3) at 400 tokens: streaming"]
+    assert {row["method"] for row in results if row["length"] == 400} == {"full"}
+
+
+def test_more_of_the_same_is_added_to_what_is_there(tmp_path: Path) -> None:
+    first, _ = measured(tmp_path, questions=3)
+    second, results = measured(tmp_path, questions=6, methods=(*METHODS, "topk"))
+    assert second.kept == first.answered
+    once, whole = measured(tmp_path / "once", questions=6, methods=(*METHODS, "topk"))
+    assert without_times(results) == without_times(whole)
+    assert once.answered == first.answered + second.answered
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"), [({"seed": 1}, "seed"), ({"slack": 3}, "slack"), ({"filler_name": "a book"}, "filler")]
+)
+def test_another_run_is_refused_and_what_differs_named(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
+    measured(tmp_path, questions=1)
+    with pytest.raises(UsageError, match=named):
+        measured(tmp_path, **changes)
+    with pytest.raises(UsageError, match="model"):
+        measured(tmp_path, FakeSubject("another"))
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="other files"):
+        measured(tmp_path)
+    with pytest.raises(InputError, match="no results"):
+        Results.open(tmp_path)
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    measured(tmp_path, questions=1)
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    (tmp_path / "rows.jsonl").write_text("\n".join([lines[0], "{}", *lines[1:], ""]))
+    with pytest.raises(InputError, match="line 2"):
+        Results.open(tmp_path)
+
+
+@cache
+def whole() -> tuple[bytes, list[dict[str, Any]]]:
+    """The rows of a run that nothing broke off, as they lie on the disk and without their times."""
+    with tempfile.TemporaryDirectory() as folder:
+        _, results = measured(Path(folder))
+        return (Path(folder) / "rows.jsonl").read_bytes(), without_times(results)
+
+
+@settings(max_examples=25, deadline=None)
+@given(share=st.floats(0, 1))
+def test_cut_off_anywhere_it_comes_to_the_same(share: float) -> None:
+    data, rows = whole()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        Results.begin(folder, describe(Plan(**SETTINGS).checked(), FakeSubject()))
+        (folder / "rows.jsonl").write_bytes(data[: int(share * len(data))])
+        _, results = measured(folder)
+        assert without_times(results) == rows
+        assert without_times(Results.open(folder)) == rows
+
+
+def test_rows_are_scored_again_without_a_model(tmp_path: Path) -> None:
+    _, results = measured(tmp_path)
+    spoilt = [{**row, "score": 0.5, "parsed": "?"} for row in results.rows]
+    results.replace(rescored(spoilt))
+    assert without_times(Results.open(tmp_path)) == without_times(results)
+    assert {row["score"] for row in results} == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tasks": ("needel",)},
+        {"tasks": ()},
+        {"methods": ("nothing_such",)},
+        {"modes": ("together",)},
+        {"history": "none"},
+        {"questions": 0},
+        {"lengths": (0,)},
+    ],
+)
+def test_what_cannot_be_measured_is_refused_first(changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        Plan(**{**SETTINGS, **changes}).checked()
+
+
+def without_times(results: Results) -> list[dict[str, Any]]:
+    """The rows as they must come out every time."""
+    rows = json.loads(json.dumps(results.rows))
+    return [{name: value for name, value in row.items() if not name.endswith("_s")} for row in rows]
