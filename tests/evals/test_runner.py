@@ -129,6 +129,14 @@ def test_another_run_is_refused_and_what_differs_named(tmp_path: Path, changes: 
         measured(tmp_path, FakeSubject("another"))
 
 
+def test_two_processes_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    _, results = measured(tmp_path, questions=1)
+    with results.held(), pytest.raises(UsageError, match="another run"), Results.open(tmp_path).held():
+        raise AssertionError
+    with Results.open(tmp_path).held():
+        pass
+
+
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="other files"):

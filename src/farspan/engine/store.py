@@ -12,7 +12,6 @@ how much of the append-only files does.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -23,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from farspan.errors import SessionError, StorageFull
+from farspan.folders import hold
 
 VERSION = 1
 _INDEX = "session.json"
@@ -42,12 +42,10 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise SessionError(f"{folder} cannot be a folder: a file is in its place", fix="name another") from error
-        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise SessionError(f"the session in {folder} is in use", fix="wait for the other process") from error
+        lock = hold(folder)
+        if lock is None:
+            raise SessionError(f"the session in {folder} is in use", fix="wait for the other process")
+        self._lock = lock
 
     def commit(self, plain: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Make this the state that `load` gives. Raises StorageFull, and the state before still counts."""

@@ -30,7 +30,7 @@ def evaluate(
 
 
 def measured(plan: Plan, subject: Subject, folder: Path, tell: Tell, *, command: str = "") -> tuple[Outcome, Results]:
-    """Run a plan on a subject, with the report written at the end, also when it was broken off.
+    """Run a plan on a subject in a folder of its own; the report is written at the end, also when it was broken off.
 
     `command` is what a reader has to type to do it again.
     """
@@ -38,8 +38,9 @@ def measured(plan: Plan, subject: Subject, folder: Path, tell: Tell, *, command:
 
     plan = plan.checked()
     results = Results.begin(folder, {**describe(plan, subject), **({"command": command} if command else {})})
-    try:
-        return run(plan, subject, results, tell), results
-    finally:
-        if any(True for _ in results):
-            report.write(folder, results.rows, results.config)
+    with results.held():
+        try:
+            return run(plan, subject, results, tell), results
+        finally:
+            if rows := results.rows:
+                report.write(folder, rows, results.config)

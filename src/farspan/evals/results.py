@@ -6,10 +6,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from farspan.errors import InputError, UsageError
+from farspan.folders import hold
 
 CONFIG, ROWS = "config.json", "rows.jsonl"
 Row = dict[str, Any]
@@ -80,6 +82,17 @@ class Results:
         """The contexts whose questions have all been answered: every row says how many were written with it."""
         answered = Counter(unit_of(row) for row in self if not row["error"])
         return {unit_of(row) for row in self if answered[unit_of(row)] == row["together"]}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from writing here meanwhile. Raises UsageError when one does."""
+        lock = hold(self.folder)
+        if lock is None:
+            raise UsageError(f"another run writes to {self.folder}", fix="wait for it, or give another folder with -o")
+        try:
+            yield
+        finally:
+            os.close(lock)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append the rows of one context, each with how many they are; they are on the disk when this returns."""

@@ -24,8 +24,9 @@ def command(folder: Path) -> None:
     results = Results.open(folder)
     old = results.rows
     new = rescored(old)
-    results.replace(new)
-    report.write(folder, results.rows, results.config)
+    with results.held():
+        results.replace(new)
+        report.write(folder, results.rows, results.config)
     cells_table(summarise(results.rows))
     changed = sum(before["score"] != after["score"] for before, after in zip(old, new, strict=True))
     show.note(f"{len(new):,} rows scored again, {changed:,} changed")
