@@ -31,19 +31,43 @@ def showing(quiet: bool) -> Iterator[ProgressCallback | None]:
         yield PlainLines()
 
 
-class PlainLines:
-    """Writes one line every `interval` seconds; the first one after the first interval."""
+@contextmanager
+def telling(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Yield what shows where a long job stands: one line that changes on a terminal, a line now and then elsewhere."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status("") as status:
+            yield status.update
+    else:
+        yield Sparsely()
+
+
+class Sparsely:
+    """Writes a line on stderr when the last one is `interval` seconds old."""
 
     def __init__(self, interval: float = PLAIN_INTERVAL_S, clock: Callable[[], float] = time.monotonic) -> None:
         self.interval = interval
         self.clock = clock
-        self.last = clock()
+        self.last = clock() - interval
+
+    def __call__(self, line: str) -> None:
+        if self.clock() - self.last >= self.interval:
+            self.last = self.clock()
+            click.echo(line, err=True)
+
+
+class PlainLines:
+    """Writes one line every `interval` seconds; the first one after the first interval."""
+
+    def __init__(self, interval: float = PLAIN_INTERVAL_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = Sparsely(interval, clock)
+        self._write.last = clock()
 
     def __call__(self, progress: Progress) -> None:
-        if self.clock() - self.last < self.interval:
-            return
-        self.last = self.clock()
-        click.echo(f"reading {progress.file}: {describe(progress)}", err=True)
+        self._write(f"reading {progress.file}: {describe(progress)}")
 
 
 def describe(progress: Progress) -> str:

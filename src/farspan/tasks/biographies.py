@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from farspan.errors import UsageError
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.layout import Asked, hide, located, stack
 from farspan.tasks.kit.sample import Page, Sample
 from farspan.tasks.kit.space import Space
@@ -53,10 +53,8 @@ def make(
     fill: `prose` hides the people in prose; `dense` takes as many people as fit instead, whatever `people` is.
     Raises UsageError for a kind or fill that there is not, and a density that is no share.
     """
-    if kind not in KINDS:
-        raise UsageError(f"biographies has no kind {kind!r}", fix=f"one of {', '.join(KINDS)}")
-    if fill not in _FILLS:
-        raise UsageError(f"biographies has no fill {fill!r}", fix=f"one of {', '.join(_FILLS)}")
+    check_choice("biographies", "kind", kind, KINDS)
+    check_choice("biographies", "fill", fill, _FILLS)
     if not 0 <= density <= 1:
         raise UsageError(f"a density of {density} is no share", fix="give a number from 0 to 1")
     form = _Form(KINDS[kind], turns, max(2, people_asked), density)

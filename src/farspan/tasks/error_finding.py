@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 from farspan.errors import UsageError
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.layout import stack
 from farspan.tasks.kit.sample import Page, Sample, Turn
 from farspan.tasks.kit.space import Space
@@ -36,8 +36,7 @@ def make(rng: random.Random, space: Space, *, kind: str = "gist", wrong: float =
     Parts follow one another, and each holds at least one wrong answer. Raises UsageError for a kind or a share that
     there is not.
     """
-    if kind not in _KINDS:
-        raise UsageError(f"error_finding has no kind {kind!r}", fix=f"one of {', '.join(_KINDS)}")
+    check_choice("error_finding", "kind", kind, _KINDS)
     if not 0 <= wrong < 1:
         raise UsageError(f"a share of {wrong} cannot be wrong", fix="from 0 up to, but not, 1")
     only, seed = rng.choice(exercises.KINDS), rng.getrandbits(64)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 
-from farspan.errors import UsageError
 from farspan.tasks.kit import words
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.layout import located, stack
 from farspan.tasks.kit.sample import Page, Sample, Turn
 from farspan.tasks.kit.space import Space
@@ -41,8 +40,7 @@ def make(
 ) -> Sample:
     """Pairs with distinct keys and values; `turns` different keys are asked, spread evenly over the context."""
     for knob, value, known in (("form", form, _FORMS), ("keys", keys, _KEYS)):
-        if value not in known:
-            raise UsageError(f"key_value has no {knob} {value!r}", fix=f"one of {', '.join(known)}")
+        check_choice("key_value", knob, value, known)
     seed = rng.getrandbits(64)
 
     def build(units: int) -> Sample:

@@ -12,7 +12,7 @@ from itertools import islice
 
 from farspan.errors import UsageError
 from farspan.tasks.kit import words
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.layout import stack
 from farspan.tasks.kit.sample import Page, Sample, Span, Turn
 from farspan.tasks.kit.space import Space
@@ -35,8 +35,7 @@ def make(rng: random.Random, space: Space, *, kinds: str = "both", turns: int = 
 
     kinds: `arithmetic`, `lookup`, or `both` mixed. Raises UsageError for another kind, or too many turns.
     """
-    if kinds not in _KINDS:
-        raise UsageError(f"many_answers has no kind {kinds!r}", fix=f"one of {', '.join(_KINDS)}")
+    check_choice("many_answers", "kind", kinds, _KINDS)
     if turns > len(_PARTS):
         raise UsageError(f"many_answers cannot ask {turns} turns", fix=f"at most {len(_PARTS)}")
     seed = rng.getrandbits(64)

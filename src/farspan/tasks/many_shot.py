@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 from farspan.errors import UsageError
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.layout import Asked, located, stack
 from farspan.tasks.kit.sample import Page, Sample, Turn
 from farspan.tasks.kit.space import Space, TooShort
@@ -47,8 +47,7 @@ def make(
     the columns text and category (BANKING77), or CLINC150's data_full.json.
     Raises UsageError for knobs that cannot be, InputError for a file that holds no texts with labels.
     """
-    if order not in _ORDERS:
-        raise UsageError(f"many_shot has no order {order!r}", fix=f"one of {', '.join(_ORDERS)}")
+    check_choice("many_shot", "order", order, _ORDERS)
     if labels < 2 or (labels > MOST_LABELS and not path):
         raise UsageError(f"many_shot cannot have {labels} labels", fix=f"2 to {MOST_LABELS}, with a path as it has")
     seed = rng.getrandbits(64)

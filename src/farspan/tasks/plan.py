@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from farspan.errors import UsageError
 from farspan.tasks.kit import words as pools
-from farspan.tasks.kit.card import MULTI_TURN, Card
+from farspan.tasks.kit.card import MULTI_TURN, Card, check_choice
 from farspan.tasks.kit.fillers import Synthetic
 from farspan.tasks.kit.layout import Asked, hide
 from farspan.tasks.kit.sample import Sample, Turn
@@ -59,8 +59,7 @@ def make(rng: random.Random, space: Space, *, scenario: str = "ship_log", words:
 
     Raises UsageError for an unknown scenario, too few words or too many turns.
     """
-    if scenario not in _SCENARIOS:
-        raise UsageError(f"plan has no scenario {scenario!r}", fix=f"one of {', '.join(_SCENARIOS)}")
+    check_choice("plan", "scenario", scenario, _SCENARIOS)
     if words < 1 or turns > len(pools.LAST_NAMES):
         raise UsageError(
             f"plan cannot write {words} words a unit for {turns} turns",

@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from farspan.errors import UsageError
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.layout import fill, located, stack
 from farspan.tasks.kit.sample import Page, Sample, Turn
 from farspan.tasks.kit.space import Space, TooShort
@@ -52,8 +52,7 @@ def make(
     Raises UsageError for other words or numbers.
     """
     for knob, value, known in (("query", query, QUERIES), ("placement", placement, _BANDS), ("rest", rest, _RESTS)):
-        if value not in known:
-            raise UsageError(f"tables has no {knob} {value!r}", fix=f"one of {', '.join(known)}")
+        check_choice("tables", knob, value, known)
     if not 2 <= info <= MOST_RELEVANT:
         raise UsageError(f"tables cannot have {info} rows that matter", fix=f"give 2 to {MOST_RELEVANT}")
     form = _Form(query, info, placement, turns)

@@ -11,8 +11,7 @@ import uuid
 from itertools import pairwise
 from typing import NamedTuple
 
-from farspan.errors import UsageError
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.layout import Asked, located, stack
 from farspan.tasks.kit.sample import Page, Sample, Turn
 from farspan.tasks.kit.space import Space
@@ -63,8 +62,7 @@ def make(
         ("placement", placement, PLACEMENTS),
         ("direction", direction, DIRECTIONS),
     ):
-        if value not in known:
-            raise UsageError(f"threading has no {knob} {value!r}", fix=f"one of {', '.join(known)}")
+        check_choice("threading", knob, value, known)
     plan = _Plan(kind, needles, placement, thread_length, threads if kind == "multi_thread" else 1, direction, turns)
     seed = rng.getrandbits(64)
     pairs_seed = rng.getrandbits(64) if haystack_seed < 0 else haystack_seed

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
-from farspan.errors import UsageError
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.layout import Asked, hide, located, stack
 from farspan.tasks.kit.sample import Page, Sample, Turn
 from farspan.tasks.kit.space import Space
@@ -43,10 +42,8 @@ def make(
     them (12 or more) in prose. revoked: the share of things whose last value is revoked, of those that change.
     Raises UsageError for another kind or fill.
     """
-    if kind not in _KINDS:
-        raise UsageError(f"updates has no kind {kind!r}", fix=f"one of {', '.join(_KINDS)}")
-    if fill not in _FILLS:
-        raise UsageError(f"updates has no fill {fill!r}", fix=f"one of {', '.join(_FILLS)}")
+    check_choice("updates", "kind", kind, _KINDS)
+    check_choice("updates", "fill", fill, _FILLS)
     if fill == "prose":
         book = draw(rng, max(facts, _LEAST), revoked)
         return hide(rng, space, [f" {fact}" for fact in book.facts], _KINDS[kind](rng, book, turns))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from farspan.errors import UsageError
 
 MULTI_REQUEST, MULTI_TURN = "multi_request", "multi_turn"
 SCOPES = ("one fact", "several facts", "chain", "all")
@@ -35,3 +37,10 @@ class Card:
 
     def __post_init__(self) -> None:
         assert self.scope in SCOPES and self.diffusion in DIFFUSIONS, (self.scope, self.diffusion)
+
+
+def check_choice(task: str, knob: str, value: object, known: Iterable[object]) -> None:
+    """Raise UsageError that lists what a knob may be, unless `value` is among it."""
+    choices = list(known)
+    if value not in choices:
+        raise UsageError(f"{task} has no {knob} {value!r}", fix=f"one of {', '.join(map(str, choices))}")

@@ -62,12 +62,7 @@ def key(rng: random.Random) -> str:
 
 def keys(rng: random.Random, amount: int) -> list[str]:
     """`amount` distinct two-word keys, many of which share a word; of three words where there are not enough of two."""
-    pairs = len(ADJECTIVES) * len(NOUNS)
-    if amount <= pairs:
-        drawn = rng.sample(range(pairs), amount)
-        return [f"{ADJECTIVES[i // len(NOUNS)]} {NOUNS[i % len(NOUNS)]}" for i in drawn]
-    drawn = rng.sample(range(len(ADJECTIVES) * pairs), amount)
-    return [f"{ADJECTIVES[i // pairs]} {ADJECTIVES[i % pairs // len(NOUNS)]} {NOUNS[i % len(NOUNS)]}" for i in drawn]
+    return _joined(rng, amount, ADJECTIVES, NOUNS)
 
 
 def look_alikes(rng: random.Random, amount: int) -> list[str]:
@@ -96,15 +91,17 @@ def uuids(rng: random.Random, amount: int) -> list[str]:
 
 def people(rng: random.Random, amount: int) -> list[str]:
     """`amount` distinct names of two words; of three where there are not enough of two."""
-    pairs = len(FIRST_NAMES) * len(LAST_NAMES)
+    return _joined(rng, amount, FIRST_NAMES, LAST_NAMES)
+
+
+def _joined(rng: random.Random, amount: int, first: tuple[str, ...], second: tuple[str, ...]) -> list[str]:
+    """Distinct pairs of words, or triples with two of `first` where there are not enough pairs."""
+    pairs = len(first) * len(second)
+    many = pairs if amount <= pairs else len(first) * pairs
+    drawn = [(i // pairs, i % pairs // len(second), i % len(second)) for i in rng.sample(range(many), amount)]
     if amount <= pairs:
-        drawn = rng.sample(range(pairs), amount)
-        return [f"{FIRST_NAMES[i // len(LAST_NAMES)]} {LAST_NAMES[i % len(LAST_NAMES)]}" for i in drawn]
-    drawn = rng.sample(range(len(FIRST_NAMES) * pairs), amount)
-    return [
-        f"{FIRST_NAMES[i // pairs]} {FIRST_NAMES[i % pairs // len(LAST_NAMES)]} {LAST_NAMES[i % len(LAST_NAMES)]}"
-        for i in drawn
-    ]
+        return [f"{first[one]} {second[two]}" for _, one, two in drawn]
+    return [f"{first[more]} {first[one]} {second[two]}" for more, one, two in drawn]
 
 
 def nonsense(rng: random.Random, amount: int, syllables: int = 3) -> list[str]:

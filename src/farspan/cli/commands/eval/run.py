@@ -6,11 +6,11 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from farspan.cli import show
+from farspan.cli import progress, show
 from farspan.cli.commands.eval.shared import cells_table, check_extra, subject
 from farspan.cli.options import (
     budget_option,
@@ -22,6 +22,9 @@ from farspan.cli.options import (
     quiet_option,
     token_counts,
 )
+
+if TYPE_CHECKING:
+    from farspan.evals import Plan
 
 DEFAULT_BUDGET = "64MiB"
 FAILED = 1
@@ -100,26 +103,27 @@ def command(
 
     plan = planned(tasks, endpoint=endpoint is not None, **given)
     folder = out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
-    tell = show.nothing if quiet else show.note
     measuring = subject(model, endpoint, tokenizer, dtype, device)
     command = shlex.join(["farspan", *sys.argv[1:]])
-    outcome, results = measured(plan, measuring, folder, tell, command=command)
+    with progress.telling(quiet) as tell:
+        outcome, results = measured(plan, measuring, folder, tell, command=command)
     cells = summarise(results.rows)
     if as_json:
         show.as_json({"folder": str(folder), "cells": cells, "failed": outcome.failed, "left_out": outcome.left_out})
     else:
         cells_table(cells)
+    note = show.nothing if quiet else show.note
     for line in outcome.left_out:
-        tell(f"left out: {line}, which scored below {plan.stop_below:g} at the length before")
-    tell(
+        note(f"left out: {line}, which scored below {plan.stop_below:g} at the length before")
+    note(
         f"{outcome.answered:,} questions answered, {outcome.kept:,} were there already, {outcome.failed:,} failed; "
         f"report: {folder / 'report.html'}"
     )
     return FAILED if outcome.failed else 0
 
 
-def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> Any:
-    """The plan of a command line; what it does not say comes from the suite that it names, then from `Plan`."""
+def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> Plan:
+    """What a command line asks for, checked; what it does not say comes from the suite that it names."""
     from farspan import methods
     from farspan.evals import Plan, suites
     from farspan.evals.plan import ENDPOINT
@@ -130,7 +134,7 @@ def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> 
     suite = named[0] if named else suites.Suite(about="", tasks=(), lengths=(1024, 4096))
     every = [one for name in names for one in (suites.get(name).tasks if name in suites.suites() else (name,))]
     chosen = tuple(listed(given["methods"] or "")) or suite.methods or tuple(methods.names())
-    return Plan(
+    plan = Plan(
         tasks=tuple(every),
         methods=(ENDPOINT,) if endpoint else chosen,
         lengths=token_counts(given["sizes"], "--lengths") if given["sizes"] else suite.lengths,
@@ -145,6 +149,7 @@ def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> 
         slack=given["slack"],
         **_filler(given["filler"]),
     )
+    return plan.checked()
 
 
 def _filler(path: str | None) -> dict[str, Any]:
