@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from farspan.errors import InputError, UsageError, nearest
@@ -22,6 +23,7 @@ CARD = Card(
     diffusion="computed",
     source="LongProc (Ye et al. 2025); the files are the user's",
 )
+_CHARS_PER_TOKEN = 2
 _FIELD = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 _QUESTION = re.compile(r"route from (.+) to (.+?)\.?$")
 
@@ -45,8 +47,7 @@ def read(path: str | Path, *, kind: str = "path_traversal", level: str = "0.5k",
         others = [held[(number + step) % len(held)] for step in range(min(examples, len(held) - 1))]
         parts, turn = make(row, others)
         context, query = _filled(before, parts, row), _filled(after, parts, row).strip()
-        asked = Turn(query, turn.answer, turn.gold, turn.scorer, turn.options)
-        yield Sample((Segment(context + "\n\n"),), (asked,), {"row": number, "kind": kind})
+        yield Sample((Segment(context + "\n\n"),), (replace(turn, query=query),), {"row": number, "kind": kind})
 
 
 def _path(row: Row, _: Sequence[Row]) -> tuple[Parts, Turn]:
@@ -71,7 +72,10 @@ def _countdown(row: Row, others: Sequence[Row]) -> tuple[Parts, Turn]:
     parts = {"nums": str(numbers), "target": str(target), "demonstration": solved}
     solution = text(row, "solution_text").strip()
     options = {"numbers": numbers, "target": target}
-    return parts, Turn("", text(row, "demonstration").strip(), (solution,), "equations", options)
+    # The search comes before the solution, and is digits and marks: two characters a token.
+    room = len(text(row, "demonstration")) // _CHARS_PER_TOKEN
+    answer = f"<Solution>\n{solution}\n</Solution>"
+    return parts, Turn("", answer, (solution,), "equations", options, max_new_tokens=room)
 
 
 def _example(row: Row) -> str:
