@@ -78,7 +78,7 @@ def _task_lines(name: str) -> Iterator[str]:
     if card.modes != (MULTI_REQUEST, MULTI_TURN):
         yield f"- Modes: {', '.join(card.modes)}"
     for preset in card.presets:
-        yield f"- `{preset}` is `{tasks.get(preset) if not tasks.needs(name) else preset}`"
+        yield f"- `{preset}` is `{tasks.get(preset).spelled_out if not tasks.needs(name) else preset}`"
     yield ""
 
 

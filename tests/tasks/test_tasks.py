@@ -24,6 +24,8 @@ def test_unknown_names_and_knobs_are_told() -> None:
         tasks.get("needel")
     with pytest.raises(UsageError, match="needles"):
         tasks.get("needle", neddles=3)
+    with pytest.raises(UsageError, match="needles cannot be 'many'"):
+        tasks.parse("needle(needles=many)")
     with pytest.raises(UsageError, match="needs path"):
         tasks.get("longchat")
 
@@ -38,7 +40,9 @@ def test_what_is_no_task_is_refused(text: str) -> None:
 
 def test_an_expression_says_its_knobs() -> None:
     assert split('babi(task=2,path="a, b.txt")') == ("babi", {"task": 2, "path": "a, b.txt"})
-    assert str(tasks.parse("niah_multikey_2")) == "needle(haystack=needles)"
+    assert str(tasks.parse("niah_multikey_2(turns=3)")) == "niah_multikey_2(turns=3)"
+    assert tasks.parse("niah_multikey_2(turns=3)").spelled_out == "needle(haystack=needles,turns=3)"
+    assert str(tasks.parse("niah_multikey_2(haystack=noise)")) == "needle(haystack=noise)"
     assert tasks.parse("niah_multikey_2(turns=3)").knobs == {"haystack": "needles", "turns": 3}
 
 

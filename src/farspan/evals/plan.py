@@ -103,4 +103,4 @@ class Plan:
         task = tasks.parse(expression)
         if "turns" in task.knobs or not task.takes("turns"):
             return task
-        return tasks.get(task.family, **{**task.knobs, "turns": self.turns})
+        return tasks.get(task.name, **{**task.knobs, "turns": self.turns})

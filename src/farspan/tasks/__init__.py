@@ -80,22 +80,29 @@ def family(name: str) -> ModuleType:
 
 def get(name: str, /, **given: Any) -> Task:
     """The task of that name, a family or a preset, with knobs. Raises UsageError for an unknown name or knob."""
-    base = name
-    if name not in names():
-        if name not in presets():
-            raise UsageError(f"no task is called {name!r}", fix=nearest(name, [*names(), *presets()]))
-        base, preset = presets()[name]
-        given = {**preset, **given}
+    if name not in names() and name not in presets():
+        raise UsageError(f"no task is called {name!r}", fix=nearest(name, [*names(), *presets()]))
+    base, preset = (name, {}) if name in names() else presets()[name]
+    knobs_set = {**preset, **given}
+    _check_knobs(name, base, knobs_set)
     module = family(base)
     make, read = getattr(module, "make", None), getattr(module, "read", None)
-    known = [knob for knob, _, _ in knobs(base)]
-    for knob in given:
+    kept = name if all(knobs_set[knob] == value for knob, value in preset.items()) else base
+    return Task(name=kept, family=base, card=module.CARD, knobs=knobs_set, make=make, read=read)
+
+
+def _check_knobs(name: str, base: str, given: Mapping[str, Any]) -> None:
+    known = {knob: default for knob, _, default in knobs(base)}
+    for knob, value in given.items():
         if knob not in known:
             raise UsageError(f"{name} has no knob {knob!r}", fix=nearest(knob, known) if known else "give none")
+        usual = known[knob]
+        kinds = (int, float) if isinstance(usual, float) else (type(usual),)
+        if isinstance(usual, (int, float, str)) and not isinstance(value, kinds):
+            raise UsageError(f"{name}: {knob} cannot be {value!r}", fix=f"give something like {knob}={usual!r}")
     for knob in needs(base):
         if knob not in given:
             raise UsageError(f"{name} needs {knob}", fix=f"write {name}({knob}=...)")
-    return Task(name=name, family=base, card=module.CARD, knobs=given, make=make, read=read)
 
 
 def parse(text: str) -> Task:

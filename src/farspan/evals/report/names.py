@@ -106,45 +106,32 @@ def _titles(expressions: Sequence[str], wanted: Sequence[str]) -> dict[str, Titl
     parts = {expression: _split(expression) for expression in expressions}
     turns = {str(knobs["turns"]) for _, knobs in parts.values() if "turns" in knobs}
     hidden = ("turns",) if len(turns) < 2 else ()
-    asked = {_same(*_resolved(name)): (place, name) for place, name in reversed(list(enumerate(wanted)))}
+    order = [_without_turns(*_split(name)) for name in wanted]
     found = []
-    for expression, (family, knobs) in parts.items():
-        place, called = asked.get(_same(family, knobs), (len(wanted), ""))
-        preset = called if called.isidentifier() and called != family else ""
-        shown = {} if preset else {name: value for name, value in knobs.items() if name not in hidden}
-        title = Title(preset or family, ", ".join(f"{name}={value}" for name, value in shown.items()), *_card(family))
-        found.append((place, expression, title))
+    for expression, (name, knobs) in parts.items():
+        shown = ", ".join(f"{knob}={value}" for knob, value in knobs.items() if knob not in hidden)
+        found.append((_place(_without_turns(name, knobs), order), expression, Title(name, shown, *_card(expression))))
     return {expression: title for _, expression, title in sorted(found, key=lambda one: one[:2])}
 
 
-def _same(family: str, knobs: Mapping[str, Any]) -> str:
-    """What two expressions of one task have in common; the plan may add the number of turns."""
-    return repr((family, sorted((name, repr(value)) for name, value in knobs.items() if name != "turns")))
+def _without_turns(name: str, knobs: Mapping[str, Any]) -> str:
+    """A task as the plan has it, which may add the number of turns."""
+    return repr((name, {knob: value for knob, value in knobs.items() if knob != "turns"}))
 
 
 def _split(expression: str) -> tuple[str, dict[str, Any]]:
     try:
         return split(expression)
-    except (FarspanError, ImportError):
+    except FarspanError:
         return expression, {}
 
 
-def _resolved(name: str) -> tuple[str, Mapping[str, Any]]:
-    """A name of the plan as family and knobs; a preset stands for both."""
+def _card(expression: str) -> tuple[str, tuple[str, ...]]:
+    """A task's sentence and labels; nothing for one that is not installed here."""
     try:
-        task = tasks.parse(name)
-    except (FarspanError, ImportError):
-        return _split(name)
-    return task.family, task.knobs
-
-
-def _card(family: str) -> tuple[str, tuple[str, ...]]:
-    """The family's sentence and labels; nothing for one that is not installed here."""
-    try:
-        module = tasks.family(family)
+        task = tasks.parse(expression)
+        sentence = tasks.idea(task.family)
     except (FarspanError, ImportError):
         return "", ()
-    card = module.CARD
-    sentence = (module.__doc__ or "").strip().splitlines()[0] if module.__doc__ else ""
-    chance = (f"chance {percent(card.chance)}",) if card.chance else ()
-    return sentence, (card.scope, card.diffusion, *chance)
+    chance = (f"chance {percent(task.chance)}",) if task.chance else ()
+    return sentence, (task.card.scope, task.card.diffusion, *chance)

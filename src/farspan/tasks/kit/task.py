@@ -34,9 +34,14 @@ class Task:
     read: Read | None = None
 
     def __str__(self) -> str:
-        """The expression that `farspan.tasks.parse` reads."""
-        words = ",".join(f"{key}={_shown(value)}" for key, value in self.knobs.items())
-        return f"{self.family}({words})" if words else self.family
+        """The expression that `farspan.tasks.parse` reads, by the name that it was asked for."""
+        preset = self.card.presets.get(self.name, {})
+        return _expression(self.name, {knob: self.knobs[knob] for knob in self.knobs if knob not in preset})
+
+    @property
+    def spelled_out(self) -> str:
+        """The same as its family with all knobs."""
+        return _expression(self.family, self.knobs)
 
     @property
     def fits_a_length(self) -> bool:
@@ -118,6 +123,11 @@ def _marked(turn: Turn, sample: Sample) -> Turn:
 def canonical(values: Mapping[str, Any]) -> str:
     """Plain values as one line of JSON, the same for equal values."""
     return json.dumps(values, sort_keys=True, default=str)
+
+
+def _expression(name: str, knobs: Mapping[str, Any]) -> str:
+    words = ",".join(f"{key}={_shown(value)}" for key, value in knobs.items())
+    return f"{name}({words})" if words else name
 
 
 def _shown(value: Any) -> str:

@@ -48,7 +48,11 @@ def command(as_json: bool) -> None:
     click.echo()
     show.table(
         ("preset", "task"),
-        [(name, str(tasks.get(name))) for name, (family, _) in tasks.presets().items() if not tasks.needs(family)],
+        [
+            (name, tasks.get(name).spelled_out)
+            for name, (family, _) in tasks.presets().items()
+            if not tasks.needs(family)
+        ],
     )
     click.echo()
     show.table(("suite", "about"), [(name, suite.about) for name, suite in suites.suites().items()])
