@@ -46,6 +46,7 @@ def test_every_method_gets_the_same_questions(tmp_path: Path) -> None:
     plain = [row["method"] for row in results.rows]
     assert len(asked) == 2 and len({frozenset(each) for each in asked.values()}) == 1
     assert outcome.answered == len(plain) and outcome.failed == outcome.kept == 0
+    assert all(row["evidence"] and 0 <= row["depth"] <= 1 for row in results)
     for task, length in {(row["task"], row["length"]) for row in results}:
         rows = [row for row in results if (row["task"], row["length"], row["context"]) == (task, length, "full")]
         assert len(rows) >= 2 * SETTINGS["questions"]

@@ -41,8 +41,6 @@ def row_of(
     """Everything that is needed to score, count and compare one reply again."""
     turn = unit.sample.turns[number]
     task = unit.cell.task
-    asked = asdict(turn)
-    del asked["evidence"]
     score = scorers.score(reply.text, turn) if reply else None
     return {
         "sample": unit.name,
@@ -56,7 +54,8 @@ def row_of(
         "mode": mode,
         "context": unit.context,
         "turn": number,
-        **asked,
+        **asdict(turn),
+        "evidence": unit.sample.spans(turn),
         "depth": unit.sample.depth(turn),
         "meta": dict(unit.sample.meta),
         "prompt_sha": _prompt_sha(unit.sample, turn),
