@@ -58,13 +58,17 @@ def methods_page() -> str:
 def tasks_page() -> str:
     """docs/tasks.md: what every family asks, whose it is, its knobs and presets."""
     parts = ["# The tasks", "", "Written by `make docs` from the tasks themselves. How they are run and scored:"]
-    parts += ["[evaluation.md](evaluation.md).", ""]
+    parts += [
+        "[evaluation.md](evaluation.md). *guess*: what the best reply that we know of earns without the context.",
+        "",
+    ]
     for title, wanted in (("Generated", False), ("Sets of files", True)):
-        parts += [f"## {title}", "", "| task | asks for | scope | diffusion | chance |", "|---|---|---|---|---|"]
+        parts += [f"## {title}", "", "| task | asks for | scope | diffusion | guess |", "|---|---|---|---|---|"]
         chosen = [name for name in tasks.names() if (tasks.family(name).__name__.startswith(SETS)) is wanted]
         for name in chosen:
             card = tasks.family(name).CARD
-            parts.append(f"| `{name}` | {tasks.idea(name)} | {card.scope} | {card.diffusion} | {card.chance:.2f} |")
+            guess = card.chance if tasks.needs(name) else tasks.get(name).guess
+            parts.append(f"| `{name}` | {tasks.idea(name)} | {card.scope} | {card.diffusion} | {guess:.2f} |")
         parts.append("")
         for name in chosen:
             parts += _task_lines(name)
@@ -78,7 +82,8 @@ def _task_lines(name: str) -> Iterator[str]:
     if card.modes != (MULTI_REQUEST, MULTI_TURN):
         yield f"- Modes: {', '.join(card.modes)}"
     for preset in card.presets:
-        yield f"- `{preset}` is `{tasks.get(preset).spelled_out if not tasks.needs(name) else preset}`"
+        guess = f"; guess {card.guess[preset]:.2f}" if preset in card.guess else ""
+        yield f"- `{preset}` is `{tasks.get(preset).spelled_out if not tasks.needs(name) else preset}`{guess}"
     yield ""
 
 

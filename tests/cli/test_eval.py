@@ -132,6 +132,10 @@ def test_loss_and_heads(run: Run, tmp_path: Path) -> None:
         (["needle", "--method", "nothing"], "nothing"),
         (["needle", "--modes", "together"], "multi_turn"),
         (["needle(needles=)"], "no task"),
+        (["needle(turns=0)"], "turns cannot be 0"),
+        (["smoke", "ruler"], "2 suites"),
+        (["needle", "--tokenizer", "somewhere"], "--endpoint"),
+        (["needle", "--endpoint", "http://127.0.0.1:9/v1", "--budget", "1GiB"], "--budget says nothing"),
     ],
 )
 def test_what_cannot_be_run_is_told(run: Run, tmp_path: Path, arguments: list[str], told: str) -> None:

@@ -16,12 +16,15 @@ from farspan.tasks import Frame, Turn
 class FakeSubject:
     """`full` answers what stands in its context; `streaming` only what stands in the second half of it.
 
-    `lm_infinite` cannot meet its budget. `log` holds every context that was read and every question asked.
+    `lm_infinite` cannot meet its budget. `log` holds every context that was read and every question asked. With
+    `breaks`, questions for a number cannot be asked, and `said` is the answer to everything.
     """
 
     name: str = "fake"
     frame: Frame = field(default_factory=lambda: Frame(1, 1, 1, 1))
     log: list[tuple[str, ...]] = field(default_factory=list)
+    breaks: str = ""
+    said: str = ""
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -45,9 +48,11 @@ class FakeReading:
 
     def ask(self, turn: Turn) -> Reply:
         self.subject.log.append(("ask", turn.query))
+        if self.subject.breaks and "number of" in turn.query:
+            raise ZeroDivisionError(self.subject.breaks)
         found = all(gold in self.seen for gold in turn.gold)
         return Reply(
-            text=turn.answer if found else "no idea",
+            text=self.subject.said or (turn.answer if found else "no idea"),
             context_tokens=len(self.seen.split()),
             prompt_tokens=len(turn.query.split()),
             new_tokens=2,

@@ -73,6 +73,7 @@ def fake_row(**given: Any) -> dict[str, Any]:
         "echoes": [],
         "depth": 0.5,
         "meta": {},
+        "prompt_sha": "e3b0c442",
         "reply": "It is 7319.",
         "score": 1.0,
         "null": False,

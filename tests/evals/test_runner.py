@@ -33,8 +33,8 @@ SETTINGS: dict[str, Any] = {
 def measured(folder: Path, subject: FakeSubject | None = None, **changes: Any) -> tuple[Outcome, Results]:
     plan = Plan(**{**SETTINGS, **changes}).checked()
     subject = subject or FakeSubject()
-    results = Results.begin(folder, describe(plan, subject))
-    return run(plan, subject, results), results
+    with Results.begin(folder, describe(plan, subject)) as results:
+        return run(plan, subject, results), results
 
 
 def test_every_method_gets_the_same_questions(tmp_path: Path) -> None:
@@ -99,9 +99,35 @@ def test_what_fails_is_a_row_that_says_why_and_is_tried_again(tmp_path: Path) ->
 def test_a_length_that_is_too_short_fails_alone(tmp_path: Path) -> None:
     outcome, results = measured(tmp_path, tasks=("needle(turns=3)",), lengths=(20, 300))
     short = [row for row in results if row["length"] == 20]
-    assert outcome.failed == len(short) == len(METHODS)
+    assert outcome.failed == len(short) == 3 * len(METHODS)  # it gives up after three
     assert all("TooShort" in row["error"] for row in short)
     assert outcome.answered > 0
+
+
+def test_whatever_goes_wrong_is_a_row(tmp_path: Path) -> None:
+    subject = FakeSubject(breaks="needle")
+    outcome, results = measured(tmp_path, subject, tasks=("needle(keys_asked=0)", "needle(turns=3)", "quotes"))
+    assert outcome.failed and outcome.answered
+    reasons = {row["error"].partition(":")[0] for row in results if row["error"]}
+    assert reasons == {"ValueError", "ZeroDivisionError"}
+    assert {row["family"] for row in results if not row["error"]} == {"quotes"}
+
+
+def test_a_reply_of_broken_characters_is_kept(tmp_path: Path) -> None:
+    _, results = measured(tmp_path, FakeSubject(said="\ud800 no"), tasks=("needle(turns=3)",))
+    assert {row["reply"] for row in Results.open(tmp_path)} == {"\ud800 no"}
+    assert {row["score"] for row in results} == {0.0}
+
+
+def test_questions_that_changed_under_their_name_are_refused(tmp_path: Path) -> None:
+    _, results = measured(tmp_path, questions=1)
+    with Results.change(tmp_path) as changed:
+        changed.replace([{**row, "prompt_sha": "other"} for row in results.rows])
+    with pytest.raises(UsageError, match="other questions"):
+        measured(tmp_path, questions=1)
+    measured(tmp_path / "one", questions=2)
+    with pytest.raises(UsageError, match="conversation"):
+        measured(tmp_path / "one", questions=2, modes=("multi_request", "multi_turn"))
 
 
 def test_stop_below_leaves_longer_lengths_out_and_says_so(tmp_path: Path) -> None:
@@ -131,11 +157,26 @@ def test_another_run_is_refused_and_what_differs_named(tmp_path: Path, changes: 
 
 
 def test_two_processes_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    measured(tmp_path, questions=1)
+    config = (tmp_path / "config.json").read_bytes()
+    with Results.change(tmp_path):
+        with pytest.raises(UsageError, match="another run"):
+            Results.change(tmp_path)
+        with pytest.raises(UsageError, match="another run"):
+            measured(tmp_path, questions=3)
+        assert (tmp_path / "config.json").read_bytes() == config
+        assert list(Results.open(tmp_path))
+    Results.change(tmp_path).close()
+
+
+def test_reading_a_folder_leaves_it_as_it_is(tmp_path: Path) -> None:
     _, results = measured(tmp_path, questions=1)
-    with results.held(), pytest.raises(UsageError, match="another run"), Results.open(tmp_path).held():
-        raise AssertionError
-    with Results.open(tmp_path).held():
-        pass
+    data = (tmp_path / "rows.jsonl").read_bytes()
+    (tmp_path / "rows.jsonl").write_bytes(data[:-20])
+    assert len(Results.open(tmp_path).rows) == len(results.rows) - 1
+    assert (tmp_path / "rows.jsonl").read_bytes() == data[:-20]
+    Results.change(tmp_path).close()
+    assert (tmp_path / "rows.jsonl").read_bytes().endswith(b"}\n")
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
@@ -150,7 +191,7 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     measured(tmp_path, questions=1)
     lines = (tmp_path / "rows.jsonl").read_text().splitlines()
     (tmp_path / "rows.jsonl").write_text("\n".join([lines[0], "{}", *lines[1:], ""]))
-    with pytest.raises(InputError, match="line 2"):
+    with pytest.raises(InputError, match=r"line 2, lacks answer"):
         Results.open(tmp_path)
 
 
@@ -168,7 +209,7 @@ def test_cut_off_anywhere_it_comes_to_the_same(share: float) -> None:
     data, rows = whole()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        Results.begin(folder, describe(Plan(**SETTINGS).checked(), FakeSubject()))
+        Results.begin(folder, describe(Plan(**SETTINGS).checked(), FakeSubject())).close()
         (folder / "rows.jsonl").write_bytes(data[: int(share * len(data))])
         _, results = measured(folder)
         assert without_times(results) == rows
@@ -177,9 +218,11 @@ def test_cut_off_anywhere_it_comes_to_the_same(share: float) -> None:
 
 def test_rows_are_scored_again_without_a_model(tmp_path: Path) -> None:
     _, results = measured(tmp_path)
+    before = without_times(results)
     spoilt = [{**row, "score": 0.5, "parsed": "?"} for row in results.rows]
-    results.replace(rescored(spoilt))
-    assert without_times(Results.open(tmp_path)) == without_times(results)
+    with Results.change(tmp_path) as changed:
+        changed.replace(rescored(spoilt))
+    assert without_times(Results.open(tmp_path)) == before
     assert {row["score"] for row in results} == {0.0, 1.0}
 
 

@@ -127,7 +127,10 @@ def test_the_files_hold_the_cells(tmp_path: Path) -> None:
 
 def lengths(**scores: float | None) -> effective.EffectiveLength:
     """The effective length for scores by length, written k1, k2, ..."""
-    cells = [{**fake_row(), "length": 1024 * int(name[1:]), "score": score} for name, score in scores.items()]
+    cells = [
+        {**fake_row(), "length": 1024 * int(name[1:]), "score": score, "questions": 100, "failed": 0}
+        for name, score in scores.items()
+    ]
     (found,) = effective.effective_lengths(cells)
     return found
 
@@ -139,8 +142,8 @@ def lengths(**scores: float | None) -> effective.EffectiveLength:
         ({"k1": 0.95, "k2": 0.85, "k4": 0.81, "k8": 0.80}, "1K", "4K"),
         ({"k1": 0.90, "k2": 0.50, "k4": 0.95}, "1K", "1K"),
         ({"k1": 0.60, "k2": 0.55, "k4": 0.52}, "< 1K", ">= 4K"),
-        ({"k1": 0.19, "k2": 0.95}, "n/a", "n/a"),
-        ({"k1": 0.20, "k2": 0.17}, "< 1K", ">= 2K"),
+        ({"k1": 0.59, "k2": 0.95}, "n/a", "n/a"),
+        ({"k1": 0.61, "k2": 0.52}, "< 1K", ">= 2K"),
         ({"k1": None, "k2": 0.95}, "n/a", "n/a"),
         ({"k1": 0.95, "k2": None, "k4": 0.95}, "1K", "1K"),
     ],
@@ -148,6 +151,15 @@ def lengths(**scores: float | None) -> effective.EffectiveLength:
 def test_effective_length(scores: dict[str, float | None], absolute: str, relative: str) -> None:
     found = lengths(**scores)
     assert (found.shown(found.absolute), found.shown(found.relative)) == (absolute, relative)
+
+
+def test_what_the_easy_few_scored_is_no_length_held() -> None:
+    cells = [
+        {**fake_row(), "length": length, "score": 1.0, "questions": 100 - failed, "failed": failed}
+        for length, failed in ((1024, 0), (2048, 5), (4096, 6))
+    ]
+    (found,) = effective.effective_lengths(cells)
+    assert found.absolute == 2048
 
 
 def test_effective_length_leaves_out_baselines_and_files() -> None:

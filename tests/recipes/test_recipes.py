@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,17 @@ def test_rows_fit_and_label_their_answers(mix: Mix, family: str, length: int) ->
             assert row.labels[start:end] == row.ids[start:end]
         labelled = sum(label >= 0 for label in row.labels)
         assert labelled == sum(end - start for start, end in row.answers)
+
+
+def test_questions_are_trained_in_the_forms_of_the_bundled_model(mix: Mix) -> None:
+    for family, asked, told in (
+        ("variables", "What is the chain of", r" \w+( = \w+)+ = \d{5}"),
+        ("niah_single_2", "What is the number of", r" \d{5}"),
+    ):
+        row = mix.row(random.Random(1), 512, family)
+        assert asked in mix.tokenizer.decode(row.ids)
+        answers = [mix.tokenizer.decode(row.ids[start : end - 1]) for start, end in row.answers]
+        assert answers and all(re.fullmatch(told, answer) for answer in answers), answers
 
 
 def test_batches_shift_labels_by_one(mix: Mix) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -11,7 +12,7 @@ from farspan.errors import UsageError
 from farspan.evals.scorers import score
 from farspan.tasks import Sample, Space, Turn
 
-NAME = r"([A-Z][a-z]+ (?:[A-Z][a-z]+ )?[A-Z][a-z]+)"
+NAME = r"((?!The )[A-Z][a-z]+ (?:[A-Z][a-z]+ )?[A-Z][a-z]+)"
 RELATION = r"((?:grand)?(?:father|mother|dad|mum|pa|ma))"
 # (form, the groups that hold the elder, the younger and the relation)
 FORMS = [
@@ -97,6 +98,37 @@ def test_questions_go_over_as_many_links_as_asked_for(needles: int) -> None:
     assert links == {2, 3, 4, 5}
 
 
+@pytest.mark.parametrize("length", [512, 1200, 5000])
+def test_links_grow_until_context_and_answer_fill_the_length(length: int) -> None:
+    space = Space(length, words)
+    for number in range(4):
+        sample = tasks.get("atc").sample(number, seed=3, space=space)
+        (turn,) = sample.turns
+        links = walked(sample, turn)
+        assert links == len(turn.evidence) == sample.meta["links"]
+        assert (solved(sample.document, turn.query),) == turn.gold
+        assert len(parents(sample.document)) == 2 * (links + 1)
+        told = len(sample.segments[-1].text.split())
+        taken = told + words(turn.query) + turn.max_new_tokens
+        assert length - 90 <= taken <= length == pytest.approx(space.total(sample), rel=0.03)
+
+
+def test_beyond_the_most_links_there_are_more_families() -> None:
+    sample = drawn(needles=0, families=1, length=60_000)
+    assert walked(sample, sample.turns[0]) == 512
+    assert len(parents(sample.document)) % 513 == 0 and len(parents(sample.document)) > 5 * 513
+    assert solved(sample.document, sample.turns[0].query) == sample.turns[0].gold[0]
+
+
+def test_a_reply_may_say_every_link_again() -> None:
+    for knobs in ({"needles": 8}, {"needles": 4, "hidden": "crowd"}, {"needles": 0, "families": 1}):
+        turn = drawn(length=1500, **knobs).turns[0]
+        assert turn.max_new_tokens == 3 * words(turn.answer) + 24
+        people = re.findall(rf"{NAME} \(\d+\)", turn.answer)
+        said = [f"{one} comes 2 generations above {other}," for one, other in pairwise(people)]
+        assert words(" ".join(said)) < turn.max_new_tokens
+
+
 def test_who_is_nobodys_child_is_not_the_answer_by_that() -> None:
     ancestors = [drawn(i, kind="ancestor", hidden="prose") for i in range(30)]
     tops = [sample.turns[0].gold[0] in parents(sample.document) for sample in ancestors]
@@ -107,7 +139,7 @@ def test_who_is_nobodys_child_is_not_the_answer_by_that() -> None:
 
 
 def test_where_the_families_do_not_fit_there_are_fewer_and_a_crowd_fills_the_space() -> None:
-    short = drawn(needles=8, length=300)
+    short = drawn(needles=8, length=360)
     assert 1 <= short.meta["families"] < 3
     assert len(parents(short.document)) == 9 * (short.meta["families"] + 1)
     assert len(parents(drawn(hidden="crowd", length=3000).document)) > 5 * 60
@@ -119,7 +151,15 @@ def test_there_are_no_more_questions_than_families_and_kinds() -> None:
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"kind": "cousin"}, {"hidden": "deep"}, {"needles": 0}, {"families": 3000}, {"needles": 2, "fewest": 3}]
+    "knobs",
+    [
+        {"kind": "cousin"},
+        {"hidden": "deep"},
+        {"needles": -1},
+        {"needles": 0, "hidden": "prose"},
+        {"families": 3000},
+        {"needles": 2, "fewest": 3},
+    ],
 )
 def test_what_cannot_be_is_refused(knobs: dict[str, object]) -> None:
     with pytest.raises(UsageError):

@@ -111,6 +111,25 @@ def test_no_answer_is_much_likelier_than_others(task: int) -> None:
     assert max(golds.count(gold) for gold in golds) < 0.4 * len(golds)
 
 
+def test_counts_and_nothing_may_be_said_in_other_words() -> None:
+    counts = ("none", "one", "two", "three", "four")
+    seen = set()
+    for number in range(40):
+        (turn,) = draw(number, task=7).turns
+        many = counts.index(turn.gold[0])
+        seen.add(many)
+        assert all(word in turn.query for word in counts)
+        said = [str(many), f"Imke holds {many} things."] + ["zero", "No things.", "nothing"] * (many == 0)
+        assert all(score(one, turn).value == 1 for one in said)
+        assert score(str(many + 1), turn).value == 0
+        (turn,) = draw(number, task=8).turns
+        assert all(word in turn.query for word in (*worlds.THINGS, worlds.NOTHING))
+        for one in ("none", "Rufus does not hold anything.", "nothing", "0"):
+            assert score(one, turn).value == float(turn.gold == ("nothing",))
+    assert seen > {0, 1, 2}
+    assert "nothing" not in draw(0, task=1).turns[0].query
+
+
 def test_several_turns_ask_different_questions() -> None:
     sample = draw(0, task=8, turns=4)
     assert len({turn.query for turn in sample.turns}) == len(sample.turns) > 1
@@ -168,7 +187,15 @@ def test_a_file_gives_stories_up_to_a_question(path: str) -> None:
             assert score("The rake.", turn).value == 0
         if turn.gold == ("yard",):
             assert told == shown == ["Cal went to the yard."]
+        assert "aliases" not in turn.options
     assert len(seen) == 5
+
+
+def test_a_file_of_counts_names_its_words(tmp_path: Path) -> None:
+    file = tmp_path / "qa7.txt"
+    file.write_text("1 Ann went to the barn.\n2 How many things does Ann hold?\tnone\t1\n")
+    (turn,) = draw(0, length=200, path=str(file)).turns
+    assert turn.query.endswith("none.") and score("0", turn).value == score("Nothing.", turn).value == 1
 
 
 def test_earlier_questions_of_a_file_are_asked_when_nothing_can_have_changed(path: str) -> None:

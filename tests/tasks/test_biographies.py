@@ -93,7 +93,14 @@ def test_several_answers_are_numbered() -> None:
     for number in range(10):
         sample = draw(number, kind="multi", people_asked=3, fill="dense")
         (turn,) = sample.turns
+        assert turn.query.startswith("What are these?")
         lines = turn.query.splitlines()[1:]
+        said = [f"Answer {at}: The value is {value}." for at, value in enumerate(turn.gold, 1)]
+        assert score("\n".join(said), turn).value == 1
+        assert score("\n".join(said[:-1]), turn).value == 0
+        assert set(turn.decoys).isdisjoint(turn.gold) and turn.decoys
+        said[0] += f" Or {turn.decoys[0]}."
+        assert score("\n".join(said), turn).value == 0
         assert tuple(read(sample.document)[asked(line)] for line in lines) == turn.gold
         assert len({asked(line)[1] for line in lines}) == 3
         assert len(turn.evidence) == 3
@@ -107,7 +114,10 @@ def test_rank_orders_by_year() -> None:
         names = turn.query.rpartition(": ")[2].split(", ")
         assert turn.gold == tuple(sorted(names, key=born.__getitem__))
         assert len({born[name] for name in names}) == len(names) == 5
+        assert "first?" not in turn.query
         assert score(", ".join(reversed(turn.gold)), turn).value == 0
+        assert score(", ".join(f"{name} ({born[name]})" for name in turn.gold), turn).value == 1
+        assert score(f"{turn.gold[0]} was born first. {', '.join(turn.gold)}", turn).value == 1
 
 
 def test_calculation_is_the_difference_of_years() -> None:
@@ -167,6 +177,8 @@ def test_idk_abstains_exactly_where_nothing_is_stated() -> None:
             abstained += turn.scorer == "abstains"
             assert score("Not stated.", turn).value == float(turn.scorer == "abstains")
             assert score(f"Not stated, perhaps {turn.decoys[0]}.", turn).value == 0
+            said = f"The {attribute} of {name} is not stated."
+            assert score(said, turn).value == float(turn.scorer == "abstains")
     assert 20 < abstained < 60
 
 

@@ -151,6 +151,7 @@ def test_the_examples_and_the_answer_follow_one_function(number: int, depth: int
         assert read(turn.gold[0]) == last(function, value)
         assert score(turn.answer, turn).value == 1
         assert score(turn.answer.replace(", ", ","), turn).value == 1
+        assert score(f"The output is {turn.gold[0]}", turn).value == score(f"Output:{turn.answer}", turn).value == 1
 
 
 def test_noise_corrupts_its_share_of_examples_and_never_the_answer() -> None:

@@ -66,6 +66,12 @@ def test_the_sums_in_the_answers_hold() -> None:
         assert (given[sign] if sign in given else Fraction(int(one), int(two))) == int(result) > 0
 
 
+def test_what_is_shared_is_more_than_one_on_both_sides() -> None:
+    shared = re.findall(r"shares (\d+) trays of (\d+) rolls", drawn(length=60_000, kinds="arithmetic").document)
+    assert len(shared) > 200
+    assert min(int(one) for pair in shared for one in pair) == 2
+
+
 def test_kinds_are_mixed_or_alone() -> None:
     text = {kinds: drawn(length=3000, kinds=kinds).document for kinds in ("both", "arithmetic", "lookup")}
     assert "weigh?" in text["both"] and "How many are left" in text["both"]

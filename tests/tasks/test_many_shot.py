@@ -58,6 +58,7 @@ def test_a_reader_of_the_examples_knows_the_label(number: int, knobs: dict[str, 
         assert len(held) == sum(thing(other) == thing(text) for other, _ in pairs)
         assert all(thing(one.splitlines()[0]) == thing(text) for one in held)
         assert score(turn.answer, turn).value == 1
+        assert score(f"The label is {turn.gold[0]}.", turn).value == score(f"Label:{turn.answer}", turn).value == 1
         assert score(next(label for label in rule.values() if label != turn.gold[0]), turn).value == 0
 
 

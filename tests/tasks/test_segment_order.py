@@ -47,18 +47,42 @@ def test_in_the_gold_order_a_book_reads_as_it_was_written(number: int) -> None:
     assert score(sample.turns[0].answer, sample.turns[0]).value == 1
 
 
+PERSON, TOWN = r"([A-Z]\w+ [A-Z]\w+)", r"([A-Z]\w+)"
+# (form, the groups of who gives, where, who takes, and where to)
+LEGS = [
+    (rf"In {TOWN} {PERSON} handed the [\w ]+ to {PERSON}, who carried it to {TOWN}\.", (2, 1, 3, 4)),
+    (rf"{PERSON} fetched the [\w ]+ from {PERSON} in {TOWN} and took it to {TOWN}\.", (2, 3, 1, 4)),
+    (rf"From {PERSON} in {TOWN} the [\w ]+ went to {PERSON} and on to {TOWN}\.", (1, 2, 3, 4)),
+]
+
+
+def legs(text: str) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """Every leg in the order of the text: with whom and where it begins and ends."""
+    found = [
+        (match.start(), (match[a], match[b]), (match[c], match[d]))
+        for form, (a, b, c, d) in LEGS
+        for match in re.finditer(form, text)
+    ]
+    return [(begins, ends) for _, begins, ends in sorted(found)]
+
+
 @pytest.mark.parametrize("number", range(8))
-@pytest.mark.parametrize("length", [300, 600])
-def test_without_a_book_the_miles_tell_the_order_and_no_other_one(number: int, length: int) -> None:
+@pytest.mark.parametrize("length", [300, 600, 4000])
+def test_without_a_book_the_seams_tell_the_order_and_no_other_one(number: int, length: int) -> None:
     sample = drawn(number, length)
     before, passages, after = parts(sample.document)
     fitting = []
     for order in permutations(range(4)):
-        text = " ".join([before, *(passages[i] for i in order), after])
-        miles = [int(mile) for mile in re.findall(r"mile (\d+)", text)]
-        if all(one < other for one, other in pairwise(miles)):
+        told = legs(" ".join([before, *(passages[i] for i in order), after]))
+        if all(one[1] == other[0] for one, other in pairwise(told)):
             fitting.append(" > ".join(str(i + 1) for i in order))
     assert fitting == [sample.turns[0].gold[0]]
+    assert all(begins[1] != ends[1] for begins, ends in legs(sample.document))
+
+
+def test_nothing_in_a_story_without_a_book_is_counted() -> None:
+    before, passages, after = parts(drawn(length=4000).document)
+    assert not re.search(r"\d", " ".join([before, *passages, after]))
 
 
 def test_passages_are_as_long_as_each_other_and_every_order_is_drawn() -> None:

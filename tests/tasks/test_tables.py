@@ -148,6 +148,13 @@ def test_the_same_rows_matter_however_many_others_there_are() -> None:
     assert many.kind not in {row.kind for row in many.rest}
 
 
+def test_no_article_stands_before_the_wrong_sound() -> None:
+    for domain in DOMAINS:
+        for kind in domain.kinds:
+            told = domain.thing.format(name="Odd Owl", kind=kind, place="Oxley", amount=80)
+            assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", f"{told} {domain.those.format(kind=kind)}")
+
+
 def test_half_right_rows_earn_half() -> None:
     sample = next(
         one for one in (draw(number, info=20, length=1500) for number in range(50)) if len(one.turns[0].gold) == 4
@@ -168,3 +175,14 @@ def test_too_short_a_length_says_so() -> None:
     for rest in ("rows", "prose"):
         with pytest.raises(tasks.TooShort):
             draw(0, length=300, info=50, rest=rest)
+
+
+@pytest.mark.parametrize("query", ["count", "sum", "average"])
+def test_one_number_may_stand_in_a_sentence(query: str) -> None:
+    for number in range(6):
+        (turn,) = draw(number, query=query).turns
+        gold = float(turn.gold[0])
+        assert score(f"There are {turn.gold[0]}.", turn).value == 1
+        assert score(f"Adding them up gives 3 + 4, so **{turn.gold[0]}** in all.", turn).value == 1
+        assert score(f"{gold * 1.004:.4f}", turn).value == float(query != "count")
+        assert score(f"{gold * 1.02 + 1:.4f}", turn).value == 0

@@ -155,6 +155,19 @@ def test_an_order_that_is_wrong_earns_less() -> None:
     assert score(", ".join(reversed(turn.gold)), turn).value == 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_is_room_for_a_sentence_with_key_and_value(kind: str) -> None:
+    sample = drawn(kind=kind, length=3000)
+    held = pairs(sample)
+    for turn in sample.turns:
+        keys = [key for key in held if turn.query[-1] in key] if kind == "conditional" else _KEY.findall(turn.query)
+        said = " ".join(
+            f"The value of the key {key} is {value}." for key, value in zip(keys, right(held, kind, turn), strict=True)
+        )
+        assert turn.max_new_tokens == count(said) + 24
+        assert score(said, turn).value == 1 or kind in ("multiple", "multi_thread", "conditional")
+
+
 def test_every_kind_has_a_preset() -> None:
     assert {knobs["kind"] for knobs in CARD.presets.values()} == set(KINDS)
 

@@ -148,6 +148,14 @@ def token_counts(text: str, option: str) -> tuple[int, ...]:
     return tuple(size.amount for size in sizes)
 
 
+def token_count(text: str, option: str) -> int:
+    """One token count such as `"64K"`. Raises UsageError that names the option."""
+    first, *more = token_counts(text, option)
+    if more:
+        raise UsageError(f"{option} {text!r} is more than one token count", fix=f"write {option} 64K")
+    return first
+
+
 def _grouped(name: str, kind: type, options: list[Option]) -> Option:
     """Add `options` to a command, which receives their values as one `kind` under the keyword `name`."""
     members = [member.name for member in fields(kind)]

@@ -38,9 +38,10 @@ def telling(quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda _: None
     elif sys.stderr.isatty():
         from rich.console import Console
+        from rich.markup import escape
 
         with Console(stderr=True).status("") as status:
-            yield status.update
+            yield lambda line: status.update(escape(line))
     else:
         yield Sparsely()
 

@@ -37,10 +37,24 @@ def measured(plan: Plan, subject: Subject, folder: Path, tell: Tell, *, command:
     from farspan.evals import report
 
     plan = plan.checked()
-    results = Results.begin(folder, {**describe(plan, subject), **({"command": command} if command else {})})
-    with results.held():
+    config = {**describe(plan, subject), **({"command": command} if command else {})}
+    with Results.begin(folder, config) as results:
         try:
-            return run(plan, subject, results, tell), results
-        finally:
-            if rows := results.rows:
-                report.write(folder, rows, results.config)
+            outcome = run(plan, subject, results, tell)
+        except BaseException as error:
+            _report_anyway(results, error)
+            raise
+        if results.rows:
+            report.write(folder, results.rows, results.config)
+    return outcome, results
+
+
+def _report_anyway(results: Results, error: BaseException) -> None:
+    """Report on what there is; a report that fails too does not hide why the run ended."""
+    from farspan.evals import report
+
+    try:
+        if results.rows:
+            report.write(results.folder, results.rows, results.config)
+    except Exception as second:
+        error.add_note(f"the report could not be written either: {second}")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from farspan.errors import InputError
+from farspan.evals.plan import FULL
 from farspan.evals.statistics import Paired, holm, paired
 from farspan.evals.summary import Row, latest, scored
 from farspan.types import format_count
 
-FULL = "full"
 Subject = tuple[str, str]
 """A method and its budget."""
 
@@ -118,7 +118,7 @@ def _placed(rows: Iterable[Row]) -> Mapping[tuple[_Place, Subject], _Questions]:
     found: dict[tuple[_Place, Subject], _Questions] = defaultdict(dict)
     for row in rows:
         place, subject = (row["task"], row["context"], row["mode"]), (row["method"], row["budget"])
-        found[place, subject][row["sample"], row["turn"]] = row
+        found[place, subject][row["sample"], row["turn"], row["prompt_sha"]] = row
     return found
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from farspan import __version__
@@ -30,8 +32,21 @@ def describe(plan: Plan, subject: Subject) -> dict[str, Any]:
             "stop_below": plan.stop_below,
         },
         "versions": versions(),
+        "revision": revision(),
         "machine": {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()},
     }
+
+
+def revision() -> str:
+    """The commit that farspan runs from; empty where it is not a checkout."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def versions() -> dict[str, str]:

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from farspan.evals.plan import FULL
 from farspan.types import format_count
 
 BAR = 0.856
 OWN_SHARE = 0.85
-LEAST_BASE = 0.2
-FULL = "full"
+LEAST_BASE = 0.6
+MOST_FAILED = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class EffectiveLength:
 
     base: the score at `shortest`, the first length measured. absolute: up to where every score is at least BAR;
     relative: at least OWN_SHARE of `base`; 0 when not even the shortest is. Both are None when `base` is below
-    LEAST_BASE or unknown: of what a model cannot do at all, it cannot be said how far it does it.
+    LEAST_BASE, which guessing earns nowhere, or unknown: how far a model does what it cannot do, cannot be said.
     """
 
     task: str
@@ -52,8 +53,14 @@ def effective_lengths(cells: Iterable[Mapping[str, Any]]) -> list[EffectiveLengt
     scores: dict[tuple[str, ...], dict[int, float | None]] = defaultdict(dict)
     for cell in cells:
         if cell["context"] == FULL and cell["length"]:
-            scores[cell["task"], cell["mode"], cell["method"], cell["budget"]][cell["length"]] = cell["score"]
+            scores[cell["task"], cell["mode"], cell["method"], cell["budget"]][cell["length"]] = _known(cell)
     return [_effective(key, scores[key]) for key in sorted(scores)]
+
+
+def _known(cell: Mapping[str, Any]) -> float | None:
+    """A cell's score; None when more than MOST_FAILED of its questions failed, for the rest may be the easy ones."""
+    asked = cell["questions"] + cell["failed"]
+    return cell["score"] if cell["failed"] <= MOST_FAILED * asked else None
 
 
 def held(scores: Mapping[int, float | None], bar: float) -> int:

@@ -17,7 +17,7 @@ from farspan.engine.peaks import peaks
 from farspan.evals.subjects.local import LocalSubject
 from farspan.tasks import Sample, Space
 
-_TASK = "niah_single_2"
+_TASK = "needle(needles=1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def retrieval_heads(model: Model, *, length: int = 1024, needles: int = 20, seed
     measured = LocalSubject(model)
     space = Space(length, measured.count, frame=measured.frame)
     total = (
-        sum(_copied(model, sample) for sample in tasks.get(_TASK).samples(needles, seed=seed, space=space)) / needles
+        sum(_copied(model, sample) for sample in tasks.parse(_TASK).samples(needles, seed=seed, space=space)) / needles
     )
     assert isinstance(total, Tensor)
     layers, heads = total.shape

@@ -16,6 +16,7 @@ MODES = (MULTI_REQUEST, MULTI_TURN)
 FULL, NONE, EVIDENCE = "full", "none", "evidence"
 BASELINES = (NONE, EVIDENCE)
 NATIVE = 0
+SYNTHETIC = "synthetic"
 ENDPOINT = "endpoint"
 """Stands for the method where a server treats the context in a way of its own."""
 
@@ -40,8 +41,8 @@ class Plan:
     history: in a conversation, earlier answers are the right ones ("gold", as in SCBench) or the model's ("own").
     baselines: also ask without the context, and with the evidence alone, at each task's shortest length.
     stop_below: a method that scores less than this on a task is not measured on it at longer lengths.
-    slack: tokens that an answer may take beyond those of the expected one. filler: prose to hide facts in, and a name
-    for it (a file).
+    slack: tokens that an answer may take beyond those of the expected one. filler: prose to hide facts in; a filler of
+    your own needs a name too, since rows with another one are not put together.
     """
 
     tasks: tuple[str, ...]
@@ -57,10 +58,10 @@ class Plan:
     seed: int = 0
     slack: int = 24
     filler: Filler = Synthetic()  # noqa: RUF009
-    filler_name: str = "synthetic"
+    filler_name: str = SYNTHETIC
 
     def checked(self) -> Plan:
-        """The same with every expression in its normal form. Raises UsageError or its kin for what is none."""
+        """The same with methods, modes, lengths and budget in their normal form. Raises UsageError for what is none."""
         from farspan.methods import parse
 
         if wrong := [mode for mode in self.modes if mode not in MODES]:
@@ -71,21 +72,24 @@ class Plan:
         for name, amount in amounts:
             if amount < 1:
                 raise UsageError(f"{name} {amount} measures nothing", fix="give 1 or more")
+        if not isinstance(self.filler, Synthetic) and self.filler_name == SYNTHETIC:
+            raise UsageError("the filler has no name", fix="give filler_name, such as the name of its file")
         if not self.tasks or not self.methods or not self.lengths:
             raise UsageError("there is nothing to measure", fix="name a task, a method and a length")
         for task in self.tasks:
             tasks.parse(task)
+        served = ENDPOINT in self.methods
         return replace(
             self,
+            modes=tuple(mode for mode in MODES if mode in self.modes),
             methods=tuple(dict.fromkeys(name if name == ENDPOINT else str(parse(name)) for name in self.methods)),
             lengths=tuple(sorted(set(self.lengths))),
-            budget=str(Budget.parse(self.budget)),
+            budget="" if served else str(Budget.parse(self.budget)),
         )
 
     def cells(self) -> Iterator[Cell]:
         """Every task at its lengths, shortest first."""
-        for expression in dict.fromkeys(self.tasks):
-            task = self._task(expression)
+        for task in {str(task): task for task in map(self._task, self.tasks)}.values():
             modes = tuple(mode for mode in self.modes if mode in task.card.modes) or task.card.modes[:1]
             for length in self.lengths if task.fits_a_length else (NATIVE,):
                 yield Cell(task, length, modes, self.questions)
@@ -99,8 +103,8 @@ class Plan:
         return {"seed": self.seed, "slack": self.slack, "history": self.history, "filler": self.filler_name}
 
     def _task(self, expression: str) -> Task:
-        """The task with as many turns as the plan says, where its expression does not."""
+        """The task with as many turns as the plan says, where its expression does not; a file has what it has."""
         task = tasks.parse(expression)
-        if "turns" in task.knobs or not task.takes("turns"):
+        if "turns" in task.knobs or not task.takes("turns") or not task.fits_a_length:
             return task
         return tasks.get(task.name, **{**task.knobs, "turns": self.turns})

@@ -6,38 +6,47 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from farspan.errors import InputError, UsageError
-from farspan.folders import hold
+from farspan.folders import LOCK, hold
 
-CONFIG, ROWS = "config.json", "rows.jsonl"
+CONFIG, ROWS, FRESH = "config.json", "rows.jsonl", ".new"
+UNIT = ("sample", "method", "budget", "context")
+"""What names a context as it was read: all rows of it are written at once."""
+KEY = (*UNIT, "mode", "turn")
+"""What makes a row the only one of its kind."""
+_SCORED = ("query", "answer", "gold", "scorer", "options", "prefix", "max_new_tokens", "decoys", "echoes", "stop")
+_NEEDED = frozenset(
+    (*KEY, *_SCORED, *"task length number prompt_sha reply score null truncated counts error together".split())
+)
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 
 
-def key_of(row: Mapping[str, Any]) -> Key:
-    """What makes a row the only one of its kind."""
-    return tuple(row[name] for name in ("sample", "method", "budget", "context", "mode", "turn"))
-
-
-def unit_of(row: Mapping[str, Any]) -> Key:
-    """The context that a row was asked on; all rows of it are written at once."""
-    return tuple(row[name] for name in ("sample", "method", "budget", "context"))
+def key_of(row: Mapping[str, Any], names: tuple[str, ...] = KEY) -> Key:
+    """The values of a row that name it, or its context (UNIT)."""
+    return tuple(row[name] for name in names)
 
 
 class Results:
-    """The rows and the configuration in a folder. A line that a kill cut off is dropped, and measured again."""
+    """The rows and the configuration in a folder. A line that a kill cut off does not count, and is measured again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._rows: dict[Key, Row] = {}
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @classmethod
-    def open(cls, folder: Path) -> Results:
-        """The results in a folder. Raises InputError when there are none or a row cannot be read."""
+    def open(cls, folder: Path) -> Self:
+        """The results in a folder, to be read. Raises InputError when there are none or a row cannot be read."""
         if not (folder / CONFIG).is_file():
             raise InputError(f"{folder} holds no results", fix="give a folder that `farspan eval run -o` wrote")
         results = cls(folder)
@@ -45,28 +54,50 @@ class Results:
         return results
 
     @classmethod
-    def begin(cls, folder: Path, config: Mapping[str, Any]) -> Results:
-        """Results to be added to: a new folder, or one whose run is the same in everything but its extent.
+    def change(cls, folder: Path) -> Self:
+        """The same, to be written to until it is closed. Raises UsageError when another process does so."""
+        results = cls.open(folder)
+        results._hold()
+        results._load()
+        return results
 
-        Raises UsageError that names what differs.
+    @classmethod
+    def begin(cls, folder: Path, config: Mapping[str, Any]) -> Self:
+        """Results to be added to until closed: a new folder, or one whose run is the same in all but its extent.
+
+        Raises UsageError that names what differs, and when another process writes there.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        results = cls(folder)
-        if (folder / CONFIG).is_file():
-            results._compare(config)
-            results._load()
-        elif any(folder.iterdir()):
+        if not (folder / CONFIG).is_file() and _foreign(folder):
             raise UsageError(f"{folder} holds other files", fix="give a new folder with -o")
-        results._write_config(config)
+        results = cls(folder)
+        results._hold()
+        try:
+            if (folder / CONFIG).is_file():
+                results._compare(config)
+                results._load()
+            results._write(CONFIG, json.dumps(config, indent=2) + "\n")
+        except BaseException:
+            results.close()
+            raise
         return results
+
+    def close(self) -> None:
+        """Let other processes write there. Again does no harm."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def config(self) -> dict[str, Any]:
-        """What was measured, with what."""
+        """What was measured, with what. Raises InputError when it cannot be read."""
+        path = self.folder / CONFIG
         try:
-            loaded: dict[str, Any] = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{self.folder / CONFIG} is damaged: {error}", fix="restore it from a copy") from error
+            loaded = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is damaged: {error}", fix="restore it from a copy") from error
+        if not isinstance(loaded, dict) or not isinstance(loaded.get("identity"), dict):
+            raise InputError(f"{path} is damaged: it says nothing of the run", fix="restore it from a copy")
         return loaded
 
     @property
@@ -78,30 +109,26 @@ class Results:
         """The rows in the order in which they were measured."""
         return iter(self._rows.values())
 
-    def complete(self) -> set[Key]:
-        """The contexts whose questions have all been answered: every row says how many were written with it."""
-        answered = Counter(unit_of(row) for row in self if not row["error"])
-        return {unit_of(row) for row in self if answered[unit_of(row)] == row["together"]}
+    def complete(self) -> dict[Key, dict[int, str]]:
+        """The contexts whose questions have all been answered, each with the hashes of its prompts by turn.
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes from writing here meanwhile. Raises UsageError when one does."""
-        lock = hold(self.folder)
-        if lock is None:
-            raise UsageError(f"another run writes to {self.folder}", fix="wait for it, or give another folder with -o")
-        try:
-            yield
-        finally:
-            os.close(lock)
+        Every row says how many were written with it.
+        """
+        answered = Counter(key_of(row, UNIT) for row in self if not row["error"])
+        prompts: dict[Key, dict[int, str]] = {}
+        for row in self:
+            unit = key_of(row, UNIT)
+            if answered[unit] == row["together"]:
+                prompts.setdefault(unit, {})[row["turn"]] = row["prompt_sha"]
+        return prompts
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append the rows of one context, each with how many they are; they are on the disk when this returns."""
         kept = list(rows)
         for row in kept:
             row["together"] = len(kept)
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
         with (self.folder / ROWS).open("a", encoding="utf-8") as file:
-            file.write(text)
+            file.write(_lines(kept))
             file.flush()
             os.fsync(file.fileno())
         self._rows.update((key_of(row), row) for row in kept)
@@ -109,8 +136,12 @@ class Results:
     def replace(self, rows: Iterable[Row]) -> None:
         """Write all rows anew, as after scoring them again; the old ones stay until the new ones are whole."""
         self._rows = {key_of(row): row for row in rows}
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self._rows.values())
-        self._write(ROWS, text)
+        self._write(ROWS, _lines(self._rows.values()))
+
+    def _hold(self) -> None:
+        self._lock = hold(self.folder)
+        if self._lock is None:
+            raise UsageError(f"another run writes to {self.folder}", fix="wait for it, or give another folder with -o")
 
     def _load(self) -> None:
         path = self.folder / ROWS
@@ -118,14 +149,11 @@ class Results:
             return
         data = path.read_bytes()
         whole = data.rfind(b"\n") + 1
-        if whole < len(data):
+        if whole < len(data) and self._lock is not None:
             os.truncate(path, whole)
         for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
-            try:
-                row = json.loads(line)
-                self._rows[key_of(row)] = row
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{path}, line {number}, is no row: {error}", fix="remove the line") from error
+            row = _row(path, number, line)
+            self._rows[key_of(row)] = row
 
     def _compare(self, config: Mapping[str, Any]) -> None:
         old = self.config["identity"]
@@ -136,13 +164,31 @@ class Results:
                     fix="give another folder with -o, or run with what was used there",
                 )
 
-    def _write_config(self, config: Mapping[str, Any]) -> None:
-        self._write(CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-
     def _write(self, name: str, text: str) -> None:
-        fresh = self.folder / f"{name}.new"
+        fresh = self.folder / f"{name}{FRESH}"
         with fresh.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self.folder / name)
+
+
+def _foreign(folder: Path) -> bool:
+    """Whether a folder holds what no run of ours leaves there."""
+    return any(path.name != LOCK and not path.name.endswith(FRESH) for path in folder.iterdir())
+
+
+def _lines(rows: Iterable[Row]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _row(path: Path, number: int, line: bytes) -> Row:
+    try:
+        row = json.loads(line)
+        missing = _NEEDED - row.keys()
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{path}, line {number}, is no row: {error}", fix="remove the line") from error
+    if missing:
+        raise InputError(f"{path}, line {number}, lacks {', '.join(sorted(missing))}", fix="remove the line")
+    assert isinstance(row, dict)
+    return row

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from farspan.evals import scorers
-from farspan.evals.plan import FULL, Cell, Plan
+from farspan.evals.plan import FULL, Plan
 from farspan.evals.results import Row
 from farspan.evals.subjects import Reply
-from farspan.tasks import Sample, Turn
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One context as one method is to read it: whole (FULL), not at all (NONE), or its evidence alone (EVIDENCE).
-
-    failure: why there is no sample, where none could be made.
-    """
-
-    cell: Cell
-    number: int
-    name: str
-    method: str
-    context: str
-    sample: Sample
-    failure: str = ""
+from farspan.evals.units import Unit, prompt_sha
+from farspan.tasks import Turn
 
 
 def row_of(
     plan: Plan,
     unit: Unit,
     mode: str,
-    number: int,
+    place: int,
     reply: Reply | None,
     seconds: tuple[float, float],
     error: str | None,
 ) -> Row:
-    """Everything that is needed to score, count and compare one reply again."""
-    turn = unit.sample.turns[number]
+    """Everything that is needed to score, count and compare the reply to turn `place` again."""
+    turn = unit.sample.turns[place]
     task = unit.cell.task
     score = scorers.score(reply.text, turn) if reply else None
     return {
@@ -53,23 +37,25 @@ def row_of(
         "budget": plan.budget,
         "mode": mode,
         "context": unit.context,
-        "turn": number,
+        "turn": place,
         **asdict(turn),
         "evidence": unit.sample.spans(turn),
         "depth": unit.sample.depth(turn),
         "meta": dict(unit.sample.meta),
-        "prompt_sha": _prompt_sha(unit.sample, turn),
+        "prompt_sha": prompt_sha(unit.sample, turn),
         "reply": reply.text if reply else "",
         "score": round(score.value, 6) if score else None,
         "null": score.null if score else None,
         "parsed": score.parsed if score else None,
-        "truncated": bool(reply and reply.new_tokens >= turn.max_new_tokens),
+        "truncated": bool(reply and reply.cut_off),
         "sourced": _sourced(unit, turn, reply),
         "prompt_tokens": reply.prompt_tokens if reply else None,
         "context_tokens": reply.context_tokens if reply else None,
         "new_tokens": reply.new_tokens if reply else None,
         "counts": dict(reply.counts) if reply else {},
+        "peak_bytes": reply.peak_bytes if reply else None,
         "forked": reply.forked if reply else None,
+        "first_s": round(reply.first_s, 3) if reply else None,
         "read_s": round(seconds[0], 3),
         "answer_s": round(seconds[1], 3),
         "error": error,
@@ -82,14 +68,6 @@ def _sourced(unit: Unit, turn: Turn, reply: Reply | None) -> bool | None:
     if reply is None or unit.context != FULL or not spans or not reply.counts:
         return None
     return any(start < end_ and start_ < end for start_, end_ in reply.sources[:1] for start, end in spans)
-
-
-def _prompt_sha(sample: Sample, turn: Turn) -> str:
-    digest = hashlib.sha256()
-    for segment in sample.segments:
-        digest.update(segment.text.encode())
-    digest.update(f"\x00{turn.query}\x00{turn.prefix}".encode())
-    return digest.hexdigest()[:32]
 
 
 def rescored(rows: list[Row]) -> list[Row]:

@@ -1,20 +1,22 @@
-"""The runner: the same samples for every method, each context read once and asked in every mode."""
+"""The runner: each context is read once, before its questions are known, and asked in every mode; rows are kept."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from farspan.errors import FarspanError
-from farspan.evals.plan import BASELINES, EVIDENCE, FULL, Cell, Plan
-from farspan.evals.results import Results, Row
-from farspan.evals.rows import Unit, row_of
+from farspan.errors import UsageError
+from farspan.evals.plan import EVIDENCE, FULL, Cell, Plan
+from farspan.evals.results import Key, Results, Row
+from farspan.evals.rows import row_of
 from farspan.evals.subjects import Reading, Reply, Subject
+from farspan.evals.units import CONVERSATION, Unit, is_conversation, prompt_sha, reason, units
 from farspan.tasks import Sample, Turn
-from farspan.tasks.kit.card import MULTI_REQUEST, MULTI_TURN
+from farspan.tasks.kit.card import MULTI_TURN
 
 Tell = Callable[[str], None]
+Done = dict[Key, dict[int, str]]
 
 
 @dataclass(slots=True)
@@ -30,18 +32,20 @@ class Outcome:
 def run(plan: Plan, subject: Subject, results: Results, tell: Tell = lambda _: None) -> Outcome:
     """Measure all that the folder does not hold yet. What fails becomes rows that say why, to be tried again.
 
-    `tell` is called with a line before each context. Raises KeyboardInterrupt at once; what was measured is kept.
+    `tell` is called with a line before each context. Raises UsageError when the folder holds other questions under the
+    same names, and KeyboardInterrupt at once; what was measured is kept.
     """
     outcome, done = Outcome(), results.complete()
-    held: dict[str, list[str]] = {}
+    methods_of: dict[str, list[str]] = {}
     for cell in plan.cells():
-        first = str(cell.task) not in held
-        methods = held.setdefault(str(cell.task), list(plan.methods))
+        _check_fit(results, cell)
+        first = str(cell.task) not in methods_of
+        methods = methods_of.setdefault(str(cell.task), list(plan.methods))
         outcome.left_out += [
             f"{cell.task} at {cell.length:,} tokens: {method}" for method in plan.methods if method not in methods
         ]
-        for unit in _units(plan, cell, subject, methods, with_baselines=plan.baselines and first):
-            if (unit.name, unit.method, plan.budget, unit.context) in done:
+        for unit in units(plan, cell, subject, methods, baselines=plan.baselines and first):
+            if _is_done(plan, unit, done, results):
                 outcome.kept += len(unit.sample.turns) * len(unit.cell.modes)
                 continue
             tell(_line(unit))
@@ -50,8 +54,33 @@ def run(plan: Plan, subject: Subject, results: Results, tell: Tell = lambda _: N
             outcome.answered += sum(not row["error"] for row in rows)
             outcome.failed += sum(bool(row["error"]) for row in rows)
         if plan.stop_below:
-            held[str(cell.task)] = [name for name in methods if _mean(results, cell, name) >= plan.stop_below]
+            methods_of[str(cell.task)] = [name for name in methods if _holds(plan, results, cell, name)]
     return outcome
+
+
+def _check_fit(results: Results, cell: Cell) -> None:
+    """Samples with room for a conversation are others than those without: a folder holds one kind of a task."""
+    for row in results:
+        same = row["task"] == str(cell.task) and row["length"] == cell.length
+        if same and row["sample"].endswith(CONVERSATION) != is_conversation(cell):
+            raise UsageError(
+                f"{results.folder} holds {cell.task} {'without' if is_conversation(cell) else 'with'} room for a "
+                "conversation",
+                fix="ask in the same --modes as there, or give another folder with -o",
+            )
+
+
+def _is_done(plan: Plan, unit: Unit, done: Done, results: Results) -> bool:
+    """Whether a context was asked already. Raises UsageError when it was asked something else."""
+    kept = done.get((unit.name, unit.method, plan.budget, unit.context))
+    if kept is None or unit.failure:
+        return False
+    if any(kept.get(number) != prompt_sha(unit.sample, turn) for number, turn in enumerate(unit.sample.turns)):
+        raise UsageError(
+            f"{results.folder} holds other questions under the name {unit.name}",
+            fix="its file or generator has changed since: give another folder with -o",
+        )
+    return True
 
 
 def _line(unit: Unit) -> str:
@@ -61,84 +90,54 @@ def _line(unit: Unit) -> str:
     return f"{cell.task}, {length}, context {unit.number + 1}, {unit.method}{kind}"
 
 
-def _mean(results: Results, cell: Cell, method: str) -> float:
-    """A method's mean score in a cell."""
-    scores = [
-        row["score"] or 0.0
-        for row in results
-        if (row["task"], row["length"], row["method"], row["context"]) == (str(cell.task), cell.length, method, FULL)
-    ]
-    return sum(scores) / max(1, len(scores))
-
-
-def _units(plan: Plan, cell: Cell, subject: Subject, methods: list[str], *, with_baselines: bool) -> Iterator[Unit]:
-    """Contexts until there are questions enough, each for every method."""
-    if not methods:
-        return
-    asked = 0
-    for number, (sample, failure) in enumerate(_samples(plan, cell, subject)):
-        name = "|".join(
-            str(part)
-            for part in (cell.task, cell.task.card.version, cell.length, plan.seed, number, "+".join(cell.modes))
-        )
-        for method in methods:
-            yield Unit(cell, number, name, method, FULL, sample, failure)
-        for context in BASELINES if with_baselines and not failure else ():
-            yield Unit(replace(cell, modes=(MULTI_REQUEST,)), number, name, plan.methods[0], context, sample)
-        asked += len(sample.turns)
-        if asked >= cell.questions:
-            return
-
-
-def _samples(plan: Plan, cell: Cell, subject: Subject) -> Iterator[tuple[Sample, str]]:
-    """The samples of a cell; where one cannot be made, an empty one and the reason."""
-    space = plan.space(cell, subject.count, subject.frame)
-    try:
-        for sample in cell.task.samples(cell.questions, seed=plan.seed, space=space):
-            yield sample, ""
-    except (FarspanError, OSError) as error:
-        yield Sample((), (Turn("", ""),)), _reason(error)
+def _holds(plan: Plan, results: Results, cell: Cell, method: str) -> bool:
+    """Whether a method scored enough in a cell to go on to longer ones; also when nothing there could be scored."""
+    wanted = (str(cell.task), cell.length, method, plan.budget, FULL)
+    names = ("task", "length", "method", "budget", "context")
+    scores = [row["score"] for row in results if tuple(row[name] for name in names) == wanted and not row["error"]]
+    return not scores or sum(scores) / len(scores) >= plan.stop_below
 
 
 def _measure(plan: Plan, unit: Unit, subject: Subject) -> list[Row]:
-    """The rows of one context; when it cannot be read or asked, rows that say why."""
-    began = time.perf_counter()
+    """The rows of one context; when it cannot be made, read or asked, rows that say why."""
     if unit.failure:
-        return [row_of(plan, unit, mode, 0, None, (0.0, 0.0), unit.failure) for mode in unit.cell.modes]
+        return _failed(plan, unit, unit.failure, 0.0)
+    began = time.perf_counter()
     try:
-        if unit.context == EVIDENCE:
-            return [
-                row
-                for number in range(len(unit.sample.turns))
-                for row in _read_and_ask(plan, unit, subject, _evidence(unit.sample, number), (number,))
-            ]
-        text = unit.sample.document if unit.context == FULL else ""
-        return _read_and_ask(plan, unit, subject, text, tuple(range(len(unit.sample.turns))))
-    except (FarspanError, RuntimeError, MemoryError, OSError, ValueError) as error:
-        spent = time.perf_counter() - began
-        return [
-            row_of(plan, unit, mode, number, None, (spent, 0.0), _reason(error))
-            for mode in unit.cell.modes
-            for number in range(len(unit.sample.turns))
-        ]
+        return _asked(plan, unit, subject)
+    except Exception as error:
+        return _failed(plan, unit, reason(error), time.perf_counter() - began)
 
 
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _failed(plan: Plan, unit: Unit, why: str, seconds: float) -> list[Row]:
+    return [
+        row_of(plan, unit, mode, place, None, (seconds, 0.0), why)
+        for mode in unit.cell.modes
+        for place in range(len(unit.sample.turns))
+    ]
 
 
-def _read_and_ask(plan: Plan, unit: Unit, subject: Subject, text: str, asked: tuple[int, ...]) -> list[Row]:
+def _asked(plan: Plan, unit: Unit, subject: Subject) -> list[Row]:
+    every = tuple(range(len(unit.sample.turns)))
+    if unit.context == EVIDENCE:
+        texts = [(_evidence(unit.sample, unit.sample.turns[place]), every[place : place + 1]) for place in every]
+    else:
+        texts = [(unit.sample.document if unit.context == FULL else "", every)]
+    return [row for text, places in texts for row in _read_and_ask(plan, unit, subject, text, places)]
+
+
+def _read_and_ask(plan: Plan, unit: Unit, subject: Subject, text: str, places: tuple[int, ...]) -> list[Row]:
     began = time.perf_counter()
     rows = []
     with subject.read(text, unit.method, plan.budget) as reading:
         read_s = time.perf_counter() - began
         for mode in unit.cell.modes:
             began = time.perf_counter()
-            replies = _replies(reading, mode, [unit.sample.turns[number] for number in asked], plan.history)
-            each = (time.perf_counter() - began) / max(1, len(asked))
+            replies = _replies(reading, mode, [unit.sample.turns[place] for place in places], plan.history)
+            each = (time.perf_counter() - began) / max(1, len(places))
             rows += [
-                row_of(plan, unit, mode, number, reply, (read_s, each), None)
-                for number, reply in zip(asked, replies, strict=True)
+                row_of(plan, unit, mode, place, reply, (read_s, each), None)
+                for place, reply in zip(places, replies, strict=True)
             ]
     return rows
 
@@ -149,8 +148,7 @@ def _replies(reading: Reading, mode: str, turns: list[Turn], history: str) -> li
     return [reading.ask(turn) for turn in turns]
 
 
-def _evidence(sample: Sample, number: int) -> str:
+def _evidence(sample: Sample, turn: Turn) -> str:
     """The passages that a turn needs and nothing else; the whole context where it needs that."""
-    turn = sample.turns[number]
     passages = [sample.segments[span.segment].text[span.start : span.end] for span in turn.evidence]
     return "\n".join(dict.fromkeys(passages)) or sample.document

@@ -20,6 +20,7 @@ from farspan.evals.extra import need
 LEVEL = 0.95
 POWER = 0.8
 RESAMPLES = 4000
+_FLIPS = 9999
 _SEED = 20_260_101
 _BLOCK = 2_000_000
 _NOTHING = 1e-12
@@ -113,7 +114,7 @@ class Paired:
     """Two ways of answering the same questions, all as shares of 1.
 
     first, second: their mean scores. difference: second - first, between `low` and `high` at 95%. wins, losses:
-    questions on which the second scored more, or less. p: how often chance alone would split them so unevenly.
+    questions on which the second scored more, or less. p: how often chance alone would do that, contexts kept whole.
     detectable: the smallest true difference that so many questions show in four of five runs.
     """
 
@@ -146,16 +147,36 @@ def paired(groups: Sequence[Sequence[tuple[float, float]]]) -> Paired:
         high=high,
         wins=wins,
         losses=losses,
-        p=sign_test(wins, losses),
+        p=sign_test(wins, losses) if len(flat) == len(groups) else flip_test(gains),
         detectable=detectable(gains),
     )
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """The two-sided p of wins against losses; McNemar's exact test where scores are 0 or 1. Questions count singly."""
+    """The two-sided p of wins against losses, for questions that are independent: McNemar's exact test."""
     if wins + losses == 0:
         return 1.0
     return float(need("scipy.stats").binomtest(wins, wins + losses, 0.5).pvalue)
+
+
+def flip_test(gains: Groups) -> float:
+    """The two-sided p of a total gain when each context's could as well have been a loss, contexts as they are.
+
+    Fisher's permutation test, exact up to some ten contexts and by a fixed draw beyond: questions on one context share
+    its luck, so their signs flip together.
+    """
+    totals = [total for group in gains if (total := math.fsum(group))]
+    if len(totals) < 2:
+        return 1.0
+    stats = need("scipy.stats")
+    found = stats.permutation_test(
+        (totals,), _sums, permutation_type="samples", vectorized=True, n_resamples=_FLIPS, rng=_SEED
+    )
+    return float(found.pvalue)
+
+
+def _sums(values: Any, axis: int) -> Any:
+    return values.sum(axis=axis)
 
 
 def detectable(gains: Groups) -> float:

@@ -35,9 +35,9 @@ RULER = (
 )
 MATRIX = (
     "needle",
-    "niah_multikey_2",
+    "needle(haystack=needles)",
     "shared_kv",
-    "variables",
+    "variables(ask=chain,chains=10)",
     "threading_single",
     "threading_thread",
     "quotes",
@@ -61,7 +61,7 @@ def suites() -> Mapping[str, Suite]:
             questions=2,
             turns=2,
         ),
-        "ruler": Suite(about="RULER's thirteen tasks in our own words", tasks=RULER, turns=1),
+        "ruler": Suite(about="RULER's tasks in our own words; one QA task instead of two", tasks=RULER, turns=1),
         "shared": Suite(
             about="SCBench's idea: one context, five questions, forked and as a conversation",
             tasks=("scbench_kv", "shared_prefix_suffix", "shared_vt", "shared_extremes", "shared_many_shot"),

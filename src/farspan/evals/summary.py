@@ -16,13 +16,13 @@ from typing import Any
 
 from farspan.evals import statistics
 from farspan.evals.effective import effective_lengths
+from farspan.evals.results import key_of
 from farspan.types import TIERS
 
 Row = Mapping[str, Any]
 Cell = dict[str, Any]
 
 KEY = ("task", "context", "mode", "method", "budget", "length")
-IDENTITY = ("sample", "method", "budget", "context", "mode", "turn")
 COLUMNS = (
     *KEY,
     *("questions", "contexts", "score", "low", "high", "nulls", "truncated", "failed", "reason", "sourced"),
@@ -49,7 +49,7 @@ def summarise(rows: Iterable[Row]) -> list[Cell]:
 
 def latest(rows: Iterable[Row]) -> list[Row]:
     """Every question once: of one that failed and was asked again, the last row."""
-    return list({tuple(row[name] for name in IDENTITY): row for row in rows}.values())
+    return list({key_of(row): row for row in rows}.values())
 
 
 def grouped(rows: Iterable[Row]) -> list[list[Row]]:

@@ -26,6 +26,7 @@ SIZES = {
     "several": ("owners", 4, 20, 30),
     "biographies": ("people", 10, 50, 36),
 }
+FORMS: dict[str, dict[str, Any]] = {"variables": {"ask": "chain"}, "niah_single_2": {"digits": 5}}
 
 
 class Prose:
@@ -124,7 +125,7 @@ class Mix:
         return True
 
     def _facts(self, rng: random.Random, room: int, questions: int, family: str) -> tasks.Sample:
-        options: dict[str, Any] = {"turns": questions}
+        options: dict[str, Any] = {"turns": questions, **FORMS.get(family, {})}
         if family in SIZES:
             option, usual, dense, cost = SIZES[family]
             least = 2 if family == "biographies" else 1

@@ -51,6 +51,7 @@ __all__ = [
 
 _GROUP = "farspan.tasks"
 _ROOM = ("rng", "space")
+_KINDS: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)}
 
 
 def names() -> list[str]:
@@ -92,14 +93,19 @@ def get(name: str, /, **given: Any) -> Task:
 
 
 def _check_knobs(name: str, base: str, given: Mapping[str, Any]) -> None:
-    known = {knob: default for knob, _, default in knobs(base)}
+    known = {knob: usual for knob, _, usual in knobs(base)}
+    module = family(base)
+    written = inspect.signature(getattr(module, "make", None) or module.read).parameters
     for knob, value in given.items():
         if knob not in known:
             raise UsageError(f"{name} has no knob {knob!r}", fix=nearest(knob, known) if known else "give none")
-        usual = known[knob]
-        kinds = (int, float) if isinstance(usual, float) else (type(usual),)
-        if isinstance(usual, (int, float, str)) and not isinstance(value, kinds):
-            raise UsageError(f"{name}: {knob} cannot be {value!r}", fix=f"give something like {knob}={usual!r}")
+        words = [word.strip() for word in str(written[knob].annotation).split("|")]
+        kinds = tuple(kind for word in words for kind in _KINDS.get(word, ()))
+        if kinds and type(value) not in kinds:
+            raise UsageError(f"{name}: {knob} cannot be {value!r}", fix=f"give something like {knob}={known[knob]!r}")
+        least = 1 if knob == "turns" and known[knob] else 0
+        if isinstance(value, int) and value < least:
+            raise UsageError(f"{name}: {knob} cannot be {value}", fix=f"give {least} or more")
     for knob in needs(base):
         if knob not in given:
             raise UsageError(f"{name} needs {knob}", fix=f"write {name}({knob}=...)")

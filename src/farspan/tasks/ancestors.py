@@ -6,7 +6,8 @@ Other families stand among the sentences, so that the one who is nobody's child 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from farspan.errors import UsageError
 from farspan.tasks.kit import words
@@ -22,7 +23,10 @@ CARD = Card(
     diffusion="scattered",
     source="NeedleBench (Li et al. 2024), Ancestral Trace Challenge; with other families and people amid the chain",
     chance=0.02,
+    chances={"atc": 0.0},
+    version=2,
     presets={
+        "atc": {"needles": 0, "families": 1},
         "atc_2": {"needles": 2},
         "atc_4": {"needles": 4},
         "atc_8": {"needles": 8},
@@ -32,8 +36,8 @@ CARD = Card(
 )
 KINDS = ("eldest", "ancestor", "descendant", "distance")
 _HIDDEN = ("dense", "prose", "crowd")
-_LARGEST = 2000
-_RULE = "A parent is 1 generation above, a grandparent 2."
+_LARGEST, _MOST_LINKS, _MOST_PEOPLE, _RESTATED = 2000, 512, 300_000, 3
+_RULE = "A parent is 1 generation above, a grandparent 2. Gender and family names mean nothing."
 _EXAMPLE = "Tom is the dad of Ann. Ann is the grandma of Sue."
 _EXAMPLES = {
     "eldest": "the eldest known ancestor of Sue: Sue, Ann (2), Tom (3): \\boxed{Tom}",
@@ -56,6 +60,9 @@ def make(
 ) -> Sample:
     """Questions over `needles` links (from `fewest` on, where given), with `families` other families beside.
 
+    needles=0 takes as many links as fit with the answer that walks them, 512 at the most as in the paper, and beyond
+    that more families; prose only fills what is left.
+
     Each family has one link more than is asked about, so that who is asked for need not stand at its end. Where the
     families do not fit there are fewer of them, but one.
     kind: eldest, ancestor, descendant, distance, or any of them. hidden: `dense`, one sentence upon the other within
@@ -66,18 +73,25 @@ def make(
         raise UsageError(
             f"ancestors knows no {kind!r}, {hidden!r}", fix=f"any, {', '.join(KINDS)}; {', '.join(_HIDDEN)}"
         )
-    if needles < 1 or families < 0 or fewest > needles or (needles + 2) * (families + 1) > _LARGEST:
+    full = needles == 0 and hidden == "dense"
+    if needles < 1 - full or families < 0 or fewest > needles or (needles + 2) * (families + 1) > _LARGEST:
         raise UsageError(
             f"{families + 1} families of {fewest or needles} to {needles} links cannot be",
-            fix=f"1 link or more, at most {_LARGEST:,} people",
+            fix=f"1 link or more (0, as many as fit, where dense), at most {_LARGEST:,} people",
         )
     links = rng.randint(fewest, needles) if fewest > 0 else needles
     kinds = KINDS if kind == "any" else (kind,)
     seed = rng.getrandbits(64)
+
+    def draw(links: int, families: int) -> tuple[list[str], list[Asked]]:
+        return _told(random.Random(seed), space, links, families, kinds, turns)
+
+    if full:
+        return _full(space, families + 1, draw)
     if hidden == "crowd":
-        return stack(space, lambda units: _crowd(_told(random.Random(seed), links, units, kinds, turns), links))
+        return stack(space, lambda units: _crowd(draw(links, units), links))
     while True:
-        told, asked = _told(random.Random(seed), links, families + 1, kinds, turns)
+        told, asked = draw(links, families + 1)
         try:
             if hidden == "prose":
                 return hide(rng, space, told, asked, links=links, families=families)
@@ -89,10 +103,23 @@ def make(
             families -= 1
 
 
+def _full(space: Space, families: int, draw: Callable[[int, int], tuple[list[str], list[Asked]]]) -> Sample:
+    """As many links as fit, and once they are the most there may be, more families."""
+
+    def build(units: int) -> Sample:
+        links = min(units, _MOST_LINKS)
+        return _crowd(draw(links, families + units - links), links)
+
+    return stack(space, build, most=_MOST_LINKS + _MOST_PEOPLE // (_MOST_LINKS + 2) - families)
+
+
 def _told(
-    rng: random.Random, links: int, families: int, kinds: Sequence[str], turns: int
+    rng: random.Random, space: Space, links: int, families: int, kinds: Sequence[str], turns: int
 ) -> tuple[list[str], list[Asked]]:
-    """The sentences of all families, shuffled, and questions with the numbers of the sentences that they need."""
+    """The sentences of all families, shuffled, and questions with the numbers of the sentences that they need.
+
+    A reply may say every link again in a short sentence, which takes about three times the tokens of a bare walk.
+    """
     names = words.people(rng, (links + 2) * families)
     made = [kinship.draw(rng, names[first : first + links + 2]) for first in range(0, len(names), links + 2)]
     order = [(owner, at) for owner in range(families) for at in range(links + 1)]
@@ -103,7 +130,9 @@ def _told(
         owner, kind = choice // len(kinds), kinds[choice % len(kinds)]
         top = 0 if kind == "eldest" else rng.randrange(2)
         needed = [place[owner, top + i] for i in range(links)]
-        asked.append((_turn(made[owner], kind, top, top + links), needed))
+        turn = _turn(made[owner], kind, top, top + links)
+        most = _RESTATED * space.count(turn.answer) + space.slack
+        asked.append((replace(turn, max_new_tokens=most), needed))
     return [" " + made[owner].told[at] for owner, at in order], asked
 
 

@@ -14,7 +14,7 @@ from farspan.tasks.kit.layout import Asked, hide
 from farspan.tasks.kit.sample import Sample, Turn
 from farspan.tasks.kit.space import Space
 from farspan.tasks.material.stories import Question, stories
-from farspan.tasks.material.worlds import PEOPLE, PLOTS, play, told
+from farspan.tasks.material.worlds import PEOPLE, PLOTS, other_words, play, told
 
 _CHANCES = {1: 0.14, 2: 0.18, 3: 0.16, 5: 0.12, 7: 0.23, 8: 0.1}
 CARD = Card(
@@ -22,6 +22,7 @@ CARD = Card(
     diffusion="scattered",
     source="BABILong (Kuratov et al. 2024) after bAbI (Weston et al. 2015); tasks 1, 2, 3, 5, 7, 8 in our own words",
     chance=0.16,
+    version=2,
     chances={f"babilong_qa{task}": share for task, share in _CHANCES.items()},
     presets={f"babilong_qa{task}": {"task": task} for task in PLOTS},
 )
@@ -88,10 +89,12 @@ def _from_file(rng: random.Random, path: str) -> tuple[list[str], list[Question]
 
 
 def _turn(question: Question, labels: tuple[str, ...]) -> Turn:
+    aliases = other_words(labels)
+    allowed = f" These words are allowed: {', '.join(labels)}." if aliases else ""
     return Turn(
-        f"{question.text} {_FORM}",
+        f"{question.text} {_FORM}{allowed}",
         " " + ", ".join(question.gold),
         question.gold,
         "label_set",
-        {"labels": list(labels), "question": question.text},
+        {"labels": list(labels), "question": question.text} | ({"aliases": aliases} if aliases else {}),
     )

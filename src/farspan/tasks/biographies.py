@@ -23,6 +23,7 @@ CARD = Card(
     diffusion="verbatim",
     source="LongBioBench (Yang et al. 2025); four attributes, sentences of our own, abstaining mixed with answering",
     chances={"longbio_idk": 0.3, "longbio_citation": 0.02},
+    guess={"longbio_idk": 0.5, "longbio_rank": 0.5, "longbio_rank_5": 0.01},
     presets={
         **{f"longbio_{kind}": {"kind": kind, **_DENSE} for kind in KINDS},
         **{f"longbio_{kind}_5": {"kind": kind, "people_asked": 5, **_DENSE} for kind in ("multi", "rank", "multihop")},

@@ -19,6 +19,7 @@ CARD = Card(
     diffusion="computed",
     chance=0.02,
     source="RULER (Hsieh et al. 2024), common words extraction; the words are shuffled anew in every sample",
+    version=2,
     presets={"ruler_cwe": {"example": True}},
 )
 _LONG, _EXAMPLE_FROM = 4096, 2048
@@ -96,7 +97,7 @@ def _numbered(rng: random.Random, wanted: list[str], others: list[str], often: i
 
 
 def _question(common: int) -> str:
-    return f"Which {common} words stand most often in the numbered list? Give the words alone."
+    return f"Which {common} words occur most often in the numbered list? Give the words alone."
 
 
 def _example(rng: random.Random, length: int) -> str:

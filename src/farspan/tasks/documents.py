@@ -1,8 +1,8 @@
 """Documents: numbered articles, one of which answers the question; most others are much like it.
 
 Without a file they are synthetic articles on places that do not exist, with near-duplicates on places of almost the
-same name. With one, they are its paragraphs; once those are used up, synthetic articles go on. Three changes keep a
-model from answering by what it knows or by what merely looks alike.
+same name. With one, they are its paragraphs or contexts; once those are used up, synthetic articles go on. Three
+changes keep a model from answering by what it knows or by what merely looks alike.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ CARD = Card(
     scope="one fact",
     diffusion="paraphrased",
     source="RULER (Hsieh et al. 2024), QA; AltQA of Giraffe (Pal et al. 2023); LV-Eval (Yuan et al. 2024)",
+    version=2,
     presets={
         "ruler_qa": {"scorer": "any_substring"},
         "shared_qa": {"turns": 5},
@@ -64,17 +65,19 @@ class _Changes(NamedTuple):
     def suit(self, one: _Posed, document: str) -> bool:
         """Whether a question can be changed by every one of them."""
         alone = transforms.Quiz((document,), (one.question,), (one.answers,))
+        renamed = transforms.replaced(alone, random.Random(0)) if self.replaced else alone
         return (
             (not self.altered or bool(transforms.number(one.answers)))
             and (not self.confusing or bool(one.contradiction))
-            and (not self.replaced or transforms.replaced(alone, random.Random(0)) != alone)
+            and (not self.replaced or (renamed.questions, renamed.answers) != (alone.questions, alone.answers))
         )
 
     def made(self, quiz: transforms.Quiz, sentences: Sequence[str], rng: random.Random) -> transforms.Quiz:
         """The quiz with these changes."""
         quiz = transforms.confusing(quiz, sentences, rng) if self.confusing else quiz
-        quiz = transforms.altered(quiz, rng) if self.altered else quiz
-        return transforms.replaced(quiz, rng) if self.replaced else quiz
+        if self.replaced:
+            return transforms.replaced(quiz, rng)
+        return transforms.altered(quiz, rng) if self.altered else quiz
 
 
 def make(
@@ -91,12 +94,13 @@ def make(
 ) -> Sample:
     """As many documents as fit, in random order; each of `turns` questions is answered by one of them.
 
-    path: a JSON file in the format of SQuAD; other paragraphs of the same articles distract first. scorer:
-    `any_substring` or `f1`. near: near-duplicates of every asked synthetic article. altered: only questions with
-    numbers for answers, and those exchanged for others everywhere. confusing: for each question a sentence is added
-    that says the like, but of others. replaced: names in questions and answers are made up, everywhere.
-    Raises UsageError for another scorer; InputError for a file that cannot be read, TooShort
-    where none of its questions suits that is on a paragraph of half the length at most.
+    path: a file in the format of SQuAD, where other paragraphs of the same articles distract first; or of rows, each
+    with `context`, `question` (or `input`) and `answers`. scorer: `any_substring` or `f1`. near: near-duplicates of
+    every asked synthetic article. altered: only questions with numbers for answers, and those exchanged for others
+    everywhere. confusing: for each question a sentence is added that says the like, but of something else. replaced:
+    everything is renamed everywhere, and numbers that are answers are exchanged. Raises UsageError for another scorer;
+    InputError for a file that cannot be read, TooShort where none of its questions suits that is on a paragraph of
+    half the length at most.
     """
     if scorer not in _SCORERS:
         raise UsageError(f"documents are not scored by {scorer!r}", fix=f"one of {', '.join(_SCORERS)}")
@@ -112,9 +116,8 @@ def make(
 
 def _page(rng: random.Random, drawn: _Material, units: int, changes: _Changes, scorer: str) -> Sample:
     documents = [*drawn.asked, *drawn.more(units - len(drawn.asked))]
-    quiz = transforms.Quiz(
-        tuple(documents), tuple(one.question for one in drawn.posed), tuple(one.answers for one in drawn.posed)
-    )
+    questions, answers = zip(*((one.question, one.answers) for one in drawn.posed), strict=True)
+    quiz = transforms.Quiz(tuple(documents), questions, answers, tuple(drawn.decoys))
     quiz = changes.made(quiz, [one.contradiction for one in drawn.posed if one.contradiction], rng)
     order = rng.sample(range(units), units)
     page, spans = Page(), {}
@@ -122,10 +125,10 @@ def _page(rng: random.Random, drawn: _Material, units: int, changes: _Changes, s
         page.add("\n\n" if number > 1 else "")
         spans[at] = page.add(f"Document {number}:\n{quiz.documents[at]}")
     asked: list[Asked] = []
-    for one, question, answers in zip(drawn.posed, quiz.questions, quiz.answers, strict=True):
-        wrong = [other[0] for other in quiz.answers if other != answers]
-        decoys = tuple(_others([*wrong, *drawn.decoys], answers, quiz.documents))
-        turn = Turn(f"{question} Answer in a few words.", f" {answers[0]}", answers, scorer, decoys=decoys)
+    for one, question, gold in zip(drawn.posed, quiz.questions, quiz.answers, strict=True):
+        wrong = [other[0] for other in quiz.answers if other != gold]
+        decoys = tuple(_others([*wrong, *quiz.decoys], gold, quiz.documents))
+        turn = Turn(f"{question} Answer in a few words.", f" {gold[0]}", gold, scorer, decoys=decoys)
         asked.append((turn, [one.at]))
     turns = located([spans[at] for at in range(units)], asked)
     return page.sample(turns, documents=units)
@@ -169,7 +172,7 @@ def _from_file(rng: random.Random, space: Space, path: str, turns: int, changes:
             break
         if item.paragraph in posed or len(text) > _CHARACTERS_A_TOKEN * limit or space.count(text) > limit:
             continue
-        contradiction = transforms.contradiction(text, item.answers, rng) if changes.confusing else ""
+        contradiction = transforms.contradiction(text, item.question, item.answers, rng) if changes.confusing else ""
         one = _Posed(item.question, item.answers, len(posed), contradiction)
         if changes.suit(one, text):
             posed[item.paragraph] = one

@@ -19,6 +19,7 @@ CARD = Card(
     scope="all",
     diffusion="computed",
     source="RULER (Hsieh et al. 2024), frequent words extraction; the words are shuffled anew in every sample",
+    version=2,
     presets={"ruler_fwe": {"alpha": 2.0, "asked": 3}},
 )
 _MARK, _TOKENS_A_WORD, _LETTERS = "...", 50, 6
@@ -64,7 +65,7 @@ def _text(rng: random.Random, ranks: list[int], asked: int) -> Sample:
     page.add(" ".join(text))
     wanted = tuple(vocabulary[1 : asked + 1])
     present = [word for word, often in zip(vocabulary, ranks, strict=True) if often]
-    query = f"Which {asked} words stand most often in the coded text? The mark {_MARK} is no word."
+    query = f"Which {asked} words occur most often in the coded text? The mark {_MARK} is no word."
     turn = Turn(query, " " + ", ".join(wanted), wanted, "all_substring", decoys=tuple(present[asked + 1 :][:_DECOYS]))
     return page.sample((turn,), words=len(text), vocabulary=len(present))
 

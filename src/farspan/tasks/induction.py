@@ -18,6 +18,7 @@ CARD = Card(
     scope="all",
     diffusion="computed",
     source="MIR-Bench (Yan et al. 2025), many-shot induction; functions of our own, chains of small operations",
+    version=2,
     presets={
         "mir_easy": {"depth": 1},
         "mir_hard": {"depth": 4},
@@ -87,6 +88,7 @@ def _shot(function: Function, given: Value) -> str:
 
 def _turn(function: Function, given: Value, result: Value, told: bool) -> Turn:
     doubt = " Some of the outputs shown are wrong." if told else ""
+    options = {"compact": True, "lead": "output"}
     query = f"What output does the same function give for this input?{doubt} Answer with the output alone."
     answer = functions.shown(result, function.target)
-    return Turn(f"{query}\n{_shot(function, given).rstrip()}", f" {answer}", (answer,), "exact", {"compact": True})
+    return Turn(f"{query}\n{_shot(function, given).rstrip()}", f" {answer}", (answer,), "exact", options)

@@ -44,12 +44,12 @@ def make(
     seed = rng.getrandbits(64)
 
     def build(units: int) -> Sample:
-        return _page(random.Random(seed), units, turns, form, keys, compressible)
+        return _page(random.Random(seed), space, units, turns, form, keys, compressible)
 
     return stack(space, build, least=turns)
 
 
-def _page(rng: random.Random, units: int, turns: int, form: str, keys: str, compressible: bool) -> Sample:
+def _page(rng: random.Random, space: Space, units: int, turns: int, form: str, keys: str, compressible: bool) -> Sample:
     asked = [rng.random() for _ in range(turns)]
     few = words.numbers(rng, 8)
     names = _keys(rng, units, keys)
@@ -68,7 +68,13 @@ def _page(rng: random.Random, units: int, turns: int, form: str, keys: str, comp
     questions = []
     for place in places:
         others = [value for value in values if value != values[place]]
-        turn = Turn(f"What is the value of {names[place]}?", f" {values[place]}", decoys=tuple(others[:_DECOYS]))
+        said = f" The value of {names[place]} is {values[place]}."
+        turn = Turn(
+            f"What is the value of {names[place]}?",
+            f" {values[place]}",
+            max_new_tokens=space.count(said) + space.slack if keys == "uuids" else 0,
+            decoys=tuple(others[:_DECOYS]),
+        )
         questions.append((turn, [place]))
     return page.sample(located(spans, questions))
 

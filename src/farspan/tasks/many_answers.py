@@ -21,6 +21,7 @@ CARD = Card(
     scope="all",
     diffusion="computed",
     source="LongGenBench (Liu et al. 2024): many questions answered in one reply; all questions are our own",
+    version=2,
     presets={"longgen_arithmetic": {"kinds": "arithmetic"}, "longgen_lookup": {"kinds": "lookup"}},
 )
 _KINDS = ("both", "arithmetic", "lookup")
@@ -91,7 +92,7 @@ def _bags(rng: random.Random) -> Item:
 
 def _shares(rng: random.Random) -> Item:
     people, each = rng.randint(2, 9), rng.randint(4, 30)
-    trays = rng.choice([number for number in range(1, people * each + 1) if people * each % number == 0])
+    trays = rng.choice([number for number in range(2, people * each // 2 + 1) if people * each % number == 0])
     rolls = people * each // trays
     trade = rng.choice(words.TRADES)
     return (
@@ -105,7 +106,7 @@ def _miles(rng: random.Random) -> Item:
     daily, days, last = rng.randint(11, 60), rng.randint(3, 9), rng.randint(2, 40)
     return (
         f"A coach goes {daily} miles a day for {days} days, then {last} more to {rng.choice(words.TOWNS)}. How many "
-        "miles are that?",
+        "miles is that?",
         f"{daily} * {days} = {daily * days}; {daily * days} + {last} = {daily * days + last}",
         str(daily * days + last),
     )

@@ -20,6 +20,7 @@ CARD = Card(
     diffusion="scattered",
     source="LongICLBench (Li et al. 2024), whose labels HELMET (Yen et al. 2024) writes as numbers; a rule of our own",
     chance=0.06,
+    version=2,
     chances={"many_shot_64": 0.02},
     presets={
         "many_shot_16": {"labels": 16},
@@ -93,4 +94,4 @@ def _turn(one: Example, written: dict[str, str]) -> Turn:
     others = [text for label, text in written.items() if label != one.label]
     query = f"Which label of the examples does this text have? Answer with the label alone.\nText: {one.text}\nLabel:"
     answer = written[one.label]
-    return Turn(query, f" {answer}", (answer,), "exact", decoys=tuple(others[:_DECOYS]))
+    return Turn(query, f" {answer}", (answer,), "exact", {"lead": "label"}, decoys=tuple(others[:_DECOYS]))

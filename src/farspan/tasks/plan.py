@@ -1,14 +1,15 @@
 """Plan: wishes for a long plan are scattered in prose; the answer is the plan, an entry a unit, with every wish met.
 
 A wish asks for two literal words in one unit, in a range of units or in every so manieth; beside these units they must
-not stand. The units grow in number with the length, so that the plan takes about a third of it.
+not stand. The units grow in number with the length, so that the plan takes about a third of it. As many places are
+checked for words that they must lack as for those they must have, so that a plan with all words everywhere earns half.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 
 from farspan.errors import UsageError
 from farspan.tasks.kit import words as pools
@@ -28,7 +29,8 @@ CARD = Card(
     scope="all",
     diffusion="scattered",
     source="LongGenBench (Wu et al. 2024), once, range and periodic instructions; scenarios and checks are ours",
-    chance=0.1,
+    chance=0.5,
+    version=2,
     presets={f"sgt_{name}": {"scenario": name} for name in _SCENARIOS},
 )
 _LOOKS = tuple(
@@ -121,30 +123,33 @@ def _turn(rng: random.Random, title: str, unit: str, units: int, words: int, wis
             needed.setdefault(at, []).append(wish.phrase)
     entries = [f"#*# {unit} {at}: {_text(rng, words, needed.get(at, []))}" for at in range(1, units + 1)]
     query = (
-        f"Write the {title} from {unit} 1 to {unit} {units} with about {words} words each, as its wishes have it. "
+        f"Write the {title} from {unit} 1 to {unit} {units} with about {words} words each, "
+        f"and with the words that it must have: each of them where it must stand, and nowhere else. "
         f'Begin each on a new line with "#*# {unit} 1:" and so on, and end with "*** finished ***".'
     )
-    options = {"units": units, "unit": unit, "checks": _checks(wishes, units)}
+    options = {"units": units, "unit": unit, "checks": _checks(rng, wishes, units)}
     phrases = tuple(wish.phrase for wish in wishes)
     return Turn(query, "\n".join((*entries, "*** finished ***")), phrases, "constraints", options)
 
 
-def _checks(wishes: list[_Wish], units: int) -> list[dict[str, object]]:
-    """Every unit that must have its words; and one that must lack them, next to these, for one check in ten."""
-    has: list[dict[str, object]] = [
-        {"kind": "has", "unit": at, "phrase": wish.phrase} for wish in wishes for at in wish.units
+def _checks(rng: random.Random, wishes: list[_Wish], units: int) -> list[dict[str, object]]:
+    """Every unit that must have its words; and as many that must lack some, first of all those with no check yet."""
+    has = [(wish.phrase, at) for wish in wishes for at in wish.units]
+    wanted = {wish.phrase: wish.units for wish in wishes}
+    checked = {at for _, at in has}
+    bare = [at for at in rng.sample(range(1, units + 1), units) if at not in checked]
+    lacks: dict[tuple[str, int], None] = {}
+    for phrase, _ in cycle(rng.sample(has, len(has))):
+        at = bare.pop() if bare else rng.randint(1, units)
+        if at not in wanted[phrase]:
+            lacks[phrase, at] = None
+        if len(lacks) == len(has):
+            break
+    return [
+        {"kind": kind, "unit": at, "phrase": phrase}
+        for kind, checks in (("has", has), ("lacks", lacks))
+        for phrase, at in checks
     ]
-    lacks: list[dict[str, object]] = [
-        {"kind": "lacks", "unit": at, "phrase": wish.phrase} for wish in wishes for at in _beside(wish, units)
-    ]
-    return has + lacks[: max(1, len(has) // 10)]
-
-
-def _beside(wish: _Wish, units: int) -> Iterator[int]:
-    for at in (wish.units[-1] + 1, wish.units[0] - 1):
-        if 1 <= at <= units:
-            yield at
-            return
 
 
 def _text(rng: random.Random, words: int, phrases: list[str]) -> str:

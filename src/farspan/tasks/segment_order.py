@@ -1,6 +1,7 @@
 """Segment order: four passages that follow one another are shuffled; what stands before and after them is given.
 
-Any text will do as prose. The synthetic filler has no order, so with it the passages tell of a journey by its miles.
+Any text will do as prose. The synthetic filler has no order, so with it the passages tell how a thing goes from hand to
+hand: nothing is counted, and a passage follows the one that ends with whom, and where, it begins.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from farspan.tasks.kit.space import Count, Space, TooShort
 CARD = Card(
     scope="all",
     diffusion="scattered",
-    source="Ada-LEval (Wang et al. 2024), TSort; four segments, the prose is the user's or a journey of our own",
+    source="Ada-LEval (Wang et al. 2024), TSort; four segments, the prose is the user's or a story of our own",
     chance=0.04,
+    version=2,
     presets={"tsort": {}},
 )
 _SEGMENTS, _AROUND = 4, 0.1
@@ -27,20 +29,26 @@ _QUERY = (
     "In which order do the shuffled passages follow each other between the beginning and the end? "
     "Give their numbers in this form: 2 > 4 > 1 > 3"
 )
-_ARRIVALS = ("{who} came to {town}", "the road led past {town}", "{who} met a {trade} near {town}")
+_THINGS = ("sealed letter", "tin box", "torn map", "brass bell", "reed flute", "wax doll", "black purse", "clay jug")
+_LEGS = (
+    "In {here} {giver} handed the {thing} to {taker}, who carried it to {there}.",
+    "{taker} fetched the {thing} from {giver} in {here} and took it to {there}.",
+    "From {giver} in {here} the {thing} went to {taker} and on to {there}.",
+)
 
 
-class Journey:
-    """A journey whose miles are told in every second sentence, so that any two passages have a known order."""
+class Relay:
+    """A thing that goes from hand to hand; each leg begins with whom and where the last one ended."""
 
     def pieces(self, rng: random.Random) -> Iterator[str]:
-        """Sentences without end; the miles only grow."""
-        prose, who, mile = Synthetic().pieces(rng), rng.choice(words.FIRST_NAMES), rng.randint(1, 9)
+        """Legs without end, about every second with a sentence of prose behind it."""
+        prose, thing = Synthetic().pieces(rng), rng.choice(_THINGS)
+        giver, here = words.people(rng, 1)[0], rng.choice(words.TOWNS)
         while True:
-            told = rng.choice(_ARRIVALS).format(who=who, town=rng.choice(words.TOWNS), trade=rng.choice(words.TRADES))
-            yield f" At mile {mile} {told}."
-            yield next(prose)
-            mile += rng.randint(1, 9)
+            taker, there = words.people(rng, 1)[0], rng.choice([town for town in words.TOWNS if town != here])
+            told = rng.choice(_LEGS).format(thing=thing, giver=giver, here=here, taker=taker, there=there)
+            yield f" {told}" + (next(prose) if rng.random() < 0.5 else "")
+            giver, here = taker, there
 
 
 def make(rng: random.Random, space: Space) -> Sample:
@@ -53,7 +61,7 @@ def make(rng: random.Random, space: Space) -> Sample:
     answer = " > ".join(map(str, order))
     turn = Turn(_QUERY, f" {answer}", (answer,), "ordering")
     frame = _page([""] * (_SEGMENTS + 2), order, turn)
-    filler: Filler = Journey() if type(space.filler) is Synthetic else space.filler
+    filler: Filler = Relay() if type(space.filler) is Synthetic else space.filler
     rows = fill(rng, space.room([turn]) - space.count(frame.document), space.count, filler)
     if len(rows) < _SEGMENTS + 2:
         raise TooShort(f"{space.length:,} tokens hold {len(rows)} sentences of this prose", fix="ask for more tokens")

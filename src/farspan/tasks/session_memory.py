@@ -26,6 +26,8 @@ CARD = Card(
     diffusion="scattered",
     source="LongMemEval (Wu et al. 2024): its kinds of questions in time-stamped sessions, with answers worked out",
     chances={"session_abstention": 0.26, "session_preference": 0.04, "session_temporal": 0.03},
+    guess={"session_abstention": 0.5, "session_preference": 0.25, "session_temporal": 0.25},
+    version=2,
     presets={f"session_{kind}": {"kind": kind} for kind in KINDS},
 )
 _DECOYS, _LONGEST_GAP, _FIRST_DAY = 24, 9, date(2031, 1, 1)

@@ -21,6 +21,7 @@ CARD = Card(
     diffusion="computed",
     source="HoloBench (Maekawa et al. 2024); domains of our own, sqlite over the rows told, rows compared, no judge",
     chances={"tables_count": 0.14, "tables_difference": 0.06},
+    version=2,
     presets={f"tables_{query}": {"query": query} for query in QUERIES},
 )
 _BANDS: Mapping[str, tuple[tuple[float, float], ...]] = {

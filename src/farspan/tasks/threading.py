@@ -68,7 +68,7 @@ def make(
     pairs_seed = rng.getrandbits(64) if haystack_seed < 0 else haystack_seed
 
     def build(units: int) -> Sample:
-        return _Weaver(plan, random.Random(seed), haystack(units, pairs_seed)).sample()
+        return _Weaver(plan, random.Random(seed), haystack(units, pairs_seed), space).sample()
 
     return stack(space, build, least=plan.amount * plan.size + 1)
 
@@ -110,8 +110,9 @@ class _Plan(NamedTuple):
 class _Weaver:
     """Marks the keys and threads the values of a haystack, and asks about them."""
 
-    def __init__(self, plan: _Plan, rng: random.Random, pairs: dict[str, str]) -> None:
-        self.plan, self.rng, self.keys, self.values = plan, rng, list(pairs), list(pairs.values())
+    def __init__(self, plan: _Plan, rng: random.Random, pairs: dict[str, str], space: Space) -> None:
+        self.plan, self.rng, self.space = plan, rng, space
+        self.keys, self.values = list(pairs), list(pairs.values())
 
     def sample(self) -> Sample:
         """The object as `json.dumps` writes it, with the questions on it."""
@@ -131,12 +132,13 @@ class _Weaver:
         turns = self.plan.amount
         places = [int((turn + self.rng.random()) * len(self.keys) / turns) for turn in range(turns)]
         self.rng.shuffle(places)
-        return [self._ask(f"What is the value of the key {self.keys[place]}?", [place], [place]) for place in places]
+        query = "What is the value of the key "
+        return [self._ask(f"{query}{self.keys[place]}?", [place], [place], [place]) for place in places]
 
     def _multiple(self) -> list[Asked]:
         """Several keys, in the order in which they were drawn; side by side where they are clustered."""
         query = "Give only the values of these keys, in this order: "
-        return [self._ask(query + self._listed(places), places, places) for places in self._places()]
+        return [self._ask(query + self._listed(places), places, places, places) for places in self._places()]
 
     def _conditional(self) -> list[Asked]:
         """Keys in which a mark takes the place of a hexadecimal digit."""
@@ -148,7 +150,7 @@ class _Weaver:
                 at = self.rng.choice([i for i, character in enumerate(key) if character != "-"])
                 self.keys[place] = key[:at] + mark + key[at + 1 :]
             query = f"Give only the values of all keys that hold the character {mark}"
-            asked.append(self._ask(query, places, places))
+            asked.append(self._ask(query, places, places, places))
         return asked
 
     def _threads(self) -> list[Asked]:
@@ -165,7 +167,7 @@ class _Weaver:
             if len(threads) > 1:
                 query = f"{rule}Give only the values that end the threads from these keys, in this order: "
                 query += self._listed(starts)
-            asked.append(self._ask(query, ends, [place for thread in threads for place in thread]))
+            asked.append(self._ask(query, starts, ends, [place for thread in threads for place in thread]))
         return asked
 
     def _weave(self, thread: list[int]) -> list[int]:
@@ -190,13 +192,19 @@ class _Weaver:
     def _listed(self, places: list[int]) -> str:
         return ", ".join(self.keys[place] for place in places)
 
-    def _ask(self, query: str, places: list[int], needed: list[int]) -> Asked:
-        """The question for the values at `places`; no value at a `needed` place is a decoy."""
+    def _ask(self, query: str, starts: list[int], places: list[int], needed: list[int]) -> Asked:
+        """The question for the values at `places` by the keys at `starts`; no value at a `needed` place is a decoy.
+
+        A reply may be a sentence for each value, with the key in it.
+        """
         found = tuple(self.values[place] for place in places)
         looked = range(min(len(self.keys), _DECOYS + len(needed)))
         others = [self.values[place] for place in looked if place not in set(needed)]
         scorer = "set_f1" if self.plan.kind == "conditional" else "items"
+        told = zip((self.keys[place] for place in starts), found, strict=True)
+        said = "".join(f" The value of the key {key} is {value}." for key, value in told)
+        most, decoys = self.space.count(said) + self.space.slack, tuple(others[:_DECOYS])
         if len(found) == 1:
-            return Turn(query, f" {found[0]}", decoys=tuple(others[:_DECOYS])), needed
-        answer = " " + ", ".join(found)
-        return Turn(query, answer, found, scorer, {"pattern": UUID}, decoys=tuple(others[:_DECOYS])), needed
+            return Turn(query, f" {found[0]}", max_new_tokens=most, decoys=decoys), needed
+        answer, options = " " + ", ".join(found), {"pattern": UUID}
+        return Turn(query, answer, found, scorer, options, max_new_tokens=most, decoys=decoys), needed

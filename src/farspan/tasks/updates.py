@@ -16,6 +16,8 @@ CARD = Card(
     diffusion="scattered",
     source="our own, after MemoryAgentBench's FactConsolidation (Hu et al. 2025): facts that later facts overwrite",
     chances={"updates_times": 0.12, "updates_deleted": 0.29, "updates_two_hop": 0.02},
+    guess={"updates_deleted": 0.5},
+    version=2,
     presets={f"updates_{kind}": {"kind": kind} for kind in ("latest", "before", "times", "two_hop", "deleted")},
 )
 _RULE = "A fact with a higher number replaces an earlier one."
@@ -67,7 +69,10 @@ def _before(rng: random.Random, book: Book, turns: int) -> list[Asked]:
     asked: list[Asked] = []
     for thing in _shuffled(rng, [thing for thing in book.standing if len(thing.values) > 1])[:turns]:
         query = f"{_RULE} What was the {thing.name} just before the last change of it?"
-        asked.append((_turn(query, book, thing, thing.values[-2]), thing.places))
+        value, later = thing.values[-2:]
+        decoys = tuple(other for other in book.others(thing, value) if other != later)
+        turn = Turn(query, f" {value}", scorer="kv_substring", options={"any_case": True}, decoys=decoys)
+        asked.append((turn, thing.places))
     return asked
 
 
@@ -92,7 +97,7 @@ def _two_hop(rng: random.Random, book: Book, turns: int) -> list[Asked]:
     for keeper in _shuffled(rng, [thing for thing in book.keepers.values() if not thing.revoked])[:turns]:
         town = book.towns[keeper.values[-1]]
         query = f"{_RULE} What is now the town of whoever is now the {keeper.name}?"
-        asked.append((_turn(query, book, town, town.values[-1]), sorted([*keeper.places, *town.places])))
+        asked.append((_turn(query, book, town), sorted([*keeper.places, *town.places])))
     return asked
 
 
@@ -107,12 +112,16 @@ def _deleted(rng: random.Random, book: Book, turns: int) -> list[Asked]:
 def _now(book: Book, thing: Thing) -> Asked:
     query = f"{_RULE} What is the {thing.name} now? If that is no longer known, answer: {_UNKNOWN}."
     if not thing.revoked:
-        return _turn(query, book, thing, thing.values[-1]), thing.places
+        return _turn(query, book, thing), thing.places
     return Turn(query, f" {_UNKNOWN}.", scorer="abstains", decoys=book.others(thing, "")), thing.places
 
 
-def _turn(query: str, book: Book, thing: Thing, value: str) -> Turn:
-    return Turn(query, f" {value}", scorer="kv_substring", decoys=book.others(thing, value))
+def _turn(query: str, book: Book, thing: Thing) -> Turn:
+    """What a thing is now; a reply may tell what it was before, which is no decoy."""
+    value = thing.values[-1]
+    earlier = [before for before in dict.fromkeys(thing.values) if before != value]
+    decoys = tuple(other for other in book.others(thing, value) if other not in earlier)
+    return Turn(query, f" {value}", scorer="last_named", options={"earlier": earlier}, decoys=decoys)
 
 
 def _shuffled(rng: random.Random, things: list[Thing]) -> list[Thing]:

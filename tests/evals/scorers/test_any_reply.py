@@ -46,7 +46,8 @@ ORACLES = {
     "all_substring": plain("all_substring", NAMES),
     "kv_substring": plain("kv_substring", ONE),
     "opening": plain("opening", ONE, words=st.integers(1, 9)),
-    "exact": plain("exact", ONE, compact=FLAGS),
+    "exact": plain("exact", ONE, compact=FLAGS, lead=st.just("label")),
+    "last_named": plain("last_named", ONE, earlier=st.just(["Anna"])),
     "first_int": plain("first_int", FIGURE, tolerance=TOLERANCE),
     "last_number": plain("last_number", FIGURE, tolerance=TOLERANCE),
     "boxed_exact": plain("boxed_exact", ONE),
@@ -108,7 +109,7 @@ def test_the_oracle_earns_all_and_silence_nothing(name: str, data: st.DataObject
     assert score(" \n", turn) == scorers.Score(0.0, null=True)
 
 
-@pytest.mark.parametrize("name", sorted(ORACLES))
+@pytest.mark.parametrize("name", scorers.names())
 def test_a_turn_without_gold_or_options_raises_nothing(name: str) -> None:
     for reply in ("Anna", "3", "[]", "#*# Unit 1: x", "a | b"):
         assert 0 <= score(reply, Turn("", "", scorer=name)).value <= 1

@@ -94,3 +94,28 @@ def test_parts_f1(reply: str, right: float) -> None:
 )
 def test_code_output(reply: str, right: float) -> None:
     assert value("code_output", reply, "[6 15]") == right
+
+
+@pytest.mark.parametrize(
+    ("scorer", "reply", "options"),
+    [
+        ("class_name", "Food", {"classes": NAMES}),
+        ("class_name", "Food", {}),
+        ("number_share", "7", {}),
+        ("leading_numbers", "7", {}),
+        ("masks", "<mask-1>: Rome", {"masks": ["<mask-1>"]}),
+        ("masks", "<mask-1>: Rome", {}),
+        ("letters", "B", {}),
+        ("letters", "none of them", {}),
+        ("parts_f1", "a boat", {}),
+        ("code_output", "The output is 5", {}),
+    ],
+)
+def test_without_gold_nothing_is_right(scorer: str, reply: str, options: dict[str, Any]) -> None:
+    assert score(reply, Turn("?", "", (), scorer, options)).value == 0
+
+
+def test_masks_that_are_not_listed_are_not_right() -> None:
+    assert value("masks", "<mask-1>: Rome", "Rome", "Bob", masks=["<mask-1>"]) == 0.5
+    assert value("masks", "<mask-1>: Rome", "Rome", "Bob") == 0
+    assert value("masks", "<mask-1>: Rome", "Rome", masks=["<mask-1>", "<mask-2>"]) == 0.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from farspan.errors import UsageError
@@ -42,8 +44,18 @@ def test_echoes_and_listings_earn_nothing() -> None:
     assert value("Anna", echoed) == 1
     assert value("the red  fox\nran over the old wall. Anna", echoed) == 0
     listed = Turn("?", "11111", decoys=("22222", "33333", "44444", "55555"))
-    assert value("11111, 22222, 33333", listed) == 1
-    assert value("11111, 22222, 33333, 44444", listed) == 0
+    assert value("11111, not 22222", listed) == 1
+    assert value("11111, 22222, 33333", listed) == 0
+    both = Turn("?", "11111", ("11111", "66666"), decoys=listed.decoys)
+    assert value("11111, 22222, 33333", both) == 1
+    assert value("11111, 22222, 33333, 44444", both) == 0
+
+
+def test_what_the_query_or_the_gold_says_is_no_listing() -> None:
+    turn = Turn("The trade of Ursula Hunter or Ada Mason?", "old baker", decoys=("hunter", "mason", "baker", "porter"))
+    assert value("Ursula Hunter, or Ada Mason, is an old baker.", turn) == 1
+    assert value("hunter, mason, old baker, porter", turn) == 1
+    assert value("hunter, old baker, porter, weaver", Turn("?", "old baker", decoys=turn.decoys)) == 0
 
 
 def test_whole_words() -> None:
@@ -66,6 +78,8 @@ def test_a_value_counts_only_before_other_values() -> None:
     assert value('The value is "aB1-c", not zz9-x', turn) == 1
     assert value("zz9-x or aB1-c", turn) == 0
     assert value("AB1-C", turn) == 0
+    assert value("AB1-C", replace(turn, options={"any_case": True})) == 1
+    assert value("ZZ9-x, AB1-C", replace(turn, options={"any_case": True})) == 0
     assert value("aB1-cc", turn) == 0
 
 
@@ -73,6 +87,9 @@ def test_openings() -> None:
     turn = Turn("?", "It was a dark and stormy night", scorer="opening", options={"words": 3})
     assert value("It  was\na bright day", turn) == 1
     assert value("it was a", turn) == 0 and value("It was", turn) == 0
+    for before in ('"', "...", "\u2026 ", "\u201c", '"... ', " '\n"):
+        assert value(f"{before}It was a dark and stormy night", turn) == 1
+    assert value("So: It was a", turn) == 0 and value("1. It was a", turn) == 0
 
 
 def test_exact_lines() -> None:
@@ -83,3 +100,53 @@ def test_exact_lines() -> None:
     assert value("[1,2]", compact) == 1 and value("[12]", compact) == 0
     named = Turn("?", "Anna Reed", scorer="exact")
     assert value("**Answer:** anna  REED", named) == 1 and value("Anna Reed said so", named) == 0
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "lipiko",
+        "Label: lipiko",
+        "The label is lipiko.",
+        "**Label:** lipiko",
+        "The answer is: lipiko",
+        "Label:\nlipiko",
+        "```\nlipiko\n```",
+        "```text\nLabel: lipiko\n```",
+        "```lipiko```",
+        "lipiko\n\nText: The dog.\nLabel: other",
+    ],
+)
+def test_a_lead_and_a_fence_are_left_aside(reply: str) -> None:
+    assert value(reply, Turn("?", "lipiko", scorer="exact", options={"lead": "label"})) == 1
+
+
+def test_only_the_own_lead_is_left_aside() -> None:
+    turn = Turn("?", "48816", scorer="exact", options={"compact": True, "lead": "output"})
+    assert [value(reply, turn) for reply in ("Output: 48816", "The output is 48816", "Input: 48816")] == [1, 1, 0]
+    assert value("Output: 5\n48816", turn) == 0 and value("Output: -48816", turn) == 0
+    assert value("Output: 48816", Turn("?", "48816", scorer="exact")) == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "right"),
+    [
+        ("Elm", 1),
+        ("elm.", 1),
+        ("It was Oak at first, but now it is Elm.", 1),
+        ("First Oak, then Ash, then Elm", 1),
+        ("Elm, not Oak.", 1),
+        ("Elm (formerly it was Oak)", 1),
+        ("Elm at first, now Oak", 0),
+        ("Not Elm, but Oak", 0),
+        ("Oak, previously Elm", 0),
+        ("Elm or Yew", 0),
+        ("Oak", 0),
+        ("Elmwood", 0),
+        ("The keeper of the Fir gate is Elm, as the Fir gate says", 1),
+        ("nobody", 0),
+    ],
+)
+def test_what_is_named_last(reply: str, right: int) -> None:
+    turn = Turn("Who keeps the Fir gate now?", "Elm", scorer="last_named", decoys=("Yew", "Fir"))
+    assert value(reply, replace(turn, options={"earlier": ["Oak", "Ash"]})) == right

@@ -89,6 +89,10 @@ UNTOLD = Turn("?", "The text does not say.", scorer="abstains", decoys=("Oxley",
         "This cannot be determined from the context.",
         "Her town of birth is **unknown**.",
         "Unknown",
+        "It is no longer known.",
+        "No longer known",
+        "You haven't shared that with me.",
+        "You have not shared it",
         "The passage doesn't explicitly mention where she was born.",
         "It was never stated.",
         "The bio provides no such detail.",
@@ -107,6 +111,7 @@ def test_abstaining(reply: str) -> None:
         "She was born in Dover.",
         "It is not stated, but I guess Selby.",
         "an unknown man",
+        "She no longer lives in Dover, as is well known.",
         "x " * 300 + "not stated",
     ],
 )
@@ -152,3 +157,17 @@ def test_a_mark_is_no_answer() -> None:
 def test_pairs(reply: str, value: int) -> None:
     turn = asked("any_pair", "Anna Reed & Ben Stark", "Cleo Webb & Anna Reed", names=["Dan Shaw", "Eve York"])
     assert score(reply, turn).value == value
+
+
+def test_abstaining_may_repeat_the_question() -> None:
+    turn = Turn("What is the trade of Ursula Hunter?", "Not stated.", scorer="abstains", decoys=("hunter", "mason"))
+    assert score("The trade of Ursula Hunter is not stated.", turn).value == 1
+    assert score("The trade of Ursula Hunter is not stated, she may be a mason.", turn).value == 0
+
+
+@pytest.mark.parametrize("scorer", ["f1", "rouge_l"])
+def test_the_first_line_alone(scorer: str) -> None:
+    reply = "red fox\n\nPassage: more of it\nblue"
+    assert score(reply, asked(scorer, "red fox", first_line=True)).value == 1
+    assert score(reply, asked(scorer, "red fox")).value < 1
+    assert score("blue\nred fox", asked(scorer, "red fox", first_line=True)).value == 0

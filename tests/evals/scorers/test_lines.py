@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +92,18 @@ def test_numbered_answers(reply: str, value: float) -> None:
 def test_numbered_texts() -> None:
     texts = asked(("Anna", "red fox"), "numbered", text=True, label="Reply")
     assert score("Reply 1: anna.\nReply 2:\n**Red  fox**", texts).value == 1
-    assert score("Reply 1: Anna Reed\nReply 2: a red fox", texts).value == 0
+    assert score("Reply 1: The value is Anna.\nReply 2: It is a red fox", texts).value == 1
+    assert score("Reply 1: Annabel\nReply 2: a red dog", texts).value == 0
+    assert score("Reply 2: Anna\nReply 1: red fox", texts).value == 0
+
+
+def test_numbered_texts_name_nothing_else_and_may_count_only_together() -> None:
+    texts = Turn("?", "x", ("Anna", "red fox"), "numbered", {"text": True}, decoys=("Ben", "grey hare", "Cleo"))
+    assert score("Answer 1: Ben or Anna\nAnswer 2: red fox", texts).value == 0.5
+    assert score("Answer 1: Anna\nAnswer 2: hare", texts).value == 0.5
+    whole = replace(texts, options={"text": True, "all": True})
+    assert score("Answer 1: Anna\nAnswer 2: hare", whole).value == 0
+    assert score("Answer 1: Anna\nAnswer 2: the red fox", whole).value == 1
 
 
 ROWS = ("Anna | 3 | blue", "Ben | 1200 | red", "Cleo | -4 | red")

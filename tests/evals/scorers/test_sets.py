@@ -75,6 +75,21 @@ def test_items_keep_their_order() -> None:
     assert score("Anna Reed, Ben Stark, Cleo Webb, Dan", whole).value == 0
 
 
+@pytest.mark.parametrize(
+    ("reply", "right"),
+    [
+        ("Anna Reed (1744), Ben Stark (1801), Cleo Webb (1994)", 1),
+        ("Anna Reed was born first. Anna Reed, Ben Stark, Cleo Webb", 1),
+        ("Of Cleo Webb, Ben Stark and Anna Reed: anna reed, then BEN STARK, then Cleo Webb.", 1),
+        ("Ben Stark, Anna Reed, Cleo Webb", 0),
+        ("Anna Reed, Ben Stark", 0),
+        ("nobody", 0),
+    ],
+)
+def test_items_by_name_stand_where_they_stand_last(reply: str, right: int) -> None:
+    assert score(reply, turn(NAMES, "items", all=True, names=sorted(NAMES, reverse=True))).value == right
+
+
 @given(WORDS, WORDS)
 def test_set_f1_is_that_of_sets(given_: list[str], wanted: list[str]) -> None:
     words = [word for word in given_ if word != "and"]
@@ -122,3 +137,9 @@ def test_several_labels_with_and_without_order() -> None:
     ordered = labelled(("kitchen", "garden"), ordered=True)
     assert [score(reply, ordered).value for reply in ("kitchen, garden", "garden, kitchen")] == [1, 0]
     assert score("nowhere", both).null
+
+
+def test_other_words_for_labels() -> None:
+    counts = Turn("How many?", "two", scorer="label_set", options={"labels": ["none", "two"], "aliases": {"2": "two"}})
+    replies = ("2", "Imke holds 2 things.", "two", "12", "2, none", "3")
+    assert [score(reply, counts).value for reply in replies] == [1, 1, 1, 0, 0, 0]

@@ -54,6 +54,13 @@ def test_code_is_compared_by_its_first_line(tmp_path: Path) -> None:
     assert score("return x - y", sample.turns[0]).value == pytest.approx(11 / 12)
 
 
+@pytest.mark.parametrize("name", ["triviaqa", "samsum"])
+def test_only_the_first_line_of_a_few_shot_reply_counts(tmp_path: Path, name: str) -> None:
+    (sample,) = samples("longbench", lines(tmp_path / f"{name}.jsonl", [row(name, answers=["Rome"])]))
+    assert score("Rome\nPassage: of other things", sample.turns[0]).value == 1
+    assert score("Paris\nRome", sample.turns[0]).value == 0
+
+
 @pytest.mark.parametrize("name", ["gov_report", "qmsum", "multi_news", "samsum", "narrativeqa", "qasper", "musique"])
 @pytest.mark.parametrize("suffix", ["", "_e"])
 def test_a_folder_holds_many(tmp_path: Path, name: str, suffix: str) -> None:

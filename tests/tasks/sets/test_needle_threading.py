@@ -69,6 +69,9 @@ def test_threads(tmp_path: Path) -> None:
     assert sorted(shown(single)) == sorted(f'"{key}": "{value}"' for key, value in links.items())
     assert len(shown(multi)) == 4
     assert score(KEYS[17], single.turns[0]).value == 0 and score(IDS[1], single.turns[0]).value == 1
+    way = " -> ".join([KEYS[25], KEYS[4], KEYS[17], IDS[1]])
+    assert score(way, single.turns[0]).value == 1
+    assert score(f"{PAIRS[KEYS[2]]}, {IDS[1]}", single.turns[0]).value == 0
 
 
 def test_what_is_amiss_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 from farspan.evals.comparison import Subject
-from farspan.evals.effective import FULL
+from farspan.evals.plan import FULL
 from farspan.evals.report.curves import by_subject, chosen
 from farspan.evals.report.names import Names, amount, length_name, percent, size
 from farspan.evals.report.tables import Field, Record, Table, heads, method_field
@@ -43,7 +43,11 @@ def timing_table(rows: Iterable[Row], names: Names) -> Table:
     records = []
     for subject, length in sorted(found, key=lambda one: (names.number(one[0]), one[1])):
         answered = found[subject, length]
-        reads = {row["sample"]: row for row in answered if row["read_s"] and row["context_tokens"]}
+        reads: dict[str, Row] = {}
+        for row in answered:
+            first = reads.get(row["sample"], row)
+            if row["read_s"] and row["context_tokens"] and row["context_tokens"] <= (first["context_tokens"] or 0):
+                reads[row["sample"]] = row
         speed = f"{median(row['context_tokens'] / row['read_s'] for row in reads.values()):,.0f}" if reads else "n/a"
         answer = f"{median(float(row['answer_s'] or 0) for row in answered):.3f}"
         fields = [method_field(subject, names), Field(length_name(length)), Field(speed), Field(answer)]

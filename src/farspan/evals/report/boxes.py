@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farspan.evals.comparison import Subject
-from farspan.evals.effective import FULL
+from farspan.evals.plan import FULL
 from farspan.evals.report.colours import step
 from farspan.evals.report.curves import by_subject, chosen, means
 from farspan.evals.report.names import NATIVE_LENGTH, Names, length_name, percent, plural, spread

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from farspan.evals.comparison import against
-from farspan.evals.effective import FULL
+from farspan.evals.plan import FULL
 from farspan.evals.report import accounts, boxes, curves, scores
 from farspan.evals.report.names import MODES, Names, length_name, percent, plural, size, spread
 from farspan.evals.report.parts import Figure, Part, memory_figure, parts

@@ -9,7 +9,7 @@ from typing import Any
 
 from farspan.evals import statistics
 from farspan.evals.comparison import Subject
-from farspan.evals.effective import FULL
+from farspan.evals.plan import FULL
 from farspan.evals.report.canvas import Line, Point
 from farspan.evals.report.names import MODES, Names, length_name, plural, size, spread
 from farspan.evals.summary import Cell, Row, grouped, scored

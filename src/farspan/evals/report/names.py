@@ -8,7 +8,8 @@ from typing import Any
 
 from farspan import tasks
 from farspan.errors import FarspanError
-from farspan.evals.comparison import FULL, Subject
+from farspan.evals.comparison import Subject
+from farspan.evals.plan import FULL
 from farspan.evals.summary import Cell
 from farspan.tasks.kit.expression import split
 from farspan.types import format_bytes, format_count
@@ -133,5 +134,5 @@ def _card(expression: str) -> tuple[str, tuple[str, ...]]:
         sentence = tasks.idea(task.family)
     except (FarspanError, ImportError):
         return "", ()
-    chance = (f"chance {percent(task.chance)}",) if task.chance else ()
-    return sentence, (task.card.scope, task.card.diffusion, *chance)
+    guess = (f"guess {percent(task.guess)}",) if task.guess else ()
+    return sentence, (task.card.scope, task.card.diffusion, *guess)

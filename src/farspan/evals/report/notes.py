@@ -24,10 +24,10 @@ NOTES = (
     (
         "Against full attention",
         "Differences are over the questions that both answered; their intervals draw whole contexts again, always with "
-        "the same seed, and are too narrow below ten contexts. p is the exact test of won against lost questions "
-        "(McNemar's, where scores are 0 or 1), corrected for the number of rows (Holm); it takes questions for "
-        "independent, so a row is marked better or worse only where its interval agrees. Detectable is the smallest "
-        "true difference that would be found in four of five such runs.",
+        "the same seed, and are too narrow below ten contexts. p is that of a sign-flip test over contexts (McNemar's "
+        "exact test where there is one question on each), corrected for the number of rows (Holm). A row is marked "
+        "better or worse where its interval agrees. Detectable is the smallest true difference that would be found in "
+        "four of five such runs.",
     ),
     (
         "Effective length",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from farspan.evals import effective
 from farspan.evals.comparison import Comparison, name_of, points
+from farspan.evals.plan import FULL
 from farspan.evals.report.curves import by_subject, chosen
 from farspan.evals.report.names import Names, length_name, percent
 from farspan.evals.report.tables import Field, Record, Table, heads, method_field, spread_field
@@ -68,10 +69,14 @@ def paired_table(compared: Sequence[Comparison], mode: str, names: Names) -> Tab
 def baseline_table(cells: Sequence[Cell], names: Names) -> Table:
     """What is answered without the context, and from the evidence alone, beside the whole context at that length."""
     by_key = {tuple(cell[name] for name in KEY): cell for cell in cells}
-    asked = sorted({key[:1] + key[2:] for key in by_key if key[1] != effective.FULL})
+    asked = sorted({key[:1] + key[2:] for key in by_key if key[1] != FULL})
+    shortest = {task: min(rest[-1] for other, *rest in asked if other == task) for task, *_ in asked}
+    asked = [key for key in asked if key[-1] == shortest[key[0]]]
     records = []
     for task, *rest in sorted(asked, key=lambda one: (list(names.tasks).index(one[0]), one)):
-        found = [by_key.get((task, context, *rest)) for context in ("none", "evidence", effective.FULL)]
+        whole = [(task, FULL, mode, *rest[1:]) for mode in (rest[0], *names.modes)]
+        found = [by_key.get((task, context, *rest)) for context in ("none", "evidence")]
+        found.append(next((by_key[key] for key in whole if key in by_key), None))
         subject = (rest[1], rest[2])
         words = [Field(str(names.tasks[task])), method_field(subject, names), Field(length_name(rest[3]))]
         records.append(Record([*words, *map(spread_field, found)], task, names.number(subject)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from farspan.evals.comparison import Subject
-from farspan.evals.effective import FULL
+from farspan.evals.plan import FULL
 from farspan.evals.report.names import Names, length_name, percent
 from farspan.evals.summary import Row, scored
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
-from farspan.evals.scorers.base import Score, occurs
+from farspan.evals.scorers.base import Score, occurs, rivals
 from farspan.evals.scorers.kit.text import plain, straight
 from farspan.tasks import Turn
 
-_VERBS = "say|state|mention|tell|specify|give|provide|contain|include|reveal|indicate|disclose|know|have|record"
+_VERBS = "say|state|mention|tell|specify|give|provide|contain|include|reveal|indicate|disclose|know|have|record|share"
 _PASSIVE = (
     "said|stated|mentioned|told|specified|given|provided|contained|included|revealed|indicated|disclosed|known|"
-    "recorded|found|available|enough|clear|present|listed|described|possible to"
+    "recorded|shared|found|available|enough|clear|present|listed|described|possible to"
 )
-_NOT = r"(?:not|n't|never|nowhere|neither)"
+_NOT = r"(?:not|n't|never|nowhere|neither|no\s+longer)"
 _SAYS_SO = re.compile(
     rf"{_NOT}\s+(?:\w+\s+){{0,2}}(?:{_VERBS}|{_PASSIVE})\b"
     rf"|\b(?:no|without|insufficient|lacks?)\s+(?:\w+\s+){{0,2}}(?:information|mention|answer|record|data|evidence|details?)\b"
@@ -34,6 +34,6 @@ def abstains(text: str, turn: Turn) -> Score:
     """
     said = straight(text[:_READ]).replace("*", "").casefold()
     says_so = plain(said) in _ALONE or _SAYS_SO.search(" ".join(said.split())) is not None
-    named = [decoy for decoy in turn.decoys if occurs(decoy, text)]
+    named = [decoy for decoy in rivals(turn) if occurs(decoy, text)]
     right = (says_so or any(plain(gold) == plain(said) for gold in turn.gold)) and not named
     return Score(float(right), parsed={"abstains": says_so, "named": named[:5]})

@@ -11,7 +11,7 @@ from farspan.tasks import Turn
 _CLOSED = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _OPEN = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
-_FEWEST = 3
+_FEWEST, _FEWEST_OF_ONE = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,20 @@ def is_echo(text: str, turn: Turn) -> bool:
 
 
 def is_listing(text: str, turn: Turn) -> bool:
-    """Whether a reply holds more than half of the answers to other questions, and at least three."""
-    held = sum(occurs(decoy, text) for decoy in turn.decoys)
-    return held >= _FEWEST and 2 * held > len(turn.decoys)
+    """Whether a reply holds answers to other questions: two of them where one answer is right and no other.
+
+    Where there are several gold answers, at least three, and more than half of those that there are.
+    """
+    others = rivals(turn)
+    held = sum(occurs(other, text) for other in others)
+    if len(turn.gold) == 1:
+        return held >= _FEWEST_OF_ONE
+    return held >= _FEWEST and 2 * held > len(others)
+
+
+def rivals(turn: Turn) -> list[str]:
+    """The decoys that no right reply needs to say: those that stand in the query or in a gold answer are left out."""
+    return [decoy for decoy in turn.decoys if not any(occurs(decoy, text) for text in (turn.query, *turn.gold))]
 
 
 def occurs(wanted: str, text: str) -> bool:
@@ -57,6 +68,14 @@ def place(wanted: str, text: str) -> int:
     at = text.find(wanted) if wanted else -1
     while at >= 0 and not _is_whole(text, at, at + len(wanted)):
         at = text.find(wanted, at + 1)
+    return at
+
+
+def last_place(wanted: str, text: str, end: int) -> int:
+    """Where `wanted` last stands as whole words, beginning before `end`; -1 where it does not, or is empty."""
+    at = text.rfind(wanted, 0, end - 1 + len(wanted)) if wanted else -1
+    while at >= 0 and not _is_whole(text, at, at + len(wanted)):
+        at = text.rfind(wanted, 0, at - 1 + len(wanted))
     return at
 
 

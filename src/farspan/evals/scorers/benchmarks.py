@@ -6,7 +6,7 @@ import re
 
 from farspan.evals.scorers.base import Score, occurs
 from farspan.evals.scorers.kit.share import bag_f1
-from farspan.evals.scorers.kit.text import brief, first_sentence, lines, plain, straight, unled
+from farspan.evals.scorers.kit.text import brief, first_line, first_sentence, lines, plain, straight, unled
 from farspan.evals.scorers.kit.tokens import squad_words
 from farspan.tasks import Turn
 
@@ -21,18 +21,17 @@ def class_name(text: str, turn: Turn) -> Score:
     options: `classes`, all of them. A class whose name is part of the gold one's does not count beside it. Upstream
     takes such names out of the list that it walks through, and so leaves every second one in.
     """
-    line = text.splitlines()[0]
-    gold = turn.gold[0]
+    line, gold = first_line(text), _gold(turn)
     named = [one for one in map(str, turn.options.get("classes", turn.gold)) if one and one in line]
     counted = [one for one in dict.fromkeys(named) if one == gold or one not in gold]
-    right = gold in counted
+    right = bool(gold) and gold in counted
     return Score(1 / len(counted) if right else 0.0, null=not named, parsed=brief(named))
 
 
 def number_share(text: str, turn: Turn) -> Score:
     """The share of the reply's runs of digits that are the gold number (LongBench, counting and retrieval)."""
     found = [one.lstrip("0") or "0" for one in re.findall(r"\d+", text)]
-    wanted = turn.gold[0].lstrip("0") or "0"
+    wanted = (_gold(turn).lstrip("0") or "0") if turn.gold else ""
     return Score(found.count(wanted) / len(found) if found else 0.0, null=not found, parsed=brief(found))
 
 
@@ -47,7 +46,7 @@ def leading_numbers(text: str, turn: Turn) -> Score:
         if _whole(given) != _whole(wanted):
             break
         right += 1
-    return Score(right / len(turn.gold), null=not found, parsed=right)
+    return Score(right / max(1, len(turn.gold)), null=not found, parsed=right)
 
 
 def masks(text: str, turn: Turn) -> Score:
@@ -57,13 +56,14 @@ def masks(text: str, turn: Turn) -> Score:
     end of the line, without quotes, braces, colons and the like. Upstream evaluates the reply as Python.
     """
     known = [str(mask) for mask in turn.options.get("masks", ())]
-    pieces = re.split("(" + "|".join(map(re.escape, sorted(known, key=len, reverse=True))) + ")", text)
+    either = "|".join(map(re.escape, sorted(filter(None, known), key=len, reverse=True)))
+    pieces = re.split(f"({either})", text) if either else [text]
     given: dict[str, str] = {}
     for mask, rest in zip(pieces[1::2], pieces[2::2], strict=False):
         name = plain((rest.lstrip("\"'`>*_ :=").splitlines() or [""])[0].strip("\"'`*_{}:;=-, "))
         given[mask] = name or given.get(mask, "")
-    right = sum(given.get(mask) == plain(gold) for mask, gold in zip(known, turn.gold, strict=True))
-    return Score(right / len(known), null=not given, parsed=brief(list(given.values())))
+    right = sum(given.get(mask) == plain(gold) for mask, gold in zip(known, turn.gold, strict=False))
+    return Score(right / max(1, len(known), len(turn.gold)), null=not given, parsed=brief(list(given.values())))
 
 
 def letters(text: str, turn: Turn) -> Score:
@@ -74,8 +74,8 @@ def letters(text: str, turn: Turn) -> Score:
     known = re.escape(str(turn.options.get("letters", "ABCDE")))
     said = first_sentence(unled((lines(straight(text)) or [""])[0]))
     found = set("".join(re.findall(rf"(?<![\w'])[{known}]+(?![\w'])", said)))
-    wanted = set(turn.gold[0])
-    value = 1.0 if found == wanted else _SUBSET * (bool(found) and found < wanted)
+    wanted = set(_gold(turn))
+    value = 1.0 if wanted and found == wanted else _SUBSET * (bool(found) and found < wanted)
     return Score(value, null=not found, parsed="".join(sorted(found)))
 
 
@@ -85,7 +85,7 @@ def parts_f1(text: str, turn: Turn) -> Score:
     Upstream reduces words to their stems, and a reply may hold any number of parts; here a reply with more than twice
     as many as there are is worth less in proportion.
     """
-    wanted, given = _parts(turn.gold[0]), _parts(straight(text))
+    wanted, given = _parts(_gold(turn)), _parts(straight(text))
     best = [max((bag_f1(one, part) for one in given), default=0.0) for part in wanted]
     value = sum(best) / len(best) if best else 0.0
     return Score(value * min(1.0, 2 * len(wanted) / max(1, len(given))), parsed=len(given))
@@ -101,6 +101,10 @@ def code_output(text: str, turn: Turn) -> Score:
     if not re.search(r"\w", tail) or tail == shown:
         tail = shown.rpartition("\n")[2]
     return Score(float(any(occurs(_printed(gold), _printed(tail)) for gold in turn.gold)), parsed=tail.strip()[:200])
+
+
+def _gold(turn: Turn) -> str:
+    return turn.gold[0] if turn.gold else ""
 
 
 def _whole(digits: str) -> str:

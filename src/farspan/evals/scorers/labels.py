@@ -14,14 +14,16 @@ def label_set(text: str, turn: Turn) -> Score:
 
     options: `labels`, all of them (without it the gold ones and the decoys); `question`, the sentence whose own labels
     do not count (without it the last one of the query with a question mark); `ordered`, then order and number of the
-    labels count as well. Upstream's strict rule looks for substrings, so that it finds `bed` in `bedroom`, and its
-    loose one takes a reply that names every label for right.
+    labels count as well; `aliases`, other words for labels, such as {"2": "two"}. Upstream's strict rule looks for
+    substrings, so that it finds `bed` in `bedroom`, and its loose one takes a reply that names every label for right.
     """
     gold = [straight(label).casefold() for label in turn.gold]
     labels = {straight(label).casefold() for label in turn.options.get("labels", turn.decoys)} | set(gold)
     question = str(turn.options.get("question") or last_question(turn.query))
     asked = set(_found(question, labels)) - set(gold)
-    found = [label for label in _found(first_sentence(text), labels) if label not in asked]
+    aliases = {str(word).casefold(): str(label).casefold() for word, label in turn.options.get("aliases", {}).items()}
+    said = [aliases.get(word, word) for word in _found(first_sentence(text), labels | set(aliases))]
+    found = [label for label in said if label not in asked]
     ordered = turn.options.get("ordered")
     right = found == gold if ordered else bool(found) and set(found) == set(gold)
     return Score(float(right), null=not found, parsed=found[:50])

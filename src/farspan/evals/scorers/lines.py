@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
-from farspan.evals.scorers.base import Score
+from farspan.evals.scorers.base import Score, occurs, rivals
 from farspan.evals.scorers.kit.figures import numbers, same
 from farspan.evals.scorers.kit.text import lines, plain, straight, tagged, unlisted
 from farspan.tasks import Turn
@@ -33,15 +33,17 @@ def ordered_lines(text: str, turn: Turn) -> Score:
 def numbered(text: str, turn: Turn) -> Score:
     """The share of numbered answers that are right: `Answer 3: 42` (LongGenBench; Liu et al. 2024).
 
-    options: `text`, then the first line of an answer must be the gold, else its last number; `label`, the word before
-    the number, `Answer` without one. The first answer of a number counts. A reply without any number is read line by
-    line when it has as many lines as there are answers. Counting the answers in their order instead would let one
-    that is left out shift all the others.
+    options: `text`, then the gold must stand in an answer as whole words, and no decoy, else its last number counts;
+    `label`, the word before the number, `Answer` without one; `all`, then 1 only for all of them (LongBioBench). The
+    first answer of a number counts. A reply without any number is read line by line when it has as many lines as there
+    are answers. Counting the answers in their order instead would let one that is left out shift all the others.
     """
     blocks = _blocks(straight(text), str(turn.options.get("label", "Answer")), len(turn.gold))
-    as_text = bool(turn.options.get("text"))
-    right = [i for i, gold in enumerate(turn.gold) if i in blocks and _agrees(blocks[i], gold, as_text)]
+    others = rivals(turn) if turn.options.get("text") else None
+    right = [i for i, gold in enumerate(turn.gold) if i in blocks and _agrees(blocks[i], gold, others)]
     value = len(right) / max(1, len(turn.gold))
+    if turn.options.get("all"):
+        value = float(value == 1)
     return Score(value, null=not blocks, parsed=[[i + 1, blocks[i].strip()[:40]] for i in sorted(blocks)[:50]])
 
 
@@ -88,8 +90,10 @@ def _blocks(text: str, label: str, amount: int) -> dict[int, str]:
     return {place: block for place, block in blocks.items() if 0 <= place < amount}
 
 
-def _agrees(block: str, gold: str, as_text: bool) -> bool:
-    if as_text:
-        return plain((lines(block) or [""])[0]) == plain(gold)
+def _agrees(block: str, gold: str, others: list[str] | None) -> bool:
+    """Whether the block says the gold answer, as a text beside none of the others, or else as its last number."""
+    if others is not None:
+        flat = " ".join(block.replace("**", "").split())
+        return occurs(gold, flat) and not any(occurs(other, flat) for other in others)
     given, wanted = numbers(block)[-1:], numbers(gold)[-1:]
     return bool(given and wanted) and same(given[0], wanted[0])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from farspan.evals.scorers.base import Score
 from farspan.evals.scorers.kit.share import bag_f1
-from farspan.evals.scorers.kit.text import plain
+from farspan.evals.scorers.kit.text import first_line, plain
 from farspan.evals.scorers.kit.tokens import squad_words
 from farspan.tasks import Turn
 
@@ -17,10 +17,12 @@ _LEAST = 0.2
 def f1(text: str, turn: Turn) -> Score:
     """F1 of the words of the reply and of the gold answer that is nearest (SQuAD; Rajpurkar et al. 2016).
 
-    Upstream takes out ASCII punctuation alone, so that curly quotes make other words, and leaves no word of a gold
-    answer that is nothing but an article; such a one is compared as it is here.
+    options: `first_line`, then only the reply's first line counts, as LongBench has it for its few-shot sets. Upstream
+    takes out ASCII punctuation alone, so that curly quotes make other words, and leaves no word of a gold answer that
+    is nothing but an article; such a one is compared as it is here.
     """
-    return Score(max((_f1(text, gold) for gold in turn.gold), default=0.0))
+    given = first_line(text) if turn.options.get("first_line") else text
+    return Score(max((_f1(given, gold) for gold in turn.gold), default=0.0))
 
 
 def ak_f1(text: str, turn: Turn) -> Score:

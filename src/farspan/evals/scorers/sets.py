@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from farspan.evals.scorers.base import Score
+from farspan.evals.scorers.base import Score, last_place
 from farspan.evals.scorers.kit.figures import number
 from farspan.evals.scorers.kit.share import bag_f1
 from farspan.evals.scorers.kit.text import brief, plain, straight, unled, unlisted
@@ -29,7 +29,8 @@ def set_f1(text: str, turn: Turn) -> Score:
 def items(text: str, turn: Turn) -> Score:
     """The share of gold items that stand at their place in the reply (Needle Threading; Roberts et al. 2024).
 
-    options: `pattern` as for `set_f1`; `all`, then only the whole list, equal, earns 1. More than twice as many items
+    options: `pattern` as for `set_f1`; `names`, all items that there are, which are then read in the order in which
+    each stands last; `all`, then only the whole list, equal, earns 1. More than twice as many items
     as wanted earn 0. Upstream reads the reply as a Python literal, fails on anything else, and compares only the
     first items.
     """
@@ -46,12 +47,20 @@ def _wanted(turn: Turn) -> list[str]:
 
 
 def _items(text: str, turn: Turn) -> list[str]:
-    pattern = turn.options.get("pattern")
-    if pattern:
+    pattern, names = turn.options.get("pattern"), turn.options.get("names")
+    if names:
+        found = _named(straight(text).casefold(), [straight(str(name)).casefold() for name in names])
+    elif pattern:
         found = [match[1 if match.re.groups else 0] or "" for match in re.finditer(pattern, text)]
     else:
         found = _parted(straight(text), any(" and " in gold for gold in turn.gold))
     return [item for item in map(_alike, found) if item not in _NOTHING]
+
+
+def _named(said: str, names: list[str]) -> list[str]:
+    """The names that stand in a text, in the order of where each stands last."""
+    places = {name: last_place(name, said, len(said)) for name in names}
+    return sorted((name for name in places if places[name] >= 0), key=places.__getitem__)
 
 
 def _parted(text: str, whole: bool) -> list[str]:

@@ -9,6 +9,7 @@ from rapidfuzz.distance import LCSseq
 
 from farspan.evals.scorers.base import Score
 from farspan.evals.scorers.kit.share import f1
+from farspan.evals.scorers.kit.text import first_line
 from farspan.evals.scorers.kit.tokens import words
 from farspan.tasks import Turn
 
@@ -21,8 +22,9 @@ def rouge_l(text: str, turn: Turn) -> Score:
 
     Words are runs of letters and digits in any script, and each Chinese, Japanese or Korean sign. The first 50,000
     words are compared; the length of the reply is that of all of them. The usual package drops all that is not ASCII.
+    options: `first_line`, then only the reply's first line counts, as LongBench has it for its few-shot sets.
     """
-    given = words(text)
+    given = words(first_line(text) if turn.options.get("first_line") else text)
     return Score(max((_rouge(given, words(gold)) for gold in turn.gold), default=0.0))
 
 

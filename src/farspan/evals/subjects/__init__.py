@@ -16,7 +16,9 @@ __all__ = ["Reading", "Reply", "Subject"]
 class Reply:
     """What came back for one turn.
 
-    counts: the engine's account, empty where there is none. sources: character ranges of the context, best first.
+    cut_off: whether it ran into the most that may be generated. first_s: seconds until its first token.
+    counts: the engine's account, empty where there is none. peak_bytes: the most KV that lay on the device while the
+    context was read. sources: character ranges of the context, best first.
     forked: whether it was asked of a copy of the read context; an endpoint is sent the whole again instead.
     """
 
@@ -24,6 +26,9 @@ class Reply:
     context_tokens: int
     prompt_tokens: int
     new_tokens: int
+    cut_off: bool = False
+    first_s: float = 0.0
+    peak_bytes: int | None = None
     counts: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[tuple[int, int], ...] = ()
     forked: bool = True

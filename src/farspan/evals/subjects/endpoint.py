@@ -18,6 +18,7 @@ from farspan.tasks import Frame, Turn
 KEY = "OPENAI_API_KEY"
 _CHARS_PER_TOKEN = 4
 _TIMEOUT_S = 3600.0
+_LEAST_READ = 0.5
 Message = dict[str, str]
 
 
@@ -70,21 +71,36 @@ class EndpointSubject:
                 temperature=0.0,
                 stop=list(turn.stop) or None,
             )
-        except self._failure as error:
+        except (self._failure, ValueError) as error:
             raise ModelError(f"{self.url} did not answer: {error}", fix="see what the server logged") from error
+        choice = next(iter(getattr(answer, "choices", None) or ()), None)
+        text = getattr(getattr(choice, "message", None), "content", None)
+        if choice is None or text is None:
+            raise ModelError(f"{self.url} sent no reply: {str(answer)[:200]}", fix="see what the server logged")
         usage = answer.usage
+        self._check_length(messages, (usage and usage.prompt_tokens) or 0)
         return Reply(
-            text=(answer.choices[0].message.content if answer.choices else "") or "",
+            text=text,
             context_tokens=0,
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            new_tokens=usage.completion_tokens if usage else 0,
+            prompt_tokens=(usage and usage.prompt_tokens) or 0,
+            new_tokens=(usage and usage.completion_tokens) or 0,
+            cut_off=choice.finish_reason == "length",
             forked=False,
         )
 
+    def _check_length(self, messages: list[Message], read: int) -> None:
+        """Raise ModelError when the server says that it read far less than it was sent: it has truncated the text."""
+        sent = sum(self.count(message["content"]) for message in messages)
+        if read and read < _LEAST_READ * sent:
+            raise ModelError(
+                f"{self.url} read {read:,} tokens of some {sent:,}: it truncates",
+                fix="serve it with a longer context, or ask for shorter --lengths",
+            )
+
     def _first(self) -> str:
         try:
-            return next(iter(self._client.models.list())).id
-        except (self._failure, StopIteration) as error:
+            return str(next(iter(self._client.models.list())).id)
+        except (self._failure, StopIteration, ValueError, AttributeError, TypeError) as error:
             raise ModelError(f"{self.url} lists no model: {error}", fix="name one with -m") from error
 
 
@@ -104,15 +120,20 @@ class EndpointReading:
         messages: list[Message] = []
         replies = []
         for turn in turns:
-            messages += self._opened(turn) if not messages else [_user(turn.query)]
+            messages += self._opened(turn) if not messages else [_user(_asked(turn))]
             reply = self._subject.complete(messages, turn)
             replies.append(reply)
-            said = reply.text if history == "own" else turn.answer.strip()
-            messages.append({"role": "assistant", "content": turn.prefix + said})
+            said = reply.text if history == "own" else turn.prefix + turn.answer
+            messages.append({"role": "assistant", "content": said.strip()})
         return replies
 
     def _opened(self, turn: Turn) -> list[Message]:
-        return [_user(f"{self._context}\n\n{turn.query}" if self._context else turn.query)]
+        return [_user(f"{self._context}\n\n{_asked(turn)}" if self._context else _asked(turn))]
+
+
+def _asked(turn: Turn) -> str:
+    """The question, with the beginning of the answer behind it: an endpoint cannot be made to go on from one."""
+    return f"{turn.query}\n{turn.prefix}" if turn.prefix else turn.query
 
 
 def _user(text: str) -> Message:

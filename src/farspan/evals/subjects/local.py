@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,26 +34,30 @@ class LocalSubject:
             "tokenizer": hashlib.sha256(tokenizer.encode()).hexdigest()[:32],
             "template": hashlib.sha256(repr(self.model.template).encode()).hexdigest()[:32],
             "window": self.model.window,
+            "dtype": str(self.model.hosted.dtype).removeprefix("torch."),
+            "device": self.model.hosted.device.type,
         }
 
     @contextmanager
     def read(self, context: str, method: str, budget: str) -> Iterator[LocalReading]:
         """Read a context in a session of its own."""
+        held = [0]
         with self.model.session(method, budget) as session:
             if context.strip():
-                session.read(context)
-            yield LocalReading(session)
+                session.read(context, lambda state: held.append(state.counts.kv_bytes["device"]))
+            yield LocalReading(session, max(held))
 
 
 class LocalReading:
     """A session that has read its context."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, peak_bytes: int) -> None:
         self._session = session
+        self._peak_bytes = peak_bytes
 
     def ask(self, turn: Turn) -> Reply:
         """Answer on a fork."""
-        return _reply(self._session.ask(turn.query, **_options(turn)))
+        return self._reply(self._session.ask, turn)
 
     def converse(self, turns: tuple[Turn, ...], history: str) -> list[Reply]:
         """Answer on one fork; with `gold` history each turn goes on from the right answers to those before."""
@@ -60,24 +65,27 @@ class LocalReading:
         with self._session.fork() as fork:
             for turn in turns:
                 if history == "own":
-                    replies.append(_reply(fork.chat(turn.query, **_options(turn))))
+                    replies.append(self._reply(fork.chat, turn))
                 else:
-                    replies.append(_reply(fork.ask(turn.query, **_options(turn))))
+                    replies.append(self._reply(fork.ask, turn))
                     fork.replay(turn.query, turn.prefix + turn.answer)
         return replies
 
-
-def _options(turn: Turn) -> dict[str, Any]:
-    return {"max_new_tokens": turn.max_new_tokens, "stop": turn.stop or None, "prefix": turn.prefix}
-
-
-def _reply(answer: Generation) -> Reply:
-    text, usage = answer.text, answer.usage
-    return Reply(
-        text=text,
-        context_tokens=usage.context_tokens,
-        prompt_tokens=usage.prompt_tokens,
-        new_tokens=usage.completion_tokens,
-        counts=answer.counts.as_dict(),
-        sources=tuple((source.start, source.end) for source in answer.sources),
-    )
+    def _reply(self, ask: Callable[..., Generation], turn: Turn) -> Reply:
+        began = time.perf_counter()
+        stop = turn.stop or None
+        answer = ask(turn.query, prefix=turn.prefix, max_new_tokens=turn.max_new_tokens, stop=stop)
+        first_s = time.perf_counter() - began
+        text, usage = answer.text, answer.usage
+        ended = answer.ids[-1:] and answer.ids[-1] in self._session.model.eos
+        return Reply(
+            text=text,
+            context_tokens=usage.context_tokens,
+            prompt_tokens=usage.prompt_tokens,
+            new_tokens=usage.completion_tokens,
+            cut_off=usage.completion_tokens >= turn.max_new_tokens and not ended,
+            first_s=first_s,
+            peak_bytes=self._peak_bytes,
+            counts=answer.counts.as_dict(),
+            sources=tuple((source.start, source.end) for source in answer.sources),
+        )

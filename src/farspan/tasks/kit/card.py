@@ -21,6 +21,8 @@ class Card:
     2024, "Is It Really Long Context if All You Need Is Retrieval?".
     source: the paper or suite whose structure it follows.
     chance: what answers of other samples earn on average (0 to 1). chances: the same for presets that differ, by name.
+    guess: by preset, what the best reply that we know of earns without the context, such as always abstaining or naming
+    the first option; where none is given, nothing is known to be better than chance.
     modes: `multi_request` asks each turn of a copy of the read context, `multi_turn` goes on in one conversation.
     version: raised when the generator changes, so that rows of two versions are never mixed.
     presets: other names of the family with some of its knobs set.
@@ -31,6 +33,7 @@ class Card:
     source: str
     chance: float = 0.0
     chances: Mapping[str, float] = field(default_factory=dict)
+    guess: Mapping[str, float] = field(default_factory=dict)
     modes: tuple[str, ...] = (MULTI_REQUEST, MULTI_TURN)
     version: int = 1
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

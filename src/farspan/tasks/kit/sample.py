@@ -40,7 +40,7 @@ class Turn:
     max_new_tokens: the most that may be generated; 0 until the sample is fitted to a space.
     evidence: where the context holds what is needed; empty when the whole of it is needed.
     decoys: right answers to other questions; a reply that holds most of them is a listing, and earns 0.
-    echoes: snippets of the context beside the evidence, put there when the sample is fitted; see `farspan.evals.score`.
+    echoes: snippets from all parts of the context, put there when the sample is fitted; see `farspan.evals.score`.
     stop: strings that end the reply.
     """
 

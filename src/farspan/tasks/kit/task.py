@@ -51,13 +51,12 @@ class Task:
     @property
     def chance(self) -> float:
         """What answers of other samples earn on average: of the nearest preset whose knobs these are, or the family."""
-        fitting = [
-            name
-            for name in self.card.chances
-            if all(self.knobs.get(knob) == value for knob, value in self.card.presets[name].items())
-        ]
-        nearest = max(fitting, key=lambda name: len(self.card.presets[name]), default=None)
-        return self.card.chance if nearest is None else self.card.chances[nearest]
+        return self._nearest(self.card.chances, self.card.chance)
+
+    @property
+    def guess(self) -> float:
+        """What the best known reply without the context earns on average, found likewise; chance where none is."""
+        return self._nearest(self.card.guess, self.chance)
 
     def takes(self, knob: str) -> bool:
         """Whether the family has a knob of that name."""
@@ -99,6 +98,15 @@ class Task:
             raise TooShort(f"{self} does not fit in {space.length:,} tokens", fix="ask for a longer length")
         return finished(best, space)
 
+    def _nearest(self, shares: Mapping[str, float], otherwise: float) -> float:
+        """The share of the preset with the most knobs of those whose knobs are all set so here."""
+        presets = self.card.presets
+        fitting = [
+            name for name in shares if all(self.knobs.get(knob) == presets[name][knob] for knob in presets[name])
+        ]
+        nearest = max(fitting, key=lambda name: len(presets[name]), default=None)
+        return otherwise if nearest is None else shares[nearest]
+
     def _seed(self, number: int, seed: int, length: int) -> str:
         named = f"{self.family}|{self.card.version}|{seed}|{length}|{canonical(self.knobs)}|{number}"
         return hashlib.sha256(named.encode()).hexdigest()
@@ -110,7 +118,7 @@ def finished(sample: Sample, space: Space) -> Sample:
 
 
 def _marked(turn: Turn, sample: Sample) -> Turn:
-    """Snippets at four depths of the context, outside what the turn's answer holds itself."""
+    """Snippets at five depths of the context, without those that the turn's answer holds itself."""
     document = sample.document
     if len(document) < 8 * _ECHO:
         return turn

@@ -75,9 +75,10 @@ def look_alikes(rng: random.Random, amount: int) -> list[str]:
     return rng.sample(grid, amount)
 
 
-def numbers(rng: random.Random, amount: int) -> list[str]:
-    """`amount` distinct numbers of five digits, of seven where there are not enough of five."""
-    digits = 5 if amount <= 45_000 else 7
+def numbers(rng: random.Random, amount: int, digits: int = 5) -> list[str]:
+    """`amount` distinct numbers of so many digits, of two more where that leaves less than half of them free."""
+    while 2 * amount > 9 * 10 ** (digits - 1):
+        digits += 2
     return [str(value) for value in rng.sample(range(10 ** (digits - 1), 10**digits), amount)]
 
 

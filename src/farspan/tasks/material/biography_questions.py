@@ -104,16 +104,18 @@ def _several(people: Sequence[Person], needs: Needs) -> Turn:
     asked = "\n".join(f"{at}. the {name} of {people[i].name}" for at, (i, name) in enumerate(needs, 1))
     values = [people[i].values[attribute] for i, attribute in needs]
     answer = "\n".join(f"Answer {at}: {value}" for at, value in enumerate(values, 1))
-    query = f"Write a line for each, such as Answer 1: ...\n{asked}"
-    return Turn(query, f" {answer}", tuple(values), "numbered", {"text": True})
+    query = f"What are these? Write a line for each, such as Answer 1: ...\n{asked}"
+    others = {other: None for i, name in needs for other in _others(people, name, people[i].values[name])}
+    decoys = tuple(other for other in others if other not in values)[:_DECOYS]
+    return Turn(query, f" {answer}", tuple(values), "numbered", {"text": True, "all": True}, decoys=decoys)
 
 
 def _order(people: Sequence[Person], needs: Needs) -> Turn:
     group = [people[i] for i, _ in needs]
     ranked = [one.name for one in sorted(group, key=lambda one: int(one.values[YEAR]))]
     listed = ", ".join(one.name for one in group)
-    query = f"Who was born first? List these people by birth year, the earliest first, with commas: {listed}"
-    return Turn(query, " " + ", ".join(ranked), tuple(ranked), "items", {"all": True})
+    query = f"List these people by birth year, the earliest first, with commas: {listed}"
+    return Turn(query, " " + ", ".join(ranked), tuple(ranked), "items", {"all": True, "names": sorted(ranked)})
 
 
 def _difference(people: Sequence[Person], needs: Needs) -> Turn:

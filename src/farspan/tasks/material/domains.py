@@ -60,7 +60,7 @@ DOMAINS = (
         regions=("Crown", "Bishop", "Free Cities", "Northern Duke"),
     ),
     Domain(
-        thing="{name} is a {kind} that the library of {place} keeps, {amount} pages long.",
+        thing="The library of {place} keeps the {kind} {name}, {amount} pages long.",
         place="The library of {place} belongs to the {region}.",
         those="books of the sort {kind}",
         amount="pages",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from farspan.tasks.kit.sample import Turn
@@ -24,6 +24,7 @@ _LIKES = (
     "I can never resist {topic}.",
 )
 _UNKNOWN = "Not mentioned"
+_ANY_CASE = {"any_case": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Life:
         query = f"Which of these do I like best {domain}: {', '.join(options)}? Answer with one of them."
         gold, *others = (option.removeprefix("a ").removeprefix("the ") for option in (fitting, *options))
         decoys = tuple(option for option in others if option != gold)
-        turn = Turn(query, f" {fitting}", (gold,), "kv_substring", decoys=decoys)
+        turn = Turn(query, f" {fitting}", (gold,), "kv_substring", _ANY_CASE, decoys=decoys)
         return Thread((self._rng.choice(_LIKES).format(topic=taste),), lambda _: turn)
 
     def _fact(self, amount: int, note: str = "") -> Thread:
@@ -117,7 +118,9 @@ class Life:
         shapes = [self._rng.choice(_CHANGES if i else _TELLS) for i in range(amount)]
         told = tuple(shape.format(topic=topic, value=value) for shape, value in zip(shapes, values, strict=True))
         query = f"{what} is my {topic}{' now' if amount > 1 else ''}?{note}"
-        turn = Turn(query, f" {values[-1]}", scorer="kv_substring", decoys=tuple(values[:-1]))
+        turn = Turn(query, f" {values[-1]}", scorer="kv_substring", options=_ANY_CASE)
+        if amount > 1:
+            turn = replace(turn, scorer="last_named", options={"earlier": values[:-1]})
         return Thread(told, lambda _: turn, tuple(values), among=True)
 
 
@@ -128,7 +131,7 @@ def _ordered(deeds: Sequence[str], shown: Sequence[str]) -> Turn:
 
 def _first(deeds: Sequence[str], shown: Sequence[str]) -> Turn:
     query = f"Which came first, that I {shown[0]} or that I {shown[1]}?"
-    return Turn(query, f" {deeds[0]}", scorer="kv_substring", decoys=(deeds[1],))
+    return Turn(query, f" {deeds[0]}", scorer="kv_substring", options=_ANY_CASE, decoys=(deeds[1],))
 
 
 def _between(shown: Sequence[str], days: int) -> Turn:

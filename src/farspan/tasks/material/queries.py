@@ -15,17 +15,22 @@ _SCHEMA = """
 CREATE TABLE thing (name TEXT PRIMARY KEY, kind TEXT, place TEXT, amount INTEGER);
 CREATE TABLE place (place TEXT PRIMARY KEY, region TEXT);
 """
+_TOLERANCE = 0.005
 _THOSE = "thing WHERE kind = :kind AND amount BETWEEN :low AND :high"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A kind of question. `sides` are the ways in which amounts are limited; `joined` needs the auxiliary table."""
+    """A kind of question. `sides` are the ways in which amounts are limited; `joined` needs the auxiliary table.
+
+    `tolerance` is set where the answer is one number: the share that it may be off.
+    """
 
     sql: str
     words: str
     sides: tuple[str, ...] = ("above", "below")
     joined: bool = False
+    tolerance: float | None = None
 
 
 QUERIES: Mapping[str, Query] = {
@@ -46,14 +51,17 @@ QUERIES: Mapping[str, Query] = {
     "count": Query(
         f"SELECT COUNT(*) FROM {_THOSE}",
         "How many {those} are there? Answer with the number alone.",
+        tolerance=0.0,
     ),
     "average": Query(
         f"SELECT ROUND(AVG(amount), 2) FROM {_THOSE}",
         "What is the average number of {amount} of the {those}? Answer with the number alone.",
+        tolerance=_TOLERANCE,
     ),
     "sum": Query(
         f"SELECT SUM(amount) FROM {_THOSE}",
         "What does the number of {amount} of the {those} sum up to? Answer with the number alone.",
+        tolerance=_TOLERANCE,
     ),
     "group": Query(
         f"SELECT place, SUM(amount) FROM {_THOSE} GROUP BY place ORDER BY place",
@@ -105,4 +113,6 @@ def _turn(tables: Tables, query: Query, side: str, limit: int, gold: list[str]) 
     domain = tables.domain
     those = f"{domain.those.format(kind=tables.kind)} whose number of {domain.amount} is {side} {limit}"
     text = query.words.format(those=those, amount=domain.amount, where=domain.where, region=domain.region)
+    if query.tolerance is not None:
+        return Turn(text, f" {gold[0]}", scorer="last_number", options={"tolerance": query.tolerance})
     return Turn(text, " " + "\n".join(gold), tuple(gold), "rows_f1")

@@ -1,15 +1,20 @@
-"""Paragraphs with questions from a file in the format of SQuAD, which XQuAD and MLQA share."""
+"""Paragraphs with questions from a file: the format of SQuAD, XQuAD and MLQA, or a row for every question.
+
+Rows have `context`, `question` (or `input`) and `answers`: a list, a text, or an object with a list `text`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from farspan.errors import InputError
-from farspan.tasks.files.rows import Row, parts, rows, text
+from farspan.tasks.files.rows import Row, field, parts, rows, text, texts
 
-_FIX = 'give a JSON file such as {"data": [{"paragraphs": [{"context": ..., "qas": [...]}]}]}'
+_FIX = 'give a file of {"data": [{"paragraphs": [{"context": ..., "qas": [...]}]}]} or of rows with context, question '
+_FIX += "and answers"
 
 
 class Item(NamedTuple):
@@ -21,7 +26,10 @@ class Item(NamedTuple):
 
 
 class Collection(NamedTuple):
-    """Paragraphs, the number of the article that each is from, and the questions on them."""
+    """Paragraphs, the number of the article that each is from, and the questions on them.
+
+    Every context of a file of rows is an article of its own.
+    """
 
     paragraphs: tuple[str, ...]
     articles: tuple[int, ...]
@@ -42,26 +50,39 @@ def read(path: str) -> Collection:
 @lru_cache(maxsize=2)
 def _read(path: str, _changed: int, _size: int) -> Collection:
     """A file that was changed is read again."""
-    paragraphs: list[str] = []
-    articles: list[int] = []
+    places: dict[tuple[int, str], int] = {}
     items: list[Item] = []
-    for article, entry in enumerate(rows(path)):
-        for paragraph in parts(entry, "paragraphs"):
+    for number, entry in enumerate(rows(path)):
+        squad = "paragraphs" in entry
+        for paragraph in parts(entry, "paragraphs") if squad else [entry]:
             context = text(paragraph, "context").strip()
-            items += _items(paragraph, context, len(paragraphs))
-            paragraphs.append(context)
-            articles.append(article)
+            place = places.setdefault((number if squad else -1, context), len(places))
+            items += _items(paragraph, context, place) if squad else _item(paragraph, context, place)
     if not items:
         raise InputError(f"{path} has no question with an answer in its paragraph", fix=_FIX)
-    return Collection(tuple(paragraphs), tuple(articles), tuple(items))
+    articles = tuple(place if number < 0 else number for (number, _), place in places.items())
+    return Collection(tuple(context for _, context in places), articles, tuple(items))
 
 
 def _items(paragraph: Row, context: str, number: int) -> list[Item]:
     """Questions that have no answer, or none that stands in the paragraph, are left out."""
-    found = []
+    found: list[Item] = []
     for qa in parts(paragraph, "qas") if paragraph.get("qas") else []:
-        told = [text(answer, "text").strip() for answer in parts(qa, "answers")] if qa.get("answers") else []
-        answers = tuple(answer for answer in dict.fromkeys(told) if answer and answer in context)
-        if answers:
-            found.append(Item(text(qa, "question").strip(), answers, number))
+        told = [text(answer, "text") for answer in parts(qa, "answers")] if qa.get("answers") else []
+        found += _asked(text(qa, "question"), told, context, number)
     return found
+
+
+def _item(row: Row, context: str, number: int) -> list[Item]:
+    """The question of a row, which is left out as those are."""
+    held = field(row, "answers")
+    told = field(Row(held, row.where), "text") if isinstance(held, Mapping) else held
+    if told in ([], ""):
+        return []
+    question = text(row, "question" if row.get("question") else "input")
+    return _asked(question, texts(Row({"answers": told}, row.where), "answers"), context, number)
+
+
+def _asked(question: str, told: Iterable[str], context: str, number: int) -> list[Item]:
+    answers = tuple(answer for answer in dict.fromkeys(one.strip() for one in told) if answer and answer in context)
+    return [Item(question.strip(), answers, number)] if answers else []

@@ -28,7 +28,10 @@ TOPICS: tuple[tuple[str, str, Draw], ...] = (
     *(("What", topic, _code) for topic in ("account number", "meter number", "library card number", "ticket number")),
     *(("Who", topic, _person) for topic in ("landlord", "dentist", "piano teacher", "accountant", "chess partner")),
     *(("Who", topic, _person) for topic in ("running mate", "upstairs neighbour", "new colleague")),
-    *(("What", topic, _town) for topic in ("birthplace", "favourite town", "next holiday town", "workplace town")),
+    *(
+        ("What", topic, _town)
+        for topic in ("next concert town", "favourite town", "next holiday town", "workplace town")
+    ),
 )
 """What is asked for with Who or What, what it is called, and how a value of it is drawn."""
 GOODS = ("seeds", "books", "candles", "theatre tickets", "bread", "paint", "tools", "train fares", "wool", "stamps")

@@ -18,6 +18,7 @@ PLACES = ("attic", "cellar", "nursery", "pantry", "study", "veranda")
 THINGS = ("compass", "thimble", "trumpet", "whistle")
 COUNTS = ("none", "one", "two", "three", "four")
 NOTHING = "nothing"
+_NONE = (COUNTS[0], NOTHING, "no", "zero", "0", "anything", "empty-handed")
 _TOLD = {
     "go": ("{who} walked over to the {what}.", "{who} hurried to the {what}.", "{who} strolled to the {what}."),
     "take": ("{who} took the {what}.", "{who} picked the {what} up.", "{who} got hold of the {what}."),
@@ -118,6 +119,13 @@ def play(rng: random.Random, amount: int, kinds: Sequence[str]) -> World:
 def told(rng: random.Random, deed: Deed) -> str:
     """A deed as a sentence."""
     return rng.choice(_TOLD[deed.kind]).format(**deed._asdict())
+
+
+def other_words(labels: Sequence[str]) -> dict[str, str]:
+    """Other words for those of `labels` that are a number or say that there is nothing: digits, zero, none, no."""
+    words = {str(number): word for number, word in enumerate(COUNTS) if word in labels}
+    empty = next((label for label in (COUNTS[0], NOTHING) if label in labels), "")
+    return words | ({word: empty for word in _NONE if word not in labels} if empty else {})
 
 
 def _person_places(world: World) -> Iterator[Question]:

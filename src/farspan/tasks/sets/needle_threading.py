@@ -18,6 +18,7 @@ CARD = Card(
     diffusion="verbatim",
     source="Needle Threading (Roberts et al. 2024); the files are the user's",
     modes=("multi_request",),
+    version=2,
 )
 _TASKS = ("single_needle", "multi_needle", "conditional_needle", "single_thread", "multi_thread")
 _PAIR = re.compile(r"""["']([^"'\n]+)["']\s*:\s*["']([^"'\n]+)["']""")
@@ -83,8 +84,9 @@ def _turn(task: str, question: str, values: tuple[str, ...], evidence: tuple[Spa
 
 
 def _with_decoys(turn: Turn, pairs: Mapping[str, tuple[str, tuple[int, int]]]) -> Turn:
-    """The values at the beginning of the haystack, and on the way to the answer, are answers to other questions."""
-    others = [value for value, _ in pairs.values() if value != turn.gold[0]][:_DECOYS]
+    """The values at the beginning of the haystack answer other questions, but for those on the way to the answer."""
+    way = {(span.start, span.end) for span in turn.evidence}
+    others = [value for value, span in pairs.values() if value != turn.gold[0] and span not in way][:_DECOYS]
     return Turn(turn.query, turn.answer, turn.gold, turn.scorer, evidence=turn.evidence, decoys=tuple(others))
 
 

@@ -1,4 +1,4 @@
-"""`farspan eval compare`: two runs, or two methods of one, on the samples that both have."""
+"""`farspan eval compare`: two runs on the questions that both asked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def command(first: Path, second: Path, as_json: bool) -> None:
     """Compare the runs in FIRST and SECOND, question by question, on those that both answered.
 
     Shows the difference in points of 100 with its 95% interval over contexts, the questions that only one got right
-    (wins of the second, losses), and McNemar's exact test, corrected for the number of comparisons.
+    (wins of the second, losses), and the p of a sign-flip test over contexts (McNemar's exact test where there is one
+    question on each), corrected for the number of comparisons.
     """
     check_extra()
     from farspan.evals import Results, comparison

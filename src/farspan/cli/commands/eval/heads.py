@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from farspan.cli import show, work
-from farspan.cli.options import debug_option, json_option, model_option, token_counts
+from farspan.cli.options import debug_option, json_option, model_option, token_count
 
 
 @click.command("heads")
@@ -27,9 +27,7 @@ def command(model: str | None, length: str, needles: int, top: int, seed: int, a
     from farspan.evals.heads import retrieval_heads
 
     work.hush()
-    scores = retrieval_heads(
-        farspan.load(model), length=token_counts(length, "--length")[0], needles=needles, seed=seed
-    )
+    scores = retrieval_heads(farspan.load(model), length=token_count(length, "--length"), needles=needles, seed=seed)
     if as_json:
         show.as_json({"heads": [asdict(one) for one in scores]})
         return

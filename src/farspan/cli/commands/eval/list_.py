@@ -18,7 +18,8 @@ IDEA_WIDTH = 80
 def command(as_json: bool) -> None:
     """List the tasks with what they ask of a model, their presets, and the suites.
 
-    scope: how much must be found. diffusion: how hard it is to find. chance: what guessing earns.
+    scope: how much must be found. diffusion: how hard it is to find. guess: what the best reply that we know of earns
+    without the context, such as another sample's answer, always abstaining or naming the first option.
     """
     from farspan import tasks
     from farspan.evals import suites
@@ -32,13 +33,13 @@ def command(as_json: bool) -> None:
         show.as_json({"tasks": described, "suites": {name: asdict(suite) for name, suite in suites.suites().items()}})
         return
     show.table(
-        ("task", "scope", "diffusion", "chance", "needs", "idea"),
+        ("task", "scope", "diffusion", "guess", "needs", "idea"),
         [
             (
                 name,
                 card.scope,
                 card.diffusion,
-                f"{card.chance:.2f}",
+                f"{card.chance if tasks.needs(name) else tasks.get(name).guess:.2f}",
                 ", ".join(tasks.needs(name)) or "-",
                 show.one_line(ideas[name], IDEA_WIDTH),
             )
@@ -47,9 +48,9 @@ def command(as_json: bool) -> None:
     )
     click.echo()
     show.table(
-        ("preset", "task"),
+        ("preset", "guess", "task"),
         [
-            (name, tasks.get(name).spelled_out)
+            (name, f"{tasks.get(name).guess:.2f}", tasks.get(name).spelled_out)
             for name, (family, _) in tasks.presets().items()
             if not tasks.needs(family)
         ],

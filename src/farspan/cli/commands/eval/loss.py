@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from farspan.cli import show, work
-from farspan.cli.options import budget_option, debug_option, json_option, model_option, quiet_option, token_counts
+from farspan.cli.options import budget_option, debug_option, json_option, model_option, quiet_option, token_count
 from farspan.types import format_count
 
 DEFAULT_BUDGET = "64MiB"
@@ -47,6 +47,7 @@ def command(
     from farspan.text import Document
 
     document = Document.from_path(path)
+    length, each = token_count(tokens, "--tokens"), token_count(bin_tokens, "--bin")
     work.hush()
     ready = farspan.load(model)
     bins: list[LossBin] = []
@@ -57,9 +58,9 @@ def command(
             ready,
             document.pieces(),
             method,
-            tokens=token_counts(tokens, "--tokens")[0],
+            tokens=length,
             budget=budget or DEFAULT_BUDGET,
-            bin_tokens=token_counts(bin_tokens, "--bin")[0],
+            bin_tokens=each,
         )
     rows = [asdict(one) for one in bins]
     if out is not None:

@@ -22,6 +22,7 @@ from farspan.cli.options import (
     quiet_option,
     token_counts,
 )
+from farspan.errors import UsageError
 
 if TYPE_CHECKING:
     from farspan.evals import Plan
@@ -94,17 +95,20 @@ def command(
 ) -> int:
     """Measure TASKS: families, presets, expressions such as "needle(needles=4)", or suites (see eval list).
 
-    Every method gets the same contexts and questions; each context is read before its questions are known. Run the
-    same command again to go on where it was broken off. Exits with 1 when a cell failed; its rows say why.
+    Every method gets the same contexts and questions; each context is read before its questions are known. The same
+    command with the same -o goes on where it was broken off. Exits with 1 when something failed; its rows say why.
     """
     check_extra()
     from farspan.evals.api import measured
     from farspan.evals.summary import summarise
 
     plan = planned(tasks, endpoint=endpoint is not None, **given)
+    _check_endpoint(endpoint, tokenizer, dtype, given)
     folder = out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+    note = show.nothing if quiet else show.note
+    note(f"results: {folder}")
     measuring = subject(model, endpoint, tokenizer, dtype, device)
-    command = shlex.join(["farspan", *sys.argv[1:]])
+    command = shlex.join(["farspan", *sys.argv[1:], *([] if out else ["-o", str(folder)])])
     with progress.telling(quiet) as tell:
         outcome, results = measured(plan, measuring, folder, tell, command=command)
     cells = summarise(results.rows)
@@ -112,14 +116,13 @@ def command(
         show.as_json({"folder": str(folder), "cells": cells, "failed": outcome.failed, "left_out": outcome.left_out})
     else:
         cells_table(cells)
-    note = show.nothing if quiet else show.note
     for line in outcome.left_out:
         note(f"left out: {line}, which scored below {plan.stop_below:g} at the length before")
     note(
         f"{outcome.answered:,} questions answered, {outcome.kept:,} were there already, {outcome.failed:,} failed; "
         f"report: {folder / 'report.html'}"
     )
-    return FAILED if outcome.failed else 0
+    return FAILED if outcome.failed or not outcome.answered + outcome.kept else 0
 
 
 def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> Plan:
@@ -131,6 +134,8 @@ def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> 
 
     names = [name for text in tasks for name in listed(text)]
     named = [suites.get(name) for name in names if name in suites.suites()]
+    if len(named) > 1:
+        raise UsageError(f"{len(named)} suites have sizes of their own", fix="run them one after the other")
     suite = named[0] if named else suites.Suite(about="", tasks=(), lengths=(1024, 4096))
     every = [one for name in names for one in (suites.get(name).tasks if name in suites.suites() else (name,))]
     chosen = tuple(listed(given["methods"] or "")) or suite.methods or tuple(methods.names())
@@ -150,6 +155,15 @@ def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> 
         **_filler(given["filler"]),
     )
     return plan.checked()
+
+
+def _check_endpoint(endpoint: str | None, tokenizer: str | None, dtype: str | None, given: dict[str, Any]) -> None:
+    """Options that would say nothing are refused: a server has its own method, memory and number type."""
+    if endpoint is None and tokenizer is not None:
+        raise UsageError("--tokenizer counts for an --endpoint", fix="leave it out: a model brings its own")
+    told = {"--method": given["methods"], "--budget": given["budget"], "--dtype": dtype}
+    if endpoint is not None and (idle := [option for option, value in told.items() if value]):
+        raise UsageError(f"{idle[0]} says nothing to an endpoint", fix="set it where the model is served")
 
 
 def _filler(path: str | None) -> dict[str, Any]:

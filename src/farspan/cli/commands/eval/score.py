@@ -21,10 +21,9 @@ def command(folder: Path) -> None:
     from farspan.evals.rows import rescored
     from farspan.evals.summary import summarise
 
-    results = Results.open(folder)
-    old = results.rows
-    new = rescored(old)
-    with results.held():
+    with Results.change(folder) as results:
+        old = results.rows
+        new = rescored(old)
         results.replace(new)
         report.write(folder, results.rows, results.config)
     cells_table(summarise(results.rows))

@@ -25,12 +25,10 @@ _ASCII = str.maketrans(
 )
 _EDGES = " \t\n\"'`*_.,;:!"
 _FENCE = re.compile(r"[ \t]*(?:```|~~~)")
+_FENCE_ALONE = re.compile(r"[ \t]*(?:```|~~~)\w{0,20}[ \t]*")
 _BULLET = re.compile(r"(?:[-*+\u2022>]|#{1,6}|\(?\d{1,6}[.)])\s+")
-_LEAD = re.compile(
-    r"\W*(?:(?:so|thus|therefore|hence),?\s+)?(?:the\s+)?(?:final\s+|correct\s+)?answer"
-    r"(?:\s*(?:is)?\s*[:=]|\s+is\b)[\s*_\"'`]{0,3}",
-    re.IGNORECASE,
-)
+_BEFORE_LEAD = r"\W*(?:(?:so|thus|therefore|hence),?\s+)?(?:the\s+)?(?:final\s+|correct\s+)?"
+_AFTER_LEAD = r"[*_\"'`]{0,3}(?:\s*(?:is)?\s*[:=]|\s+is\b)[\s*_\"'`]{0,3}"
 _CUT_TAG = re.compile(r"</?\w{0,40}$")
 _STOP = re.compile(r"[.!?](?=\s|$)|\n")
 _MOST_SHOWN = 50
@@ -60,10 +58,20 @@ def unlisted(line: str) -> str:
     return (bare[found.end() :] if found else bare).replace("**", "").strip()
 
 
-def unled(line: str) -> str:
+def unfenced(text: str) -> list[str]:
+    """The lines that say something, as they are, without those that only open or close a code fence."""
+    return [line for line in text.splitlines() if line.strip() and not _FENCE_ALONE.fullmatch(line)]
+
+
+def unled(line: str, lead: str = "answer") -> str:
     """A line without a lead such as "The answer is:"."""
-    found = _LEAD.match(line)
+    found = re.match(_BEFORE_LEAD + re.escape(lead) + _AFTER_LEAD, line, re.IGNORECASE)
     return line[found.end() :] if found else line
+
+
+def first_line(text: str) -> str:
+    """The first line that is not empty."""
+    return text.lstrip().partition("\n")[0]
 
 
 def first_sentence(text: str) -> str:
