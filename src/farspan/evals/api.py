@@ -34,8 +34,6 @@ def measured(plan: Plan, subject: Subject, folder: Path, tell: Tell, *, command:
 
     `command` is what a reader has to type to do it again.
     """
-    from farspan.evals import report
-
     plan = plan.checked()
     config = {**describe(plan, subject), **({"command": command} if command else {})}
     with Results.begin(folder, config) as results:
@@ -44,17 +42,21 @@ def measured(plan: Plan, subject: Subject, folder: Path, tell: Tell, *, command:
         except BaseException as error:
             _report_anyway(results, error)
             raise
-        if results.rows:
-            report.write(folder, results.rows, results.config)
+        _report(results)
     return outcome, results
 
 
-def _report_anyway(results: Results, error: BaseException) -> None:
-    """Report on what there is; a report that fails too does not hide why the run ended."""
+def _report(results: Results) -> None:
+    """Report on what there is, if there is anything."""
     from farspan.evals import report
 
+    if rows := results.rows:
+        report.write(results.folder, rows, results.config)
+
+
+def _report_anyway(results: Results, error: BaseException) -> None:
+    """The same after a run that was broken off; a report that fails too does not hide why that was."""
     try:
-        if results.rows:
-            report.write(results.folder, results.rows, results.config)
+        _report(results)
     except Exception as second:
         error.add_note(f"the report could not be written either: {second}")

@@ -42,14 +42,14 @@ def loss_curve(
     with model.session(method, budget) as session:
         name = str(session.method)
         before: list[int] = list(islice(ids, 1))
-        start = seen = 0
+        start = 0
         losses: list[float] = []
         while part := list(islice(ids, _AT_ONCE)):
             logits_TV = session.logits([*before, *part[:-1]])
             losses += functional.cross_entropy(
                 logits_TV.float(), tensor(part, device=logits_TV.device), reduction="none"
             ).tolist()
-            before, seen = part[-1:], seen + len(part)
+            before = part[-1:]
             while len(losses) >= bin_tokens:
                 yield LossBin(name, start, start + bin_tokens, sum(losses[:bin_tokens]) / bin_tokens)
                 losses, start = losses[bin_tokens:], start + bin_tokens

@@ -47,18 +47,20 @@ class Results:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The results in a folder, to be read. Raises InputError when there are none or a row cannot be read."""
-        if not (folder / CONFIG).is_file():
-            raise InputError(f"{folder} holds no results", fix="give a folder that `farspan eval run -o` wrote")
-        results = cls(folder)
+        results = cls._existing(folder)
         results._load()
         return results
 
     @classmethod
     def change(cls, folder: Path) -> Self:
         """The same, to be written to until it is closed. Raises UsageError when another process does so."""
-        results = cls.open(folder)
+        results = cls._existing(folder)
         results._hold()
-        results._load()
+        try:
+            results._load()
+        except BaseException:
+            results.close()
+            raise
         return results
 
     @classmethod
@@ -137,6 +139,12 @@ class Results:
         """Write all rows anew, as after scoring them again; the old ones stay until the new ones are whole."""
         self._rows = {key_of(row): row for row in rows}
         self._write(ROWS, _lines(self._rows.values()))
+
+    @classmethod
+    def _existing(cls, folder: Path) -> Self:
+        if not (folder / CONFIG).is_file():
+            raise InputError(f"{folder} holds no results", fix="give a folder that `farspan eval run -o` wrote")
+        return cls(folder)
 
     def _hold(self) -> None:
         self._lock = hold(self.folder)

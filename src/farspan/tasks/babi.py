@@ -8,8 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from farspan.errors import UsageError
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.layout import Asked, hide
 from farspan.tasks.kit.sample import Sample, Turn
 from farspan.tasks.kit.space import Space
@@ -51,8 +50,7 @@ def _simulated(
     rng: random.Random, task: int, events: int, turns: int
 ) -> tuple[list[str], list[Question], tuple[str, ...]]:
     """A world whose first question has an answer drawn evenly, and up to four; as far as a few tries give one."""
-    if task not in PLOTS:
-        raise UsageError(f"babi has no task {task}", fix=f"one of {', '.join(map(str, PLOTS))}")
+    check_choice("babi", "task", task, PLOTS)
     plot = PLOTS[task]
     wanted = rng.choice(plot.labels)
     questions: list[Question] = []

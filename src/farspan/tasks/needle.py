@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from farspan.errors import UsageError
 from farspan.tasks.kit import words
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.fillers import Noise
 from farspan.tasks.kit.layout import Asked, hide, located, stack
 from farspan.tasks.kit.sample import Page, Sample, Turn
@@ -56,8 +56,7 @@ def make(
     UUIDs as values are called identifiers. Half of the time word keys share words with one another.
     """
     for knob, value in (("haystack", haystack), ("keys", keys), ("values", values)):
-        if value not in _CHOICES[knob]:
-            raise UsageError(f"needle has no {knob} {value!r}", fix=f"one of {', '.join(_CHOICES[knob])}")
+        check_choice("needle", knob, value, _CHOICES[knob])
     if not 1 <= digits <= _MOST_DIGITS:
         raise UsageError(f"needle cannot have numbers of {digits} digits", fix=f"1 to {_MOST_DIGITS}")
     form = _Form(space, keys, values, digits, values_each, keys_asked, turns)

@@ -11,9 +11,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from itertools import islice
 
-from farspan.errors import UsageError
 from farspan.tasks.kit import words
-from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.card import Card, check_choice
 from farspan.tasks.kit.fillers import Filler
 from farspan.tasks.kit.layout import stack
 from farspan.tasks.kit.sample import Sample, Segment, Span, Turn
@@ -43,8 +42,7 @@ def make(rng: random.Random, space: Space, *, kind: str = MIXED, others: int = 2
     `abstention` (half of the time never said), or `mixed`, every turn of another kind.
     others: how many sentences at most are told that nobody asks about. Raises UsageError for another kind.
     """
-    if kind != MIXED and kind not in KINDS:
-        raise UsageError(f"session_memory has no kind {kind!r}", fix=f"one of {', '.join((*KINDS, MIXED))}")
+    check_choice("session_memory", "kind", kind, (*KINDS, MIXED))
     seed = rng.getrandbits(64)
     asked, extra = _threads(rng, kind, others, turns)
     needed = sum(len(thread.told) for thread in asked)

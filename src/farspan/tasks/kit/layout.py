@@ -30,18 +30,17 @@ def hide(rng: random.Random, space: Space, facts: Sequence[str], asked: Sequence
         )
     rows = fill(rng, room, space.count, space.filler)
     depths = sorted(rng.randint(0, len(rows)) for _ in facts)
-    page, spans, start = Page(), [], 0
-    first = True
+    pieces: list[str] = []
+    places, start = [], 0
     for depth, fact in zip(depths, facts, strict=True):
-        for row in rows[start:depth]:
-            page.add(row.lstrip() if first else row)
-            first = False
-        spans.append(page.add(fact.lstrip() if first else fact))
-        first, start = False, depth
-    for row in rows[start:]:
-        page.add(row.lstrip() if first else row)
-        first = False
-    return page.sample(located(spans, asked), **meta)
+        pieces += rows[start:depth]
+        places.append(len(pieces))
+        pieces.append(fact)
+        start = depth
+    pieces += rows[start:]
+    page = Page()
+    spans = [page.add(piece if number else piece.lstrip()) for number, piece in enumerate(pieces)]
+    return page.sample(located([spans[place] for place in places], asked), **meta)
 
 
 def located(spans: Sequence[Span], asked: Sequence[Asked]) -> tuple[Turn, ...]:

@@ -133,11 +133,12 @@ def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> 
     from farspan.tasks.kit.expression import listed
 
     names = [name for text in tasks for name in listed(text)]
-    named = [suites.get(name) for name in names if name in suites.suites()]
+    known = suites.suites()
+    named = [known[name] for name in names if name in known]
     if len(named) > 1:
         raise UsageError(f"{len(named)} suites have sizes of their own", fix="run them one after the other")
     suite = named[0] if named else suites.Suite(about="", tasks=(), lengths=(1024, 4096))
-    every = [one for name in names for one in (suites.get(name).tasks if name in suites.suites() else (name,))]
+    every = [one for name in names for one in (known[name].tasks if name in known else (name,))]
     chosen = tuple(listed(given["methods"] or "")) or suite.methods or tuple(methods.names())
     plan = Plan(
         tasks=tuple(every),
