@@ -99,9 +99,9 @@ def kept(kept_once: Path, tmp_path: Path) -> Path:
 KEPT_FILES = [
     "session.json",
     "state",
-    "layers/000.k",
-    "layers/001.v",
-    "layers/001.mean",
+    "layers/000.blocks.k",
+    "layers/001.blocks.v",
+    "layers/001.index.mean",
     "text/text.utf8",
     "text/text.index",
     "text/documents.jsonl",

@@ -28,6 +28,7 @@ MORE = [
     "infllm(positions=compact, top_k=2, block=9, repr_top_k=2)",
     "infllm(heads=own, top_k=2)",
     "topk(when=both, top_k=2)",
+    "em_llm(refinement=modularity, contiguity=0.5, n_mem=20)",
 ]
 TEXT = different_ids(WIDE - 4, vocabulary=WIDE)
 BOOK, MORE_TEXT, OTHER_TEXT, PROMPT, REST = TEXT[:300], TEXT[400:600], TEXT[600:900], TEXT[900:906], TEXT[906:946]

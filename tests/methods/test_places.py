@@ -21,6 +21,8 @@ EVERYTHING = [
     "full",
     "infllm(top_k=1000)",
     "infllm(top_k=1000, positions=compact)",
+    "em_llm(n_mem=1000)",
+    "em_llm(n_mem=1000, positions=compact, min_block_size=3, max_block_size=5)",
     "infllm(top_k=1000, n_init=3, n_local=17, block=5)",
     "topk(top_k=1000, when=both)",
     "topk(top_k=1000, when=both, positions=compact)",

@@ -5,6 +5,7 @@ What stays whatever happens (sinks, recent tokens) is paid first; what is left o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -24,22 +25,22 @@ from farspan.methods.parts.select.nothing import Nothing
 from farspan.types import Budget, Size, format_bytes
 
 
+class Share(NamedTuple):
+    """What an arena gets: its columns, rows by tier, and the rows that a fork may hold of its own."""
+
+    columns: tuple[Column, ...]
+    tiers: TierRows
+    fork: TierRows
+
+
 @dataclass(frozen=True, slots=True)
 class LayerShare:
-    """What one layer gets: its plan, room for recent tokens, the columns of its blocks, blocks by tier."""
+    """What one layer gets: its plan, room for recent tokens, and what each of its arenas gets."""
 
     facts: LayerFacts
     plan: Plan
     capacity: int
-    columns: tuple[Column, ...]
-    tiers: TierRows
-
-
-class Allocation(NamedTuple):
-    """Each layer's share, and the blocks that a fork may hold of its own: in memory as few as one chunk needs."""
-
-    shares: list[LayerShare]
-    fork: TierRows
+    arenas: dict[str, Share]
 
 
 class Allocator:
@@ -62,7 +63,7 @@ class Allocator:
         self._one_memory = device.type == "cpu"
         self._bytes_per_token = bytes_per_token
 
-    def share(self, budget: Budget) -> Allocation:
+    def share(self, budget: Budget) -> list[LayerShare]:
         """Share out a budget. Raises BudgetError, with the least that would do, when it is too small."""
         room = self._bytes(budget.device)
         host = self._bytes(budget.host)
@@ -72,8 +73,7 @@ class Allocator:
         fixed = self._fixed(plan)
         device_rows = self._rows(plan, None if room is None else room - fixed)
         tiers = TierRows(device_rows, self._rows(plan, host), self._rows(plan, self._bytes(budget.disk)))
-        shares = [self._share(facts, plan, tiers) for facts in self._facts]
-        return Allocation(shares, fork=TierRows(self._least_rows(plan), 0, None))
+        return [self._share(facts, plan, tiers) for facts in self._facts]
 
     def _plan_that_fits(self, room: int | None) -> Plan:
         for dense in (self._plan.dense, self._plan.sinks + self._plan.window):
@@ -90,11 +90,16 @@ class Allocator:
 
     def _share(self, facts: LayerFacts, plan: Plan, tiers: TierRows) -> LayerShare:
         own = _window_plan(plan, facts.sliding_window) if facts.sliding_window is not None else plan
-        columns = self._columns(facts, plan) if own.keep.stores else ()
-        return LayerShare(facts, own, self._capacity(own), columns, tiers)
+        if not own.keep.stores:
+            return LayerShare(facts, own, self._capacity(own), {})
+        fork = TierRows(self._least_rows(plan), 0, None)
+        arenas = {"blocks": Share(self._columns(facts, plan), tiers, fork)}
+        if columns := _index_columns(facts, plan):
+            arenas["index"] = Share(columns, _index_rows(plan, tiers), _index_rows(plan, fork))
+        return LayerShare(facts, own, self._capacity(own), arenas)
 
     def _capacity(self, plan: Plan) -> int:
-        unfinished = plan.block - 1 if plan.keep.stores else 0
+        unfinished = plan.segment.lengths[1] - 1 if plan.keep.stores else 0
         return max(plan.dense, plan.window + unfinished + self._chunk)
 
     def _fixed(self, plan: Plan) -> int:
@@ -111,18 +116,21 @@ class Allocator:
         return (
             Column("k", facts.kv_heads, (plan.block, facts.key_dim), self._dtype),
             Column("v", facts.kv_heads, (plan.block, facts.value_dim), self._dtype),
-            *plan.index.columns(facts.kv_heads, facts.key_dim),
         )
 
     def _all_rows(self, plan: Plan) -> int:
-        """Bytes that one block takes in all layers together."""
+        """Bytes that one row takes in all layers together, with its part of the index."""
         if not plan.keep.stores:
             return 0
-        return sum(row_bytes(self._columns(facts, plan)) for facts in self._facts if facts.sliding_window is None)
+        share = plan.block / plan.segment.lengths[0]
+        governed = [facts for facts in self._facts if facts.sliding_window is None]
+        index = sum(row_bytes(_index_columns(facts, plan)) for facts in governed)
+        return sum(row_bytes(self._columns(facts, plan)) for facts in governed) + math.ceil(index * share)
 
     def _least_rows(self, plan: Plan) -> int:
-        """The most blocks that one step can add to a layer."""
-        return max(plan.dense - plan.window - plan.sinks, self._chunk) // plan.block + 2
+        """The most rows that one step can add to a layer."""
+        waiting = plan.segment.lengths[1] - plan.block
+        return (max(plan.dense - plan.window - plan.sinks, self._chunk) + waiting) // plan.block + 2
 
     def _rows(self, plan: Plan, room: int | None) -> int | None:
         each = self._all_rows(plan)
@@ -130,6 +138,23 @@ class Allocator:
 
     def _bytes(self, size: Size | None) -> int | None:
         return None if size is None else size.in_bytes(self._bytes_per_token)
+
+
+def _index_columns(facts: LayerFacts, plan: Plan) -> tuple[Column, ...]:
+    """What stands for a block, and where the block lies if it is not one row."""
+    columns = plan.index.columns(facts.kv_heads, facts.key_dim)
+    if not columns or plan.segment.lengths == (plan.block, plan.block):
+        return columns
+    return (*columns, Column("start", 1, (), torch.int64), Column("length", 1, (), torch.int64))
+
+
+def _index_rows(plan: Plan, tiers: TierRows) -> TierRows:
+    """As many rows of the index as the blocks may be that lie in so many rows."""
+
+    def blocks(rows: int | None) -> int | None:
+        return None if rows is None else rows * plan.block // plan.segment.lengths[0]
+
+    return TierRows(blocks(tiers.device), blocks(tiers.host), blocks(tiers.disk))
 
 
 def _window_plan(plan: Plan, window: int) -> Plan:

@@ -18,13 +18,15 @@ from torch import Tensor
 from farspan.attention.adapter import HostedModel
 from farspan.cache.arena import Arena
 from farspan.cache.blockfile import BlockFile
-from farspan.engine.allocation import Allocator, LayerShare
+from farspan.engine.allocation import Allocator, LayerShare, Share
 from farspan.engine.layer import LayerMemory
+from farspan.engine.surprise import Surprise
 from farspan.engine.watch import Watch
 from farspan.methods import Method
 from farspan.types import Budget, Counts
 
 Logits = Literal["last", "all"]
+_SURPRISE = "surprise."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +67,19 @@ class KVMemory:
             device=settings.hosted.device,
             bytes_per_token=settings.hosted.bytes_per_token,
         )
-        shares, self._fork_tiers = allocator.share(settings.budget)
+        shares = allocator.share(settings.budget)
         like = torch.empty(0, dtype=settings.hosted.dtype, device=settings.hosted.device)
         self.layers = [
-            LayerMemory(share.facts, share.plan, share.capacity, self._arena(number, share, state, parent), like)
+            LayerMemory(share.facts, share.plan, share.capacity, self._arenas(number, share, state, parent), like)
             for number, share in enumerate(shares)
         ]
+        self._surprise = Surprise(self._plan, settings.hosted.vocab_size) if self._plan.surprise else None
         if state is not None and tensors is not None:
             for number, layer in enumerate(self.layers):
                 layer.load_state(state["layers"][number], tensors, f"{number}.")
+            self._restore_surprise(tensors)
         if parent is not None:
+            self._restore_surprise(parent._surprise_state())
             for layer, theirs in zip(self.layers, parent.layers, strict=True):
                 layer.copy_from(theirs)
 
@@ -107,18 +112,31 @@ class KVMemory:
         """
         assert 0 < len(ids) <= self.limit(answering)
         start, hosted = self.seen, self.settings.hosted
+        mark_S = None if self._surprise is None else self._surprise.mark_S
         for layer in self.layers:
-            layer.prepare(len(ids))
+            layer.prepare(len(ids), mark_S)
         for layer in self.layers:
-            layer.settle(len(ids))
+            layer.settle(len(ids), mark_S)
             layer.rope = hosted.rope(layer.facts.index, start + len(ids))
             layer.answering, layer.watch = answering, watch if layer.facts.sliding_window is None else None
+        if self._surprise is not None:
+            self._surprise.settle(len(self._governed[0].recent))
         try:
-            return hosted.forward(torch.tensor(ids, device=hosted.device), start, self.layers, logits)
+            return self._forward(ids, start, logits)
         except BaseException:
             for layer in self.layers:
                 layer.undo(start)
             raise
+
+    def _forward(self, ids: list[int], start: int, logits: Logits | None) -> Tensor | None:
+        hosted = self.settings.hosted
+        ids_T = torch.tensor(ids, device=hosted.device)
+        if self._surprise is None:
+            return hosted.forward(ids_T, start, self.layers, logits)
+        logits_TV = hosted.forward(ids_T, start, self.layers, "all")
+        assert logits_TV is not None
+        self._surprise.take(ids, logits_TV, self._governed)
+        return {"all": logits_TV, "last": logits_TV[-1:], None: None}[logits]
 
     def counts(self) -> Counts:
         """Where the tokens are, as the first layer that the method governs has it, and the bytes of all layers."""
@@ -145,15 +163,15 @@ class KVMemory:
     def flush(self) -> None:
         """Write every block to the disk tier, as a commit needs it."""
         for layer in self.layers:
-            if layer.arena is not None:
-                layer.arena.write_to_file(layer.arena.length)
+            for arena in layer.arenas.values():
+                arena.write_to_file(arena.length)
 
     def copy_blocks_to(self, folder: Path) -> None:
         """Write every block into files in another folder."""
         for number, layer in enumerate(self.layers):
-            if layer.arena is not None:
-                file = BlockFile(folder, _stem(number), layer.arena.columns, layer.arena.first)
-                layer.arena.copy_to(file)
+            for name, arena in layer.arenas.items():
+                file = BlockFile(folder, _stem(number, name), arena.columns, arena.first)
+                arena.copy_to(file)
                 file.close()
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -164,41 +182,55 @@ class KVMemory:
             plain, held = layer.state_dict()
             layers.append(plain)
             tensors.update({f"{number}.{name}": value for name, value in held.items()})
-        return {"layers": layers}, tensors
+        return {"layers": layers}, tensors | self._surprise_state()
 
     def close(self) -> None:
         """Close the files."""
         for layer in self.layers:
-            if layer.arena is not None:
-                layer.arena.close()
+            for arena in layer.arenas.values():
+                arena.close()
 
     @property
     def _governed(self) -> list[LayerMemory]:
         """The layers that the method governs; in a model of sliding windows only, all of them."""
         return [layer for layer in self.layers if layer.facts.sliding_window is None] or self.layers
 
-    def _arena(
+    def _surprise_state(self) -> dict[str, Tensor]:
+        state = {} if self._surprise is None else self._surprise.state_dict()
+        return {f"{_SURPRISE}{name}": value for name, value in state.items()}
+
+    def _restore_surprise(self, tensors: Mapping[str, Tensor]) -> None:
+        if self._surprise is not None:
+            names = [name for name in tensors if name.startswith(_SURPRISE)]
+            self._surprise.load_state({name.removeprefix(_SURPRISE): tensors[name] for name in names})
+
+    def _arenas(
         self, number: int, share: LayerShare, state: Mapping[str, Any] | None, parent: KVMemory | None
-    ) -> Arena | None:
-        if not share.columns:
-            return None
-        saved = state["layers"][number] if state is not None else {"first": 0, "rows": 0, "lost_rows": 0}
-        device = self.settings.hosted.device
-        may_drop = not share.plan.select.needs_all
+    ) -> dict[str, Arena]:
         if parent is not None:
-            theirs = parent.layers[number].arena
-            assert theirs is not None
-            return theirs.fork(self._fork_tiers, self._file(number, share, theirs.length))
-        if share.tiers.disk == 0:
-            return Arena(share.columns, share.tiers, device, may_drop=may_drop)
-        file = self._file(number, share, saved["first"], saved["rows"] - saved["first"])
-        arena = Arena(share.columns, share.tiers, device, file, may_drop=may_drop)
+            theirs = parent.layers[number].arenas
+            return {name: self._forked(number, name, own, theirs[name]) for name, own in share.arenas.items()}
+        fresh = {"first": 0, "rows": 0, "lost_rows": 0}
+        return {
+            name: self._arena(number, name, share, fresh if state is None else state["layers"][number]["arenas"][name])
+            for name in share.arenas
+        }
+
+    def _arena(self, number: int, name: str, share: LayerShare, saved: Mapping[str, int]) -> Arena:
+        own, device, may_drop = share.arenas[name], self.settings.hosted.device, not share.plan.select.needs_all
+        if own.tiers.disk == 0:
+            return Arena(own.columns, own.tiers, device, may_drop=may_drop)
+        file = self._file(number, name, own, saved["first"], saved["rows"] - saved["first"])
+        arena = Arena(own.columns, own.tiers, device, file, may_drop=may_drop)
         arena.restore(saved["lost_rows"])
         return arena
 
-    def _file(self, number: int, share: LayerShare, origin: int, rows: int = 0) -> BlockFile:
-        return BlockFile(self.folder, _stem(number), share.columns, origin, rows, nameless=not self._lasting)
+    def _forked(self, number: int, name: str, own: Share, theirs: Arena) -> Arena:
+        return theirs.fork(own.fork, self._file(number, name, own, theirs.length))
+
+    def _file(self, number: int, name: str, own: Share, origin: int, rows: int = 0) -> BlockFile:
+        return BlockFile(self.folder, _stem(number, name), own.columns, origin, rows, nameless=not self._lasting)
 
 
-def _stem(number: int) -> str:
-    return f"{number:03d}"
+def _stem(number: int, name: str) -> str:
+    return f"{number:03d}.{name}"

@@ -10,7 +10,7 @@ B tokens in a block, D key width, E value width.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from farspan.engine.watch import Watch
 from farspan.methods.parts.method import Plan
 
 _MERGE_EVERY = 8
+_CARRIED = "carried."
 
 
 class _Before(NamedTuple):
@@ -34,18 +35,23 @@ class _Before(NamedTuple):
     seen: int
     fetched: int
     mass_GT: Tensor | None
+    carried: dict[str, Tensor]
 
 
 class LayerMemory:
     """One layer of a session. `prepare`, `settle` and `attend` are called in this order for every chunk.
 
-    `rope`, `answering` and `watch` are set by the owner before a chunk.
+    `rope`, `answering` and `watch` are set by the owner before a chunk. `arenas` are "blocks", where there is a store,
+    and "index", where something stands for a block. `carried` is what the method's selection hands on to the next
+    chunk.
     """
 
-    def __init__(self, facts: LayerFacts, plan: Plan, capacity: int, arena: Arena | None, like: Tensor) -> None:
+    def __init__(self, facts: LayerFacts, plan: Plan, capacity: int, arenas: dict[str, Arena], like: Tensor) -> None:
         self.facts = facts
         self.plan = plan
-        self.arena = arena
+        self.arenas = arenas
+        self.arena, self.index = arenas.get("blocks"), arenas.get("index")
+        self.carried: dict[str, Tensor] = {}
         self.rope: Rope | None = None
         self.answering = False
         self.watch: Watch | None = None
@@ -54,19 +60,27 @@ class LayerMemory:
         self.sinks = Recent(facts.kv_heads, facts.key_dim, facts.value_dim, max(1, plan.sinks), like.dtype, like.device)
         self.recent = Recent(facts.kv_heads, facts.key_dim, facts.value_dim, capacity, like.dtype, like.device)
 
-    def prepare(self, tokens: int) -> None:
-        """Make sure that lower tiers take what must leave before `tokens` more; raises StorageFull, changes nothing."""
-        _, blocks, _ = self._leaving(tokens)
-        if blocks and self.arena is not None:
-            self.arena.prepare(blocks)
+    def prepare(self, tokens: int, mark_S: Tensor | None = None) -> None:
+        """Make sure that lower tiers take what must leave before `tokens` more; raises StorageFull, changes nothing.
 
-    def settle(self, tokens: int) -> None:
+        `mark_S` says which of the recent tokens begin a block, where the method looks at that.
+        """
+        _, blocks, _ = self._leaving(tokens, mark_S)
+        if blocks and self.arena is not None:
+            self.arena.prepare(sum(blocks) // self.plan.block)
+        if blocks and self.index is not None:
+            self.index.prepare(len(blocks))
+
+    def settle(self, tokens: int, mark_S: Tensor | None = None) -> None:
         """Move what must leave the recent tokens before `tokens` more: to the sinks, into blocks, or away."""
-        sinks, blocks, dropped = self._leaving(tokens)
+        sinks, blocks, dropped = self._leaving(tokens, mark_S)
         if sinks:
             self.sinks.append(*self.recent.take(sinks))
         if blocks and self.arena is not None:
-            self.arena.append(self._as_rows(self.recent.take(blocks * self.plan.block)))
+            taken = self.recent.take(sum(blocks))
+            if self.index is not None:
+                self.index.append(self._index_rows(taken, blocks, self.arena.length))
+            self.arena.append(self._as_rows(taken))
         if dropped:
             self.recent.take(dropped)
             self.dropped += dropped
@@ -74,7 +88,7 @@ class LayerMemory:
     def attend(self, q_HTD: Tensor, k_GTD: Tensor, v_GTD: Tensor, call: AttendCall) -> Tensor:
         """Take in un-rotated keys and values and answer the un-rotated queries: `[H, T, E]` in the queries' dtype."""
         mass_GT = self.recent.tokens.mass_GT.clone() if self.plan.index.needs_mass else None
-        self._before = _Before(self.seen, self.fetched, mass_GT)
+        self._before = _Before(self.seen, self.fetched, mass_GT, dict(self.carried))
         self.recent.append(k_GTD, v_GTD)
         self.seen += k_GTD.shape[1]
         scene = self._scene(q_HTD, Scoring(call.scaling, call.softcap))
@@ -115,30 +129,34 @@ class LayerMemory:
     def kv_bytes(self) -> dict[str, int]:
         """Bytes of keys, values and index by tier."""
         amounts = {"device": self.sinks.tokens.nbytes + self.recent.tokens.nbytes, "host": 0, "disk": 0}
-        if self.arena is not None:
-            for tier, rows in self.arena.rows_in().items():
-                amounts[tier] += rows * row_bytes(self.arena.columns)
+        for arena in self.arenas.values():
+            for tier, rows in arena.rows_in().items():
+                amounts[tier] += rows * row_bytes(arena.columns)
         return amounts
 
-    def state_dict(self) -> tuple[dict[str, int], dict[str, Tensor]]:
-        """Plain values, and the sinks and recent tokens; the blocks are in the arena's files."""
-        plain = {"seen": self.seen, "dropped": self.dropped, "fetched": self.fetched}
-        if self.arena is not None:
-            plain |= {"first": self.arena.first, "rows": self.arena.length, "lost_rows": self.arena.dropped}
-        held = {"sinks": self.sinks.tokens, "recent": self.recent.tokens}
-        return plain, {
-            f"{name}.{field}": value for name, part in held.items() for field, value in part._asdict().items()
+    def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Plain values, and the sinks and recent tokens; the blocks are in the arenas' files."""
+        plain: dict[str, Any] = {"seen": self.seen, "dropped": self.dropped, "fetched": self.fetched}
+        plain["arenas"] = {
+            name: {"first": arena.first, "rows": arena.length, "lost_rows": arena.dropped}
+            for name, arena in self.arenas.items()
         }
+        held = {"sinks": self.sinks.tokens, "recent": self.recent.tokens}
+        tensors = {f"{name}.{field}": value for name, part in held.items() for field, value in part._asdict().items()}
+        return plain, tensors | {f"{_CARRIED}{name}": value for name, value in self.carried.items()}
 
-    def load_state(self, plain: Mapping[str, int], tensors: Mapping[str, Tensor], prefix: str) -> None:
+    def load_state(self, plain: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix: str) -> None:
         """Continue from what `state_dict` gave, its names behind `prefix`."""
         self.seen, self.dropped, self.fetched = plain["seen"], plain["dropped"], plain["fetched"]
+        begin = f"{prefix}{_CARRIED}"
+        self.carried = {name.removeprefix(begin): value for name, value in tensors.items() if name.startswith(begin)}
         for name, queue in (("sinks", self.sinks), ("recent", self.recent)):
             queue.append(*(tensors[f"{prefix}{name}.{field}"] for field in Tokens._fields))
 
     def copy_from(self, other: LayerMemory) -> None:
-        """Begin where another layer stands; its blocks are shared through the arena."""
+        """Begin where another layer stands; its blocks are shared through the arenas."""
         self.seen, self.dropped, self.fetched = other.seen, other.dropped, other.fetched
+        self.carried = dict(other.carried)
         self.sinks.append(*other.sinks.tokens)
         self.recent.append(*other.recent.tokens)
 
@@ -147,25 +165,34 @@ class LayerMemory:
         if self.seen == seen or self._before is None:
             return
         self.recent.drop_last(self.seen - seen)
-        self.seen, self.fetched = self._before.seen, self._before.fetched
+        self.seen, self.fetched, self.carried = self._before.seen, self._before.fetched, self._before.carried
         if self._before.mass_GT is not None:
             self.recent.tokens.mass_GT.copy_(self._before.mass_GT)
 
-    def _leaving(self, tokens: int) -> tuple[int, int, int]:
+    def _leaving(self, tokens: int, mark_S: Tensor | None) -> tuple[int, list[int], int]:
         """What must leave the recent tokens before `tokens` more: tokens to the sinks, blocks, tokens dropped."""
         if self.seen + tokens <= self.plan.dense:
-            return 0, 0, 0
+            return 0, [], 0
         aged = max(0, len(self.recent) - self.plan.window)
         sinks = min(self.plan.sinks - len(self.sinks), aged)
-        blocks = (aged - sinks) // self.plan.block if self.plan.keep.stores else 0
-        return sinks, blocks, 0 if self.plan.keep.stores else aged - sinks
+        if not self.plan.keep.stores:
+            return sinks, [], aged - sinks
+        return sinks, self.plan.segment.cut(aged - sinks, None if mark_S is None else mark_S[sinks:]), 0
 
     def _as_rows(self, tokens: Tokens) -> Rows:
         block = self.plan.block
-        k_GNBD = tokens.k_GTD.unflatten(1, (-1, block))
-        mass_GNB = tokens.mass_GT.unflatten(1, (-1, block))
-        v_GNBE = tokens.v_GTE.unflatten(1, (-1, block))
-        return {"k": k_GNBD, "v": v_GNBE, **self.plan.index.rows(k_GNBD, mass_GNB)}
+        return {"k": tokens.k_GTD.unflatten(1, (-1, block)), "v": tokens.v_GTE.unflatten(1, (-1, block))}
+
+    def _index_rows(self, tokens: Tokens, blocks: list[int], start: int) -> Rows:
+        """What stands for new blocks, the first of which will begin in row `start`."""
+        assert self.index is not None
+        length_N = torch.tensor(blocks, device=tokens.k_GTD.device)
+        begin_N = length_N.cumsum(0) - length_N
+        within_B = torch.arange(max(blocks), device=length_N.device)
+        at_NB = (begin_N[:, None] + within_B).clamp(max=tokens.length - 1)
+        rows = self.plan.index.rows(tokens.k_GTD[:, at_NB], tokens.mass_GT[:, at_NB], length_N)
+        places = {"start": (start + begin_N // self.plan.block)[None], "length": length_N[None]}
+        return {column.name: {**rows, **places}[column.name] for column in self.index.columns}
 
     def _scene(self, q_HTD: Tensor, scoring: Scoring) -> Scene:
         return Scene(
@@ -175,6 +202,8 @@ class LayerMemory:
             recent=self.recent.tokens,
             seen=self.seen,
             arena=self.arena,
+            index=self.index,
+            carried=self.carried,
             answering=self.answering,
             q_HTD=q_HTD,
             scoring=scoring,

@@ -55,6 +55,8 @@ class Scene:
     recent: Tokens
     seen: int
     arena: Arena | None
+    index: Arena | None
+    carried: dict[str, Tensor]
     answering: bool
     q_HTD: Tensor
     scoring: Scoring
@@ -96,7 +98,16 @@ class Scene:
         if self.arena is not None and self.arena.length and self.plan.select.recalls:
             probe_HTD = self._rotate(self.q_HTD, self._at_T.clamp(max=self.plan.window))
             yield from self.plan.select.segments(
-                Search(probe_HTD, self._kv_heads, self.scoring, self.arena, self.plan.block, self.answering)
+                Search(
+                    q_HTD=probe_HTD,
+                    kv_heads=self._kv_heads,
+                    scoring=self.scoring,
+                    arena=self.arena,
+                    index=self.index,
+                    block=self.plan.block,
+                    answering=self.answering,
+                    carried=self.carried,
+                )
             )
 
     def _recalled(self, fetched: Fetched, far: int) -> Segment:

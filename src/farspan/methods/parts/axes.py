@@ -73,8 +73,35 @@ class Segment(Part, Protocol):
     """`segment`: where blocks begin and end."""
 
     @property
-    def block(self) -> int | None:
-        """Tokens in a block."""
+    def row(self) -> int:
+        """Tokens that are stored as one row: a whole block, or one where blocks differ in length."""
+        ...
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """The fewest and the most tokens of a block."""
+        ...
+
+    @property
+    def surprise(self) -> bool:
+        """Whether `marks` are made of every chunk, of how much its tokens surprised the model."""
+        ...
+
+    @property
+    def by_keys(self) -> bool:
+        """Whether `marks` wants to know how alike the keys are."""
+        ...
+
+    def marks(self, surprise_T: Tensor, before_N: Tensor, similarity_PP: Tensor | None) -> Tensor:
+        """Which tokens of a chunk begin a block, `[T]`, given the surprise of these and of those before them.
+
+        `similarity_PP` sums the products of the keys of the chunk, and of the tokens before it that its first block
+        may have begun with.
+        """
+        ...
+
+    def cut(self, tokens: int, mark_A: Tensor | None) -> list[int]:
+        """The lengths of the blocks that so many tokens make, oldest first; what is left over waits."""
         ...
 
 
@@ -90,21 +117,27 @@ class Index(Part, Protocol):
         """The columns that a block has beside its keys and values."""
         ...
 
-    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor) -> Rows:
-        """These columns for N new blocks."""
+    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor, length_N: Tensor) -> Rows:
+        """These columns for N new blocks, of which the first `length_N` tokens count."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a selector may look at: the chunk's queries as they meet a key at the edge of the window."""
+    """What a selector may look at: the chunk's queries as they meet a key at the edge of the window.
+
+    `arena` stores the tokens in rows of `block`; `index` has a row for every block, if anything stands for it.
+    `carried` is what the selector left there at the chunk before, to be replaced and not changed.
+    """
 
     q_HTD: Tensor
     kv_heads: int
     scoring: Scoring
     arena: Arena
+    index: Arena | None
     block: int
     answering: bool
+    carried: dict[str, Tensor]
 
 
 class Fetched(NamedTuple):

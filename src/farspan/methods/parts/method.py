@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, ParamSpec, cast
@@ -43,9 +44,13 @@ class Plan:
 
     @property
     def block(self) -> int:
-        """Tokens in a block."""
-        assert self.segment.block is not None
-        return self.segment.block
+        """Tokens in a stored row: a block, or one where blocks differ in length."""
+        return self.segment.row
+
+    @property
+    def surprise(self) -> bool:
+        """Whether it looks at how much the tokens surprised the model."""
+        return self.segment.surprise
 
     @property
     def sinks(self) -> int:
@@ -156,6 +161,9 @@ class MethodFactory(Generic[P]):
         if isinstance(default, str):
             if not isinstance(value, str):
                 raise MethodError(f"{self.name}({key}={value!r}): {key} is a word, such as {default!r}")
+        elif isinstance(default, float):
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+                raise MethodError(f"{self.name}({key}={value!r}): {key} is a number from 0 up, such as {default}")
         elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise MethodError(f"{self.name}({key}={value!r}): {key} is a whole number from 1 up")
 

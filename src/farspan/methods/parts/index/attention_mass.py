@@ -35,9 +35,11 @@ class MostAttended:
         """One vector of key width for every KV head."""
         return (Column(COLUMN, heads, (key_dim,), torch.float32),)
 
-    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor) -> Rows:
-        """Mean un-rotated key of the most attended tokens: `[G, N, D]`."""
+    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor, length_N: Tensor) -> Rows:
+        """Mean un-rotated key of the most attended tokens, of all where a block has fewer: `[G, N, D]`."""
+        beyond_NB = torch.arange(k_GNBD.shape[2], device=length_N.device) >= length_N[:, None]
         count = min(self.tokens, k_GNBD.shape[2])
-        top_GNK = mass_GNB.topk(count, dim=-1).indices
-        picked_GNKD = k_GNBD.gather(2, top_GNK.unsqueeze(-1).expand(-1, -1, -1, k_GNBD.shape[-1]))
-        return {COLUMN: picked_GNKD.float().mean(2)}
+        top_GNK = mass_GNB.masked_fill(beyond_NB, -1.0).topk(count, dim=-1).indices
+        picked_GNKD = k_GNBD.gather(2, top_GNK.unsqueeze(-1).expand(-1, -1, -1, k_GNBD.shape[-1])).float()
+        counts_GNK1 = (top_GNK < length_N[:, None]).unsqueeze(-1)
+        return {COLUMN: (picked_GNKD * counts_GNK1).sum(2) / counts_GNK1.sum(2)}

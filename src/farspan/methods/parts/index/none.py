@@ -24,6 +24,6 @@ class NoIndex:
         """No columns."""
         return ()
 
-    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor) -> Rows:
+    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor, length_N: Tensor) -> Rows:
         """No columns."""
         return {}

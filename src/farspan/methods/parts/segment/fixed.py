@@ -5,13 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
+from torch import Tensor
+
 
 @dataclass(frozen=True, slots=True)
 class FixedBlocks:
     """Every block has `block` tokens; by default 128, and a 32nd of the window where that is less."""
 
     block: int | None = None
+    surprise: bool = False
+    by_keys: bool = False
 
     def resolve(self, window: int) -> Self:
         """Choose the length for a model trained on `window` tokens."""
         return self if self.block is not None else replace(self, block=max(1, min(128, window // 32)))
+
+    @property
+    def row(self) -> int:
+        """A block is stored as one row."""
+        assert self.block is not None
+        return self.block
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """All blocks have the same length."""
+        return self.row, self.row
+
+    def marks(self, surprise_T: Tensor, before_N: Tensor, similarity_TT: Tensor | None) -> Tensor:
+        """Nothing in the text is looked at."""
+        raise NotImplementedError
+
+    def cut(self, tokens: int, mark_A: Tensor | None) -> list[int]:
+        """As many whole blocks as there are."""
+        return [self.row] * (tokens // self.row)

@@ -25,7 +25,13 @@ def works(when: When, answering: bool) -> bool:
 
 
 def best_rows(scored: Iterable[tuple[int, Tensor]], count: int) -> Tensor | None:
-    """Block numbers `[N, X]` of the `count` highest scores, in the order of the text; of equal scores the earlier.
+    """Block numbers `[N, X]` of the `count` highest scores, in the order of the text; see `ranked_rows`."""
+    rows_NX = ranked_rows(scored, count)
+    return None if rows_NX is None else rows_NX.sort(dim=1).values
+
+
+def ranked_rows(scored: Iterable[tuple[int, Tensor]], count: int) -> Tensor | None:
+    """Block numbers `[N, X]` of the `count` highest scores, the highest first; of equal scores the earlier.
 
     `scored` gives pieces: the number of the piece's first block and scores `[N, n]`. None when there is no block.
     """
@@ -35,7 +41,7 @@ def best_rows(scored: Iterable[tuple[int, Tensor]], count: int) -> Tensor | None
         if best_NX is not None:
             rank_Nn = torch.cat((best_NX, rank_Nn), 1)
         best_NX = rank_Nn.topk(min(count, rank_Nn.shape[1]), dim=1).values
-    return None if best_NX is None else (_LAST_ROW - (best_NX & _ROW_BITS)).sort(dim=1).values
+    return None if best_NX is None else _LAST_ROW - (best_NX & _ROW_BITS)
 
 
 def _ranks(score_Nn: Tensor, first: int) -> Tensor:

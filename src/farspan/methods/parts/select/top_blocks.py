@@ -59,10 +59,22 @@ class TopBlocks:
         yield fetch(search, rows_NX.expand(searches, -1), heads_N, per_head=own, per_token=False)
 
     def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
-        q_GRD = search.q_HTD.float().mean(1).view(search.kv_heads, -1, search.q_HTD.shape[-1])
-        q_GD = q_GRD.sum(1)
-        for first, rows in search.arena.scan((COLUMN,), _PIECE_BLOCKS):
-            if self.heads == "own":
-                yield first, torch.matmul(q_GRD, rows[COLUMN].transpose(1, 2)).flatten(0, 1)
-            else:
-                yield first, torch.mv(rows[COLUMN].movedim(1, 0).flatten(1), q_GD.flatten()).unsqueeze(0)
+        if self.heads == "shared":
+            yield from shared_scores(search)
+            return
+        assert search.index is not None
+        q_GRD = _mean_queries(search)
+        for first, rows in search.index.scan((COLUMN,), _PIECE_BLOCKS):
+            yield first, torch.matmul(q_GRD, rows[COLUMN].transpose(1, 2)).flatten(0, 1)
+
+
+def shared_scores(search: Search) -> Iterator[tuple[int, Tensor]]:
+    """Every block's product with the chunk's mean query, added up over all heads: `[1, n]`."""
+    assert search.index is not None
+    q_GD = _mean_queries(search).sum(1)
+    for first, rows in search.index.scan((COLUMN,), _PIECE_BLOCKS):
+        yield first, torch.mv(rows[COLUMN].movedim(1, 0).flatten(1), q_GD.flatten()).unsqueeze(0)
+
+
+def _mean_queries(search: Search) -> Tensor:
+    return search.q_HTD.float().mean(1).view(search.kv_heads, -1, search.q_HTD.shape[-1])
