@@ -18,7 +18,7 @@ OVERFLOW = {"exact", "recalls", "compresses", "re-reads", "forgets"}
 
 
 def test_the_methods_are_these() -> None:
-    assert NAMES == ["full", "infllm", "lm_infinite", "streaming", "topk"]
+    assert NAMES == ["em_llm", "full", "hip", "infllm", "lm_infinite", "quest", "streaming", "topk"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,6 +53,9 @@ KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
     "when": st.sampled_from(["reading", "answering", "both"]),
     "positions": st.sampled_from(["capped", "compact"]),
     "heads": st.sampled_from(["shared", "own"]),
+    "refinement": st.sampled_from(["none", "modularity", "conductance"]),
+    "contiguity": st.floats(0, 1),
+    "surprisal_threshold_gamma": st.floats(0, 10),
 }
 
 

@@ -27,6 +27,14 @@ EVERYTHING = [
     "topk(top_k=1000, when=both)",
     "topk(top_k=1000, when=both, positions=compact)",
     "topk(top_k=1000, when=both, n_init=1, n_local=9, block=7)",
+    "quest(token_budget=2000, when=both)",
+    "quest(token_budget=2000, when=both, positions=compact)",
+    "quest(token_budget=2000, when=both, positions=true)",
+    "quest(token_budget=2000, when=both, n_init=1, n_local=9, page_size=7)",
+    "hip(second_stage_k=2000)",
+    "hip(second_stage_k=2000, positions=capped)",
+    "hip(second_stage_k=2000, positions=true)",
+    "hip(second_stage_k=2000, sink_token_size=1, sliding_window_size=9, chunk_size=3)",
 ]
 LAMBDA = {
     "streaming": (4, WINDOW - 4),

@@ -139,6 +139,16 @@ class Search:
     answering: bool
     carried: dict[str, Tensor]
 
+    def keys(self, limit: int) -> Iterator[tuple[int, Tensor]]:
+        """All stored keys from oldest to newest: a piece's first block and `[G, n, B, D]`, n at most `limit`."""
+        for first, rows in self.arena.scan(("k",), limit):
+            yield first, rows["k"]
+
+    def gather(self, rows_NX: Tensor, heads_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys `[N, X, B, D]` and values `[N, X, B, E]` of blocks `rows_NX[i]` of KV head `heads_N[i]`."""
+        k_NXBD, v_NXBE = self.arena.gather(("k", "v"), rows_NX, heads_N)
+        return k_NXBD, v_NXBE
+
 
 class Fetched(NamedTuple):
     """Blocks that were fetched for a chunk: keys `[N, S, D]`, values `[N, S, E]`, block numbers `[N, X]`, S = X * B.

@@ -10,15 +10,16 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class FixedBlocks:
-    """Every block has `block` tokens; by default 128, and a 32nd of the window where that is less."""
+    """Every block has `block` tokens; by default `most`, and a 32nd of the window where that is less."""
 
     block: int | None = None
+    most: int = 128
     surprise: bool = False
     by_keys: bool = False
 
     def resolve(self, window: int) -> Self:
         """Choose the length for a model trained on `window` tokens."""
-        return self if self.block is not None else replace(self, block=max(1, min(128, window // 32)))
+        return self if self.block is not None else replace(self, block=max(1, min(self.most, window // 32)))
 
     @property
     def row(self) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from farspan.methods.parts.axes import Fetched, Search
-from farspan.methods.parts.select.ranking import When, best_rows, fetch, works
+from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, works
 
 _PIECE_TOKENS = 8192
 _CHUNK = 32
@@ -41,19 +41,14 @@ class BestKeys:
         """The best blocks of every head and token."""
         if not works(self.when, search.answering):
             return
-        heads, tokens, _ = search.q_HTD.shape
         rows_NX = best_rows(self._scored(search), self.count)
-        if rows_NX is None:
-            return
-        group = heads // search.kv_heads
-        heads_N = torch.arange(heads, device=rows_NX.device).div(group, rounding_mode="floor").repeat_interleave(tokens)
-        yield fetch(search, rows_NX, heads_N, per_head=True, per_token=True)
+        if rows_NX is not None:
+            yield fetch(search, rows_NX, heads_of(search, per_token=True), per_head=True, per_token=True)
 
     def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
         heads, tokens, width = search.q_HTD.shape
         q_GMD = search.q_HTD.reshape(search.kv_heads, -1, width)
-        for first, rows in search.arena.scan(("k",), max(1, _PIECE_TOKENS // search.block)):
-            k_GnBD = rows["k"]
+        for first, k_GnBD in search.keys(max(1, _PIECE_TOKENS // search.block)):
             k_GSD = k_GnBD.reshape(search.kv_heads, -1, width)
             score_GMS = torch.matmul(q_GMD, k_GSD.transpose(1, 2))
             yield first, score_GMS.view(heads * tokens, -1, search.block).amax(-1).float()

@@ -52,9 +52,16 @@ def _ranks(score_Nn: Tensor, first: int) -> Tensor:
     return (ordered_Nn.long() << 32) | (_LAST_ROW - row_n)
 
 
+def heads_of(search: Search, per_token: bool) -> Tensor:
+    """The KV head of every search of one query head each, for every token apart or for the chunk as a whole: `[N]`."""
+    heads, tokens, _ = search.q_HTD.shape
+    heads_H = torch.arange(heads, device=search.q_HTD.device) // (heads // search.kv_heads)
+    return heads_H.repeat_interleave(tokens) if per_token else heads_H
+
+
 def fetch(search: Search, rows_NX: Tensor, heads_N: Tensor, *, per_head: bool, per_token: bool) -> Fetched:
     """Bring blocks `rows_NX[i]` of KV head `heads_N[i]` together for attention."""
-    k_NXBD, v_NXBE = search.arena.gather(("k", "v"), rows_NX, heads_N)
+    k_NXBD, v_NXBE = search.gather(rows_NX, heads_N)
     searches, blocks = rows_NX.shape
     tokens = blocks * search.block
     return Fetched(

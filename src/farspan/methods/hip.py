@@ -1,0 +1,53 @@
+"""InfiniteHiP (Lee et al. 2025): blocks found by halving, in three stages (arXiv 2502.08910, section 4)."""
+
+from __future__ import annotations
+
+from farspan.methods.parts.axes import Part
+from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
+from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.positions.capped import CappedDistance
+from farspan.methods.parts.positions.compact import CompactPositions
+from farspan.methods.parts.positions.true import TruePositions
+from farspan.methods.parts.segment.fixed import FixedBlocks
+from farspan.methods.parts.select.ranking import TIMES
+from farspan.methods.parts.select.tree_scan import TreeScan
+
+
+@method(
+    paper="Lee et al. 2025, InfiniteHiP: Extending Language Model Context Up to 3 Million Tokens (arXiv 2502.08910)",
+    overflow="recalls",
+)
+def hip(
+    *,
+    second_stage_k: int | None = None,
+    chunk_size: int | None = None,
+    sink_token_size: int | None = None,
+    sliding_window_size: int | None = None,
+    positions: str = "compact",
+    when: str = "both",
+) -> dict[str, Part]:
+    """Find what a chunk of up to 64 queries needs by halving: of each stretch of text look at two keys, go on in the
+    better half, and keep the best stretches for a finer scan, three times over. There is no index, and a head reads
+    about a third of what is stored.
+
+    The authors' numbers for 128K models: stretches of 256 tokens over everything, of 32 within the best 32,768 and of
+    8 within the best 8,192, of which `second_stage_k` 2,048 tokens are attended to beside `sink_token_size` 256 first
+    and `sliding_window_size` 1,024 recent ones. Here `chunk_size` is the last stage's 8 tokens (a 32nd of the window
+    where that is less) and the others are 32 and 4 times that, keeping 16 and 4 times `second_stage_k`; None for
+    `second_stage_k` is 2,048, and a quarter of the window where that is less; None for the last two scales them by
+    the window as in the other methods. As in the authors' code a stretch counts as the best score that halving met,
+    queries are pooled four by four in the first two stages, and the scan meets keys at one distance ("relative"),
+    the edge of the window. Every layer scans, and scans anew for every chunk: the authors' dense layers and their
+    masks kept over several steps are not part of it. A key is read with its value
+    and its whole block, which costs most of what halving saves: on one CPU core, with 131,072 stored tokens in memory,
+    8 query heads and `second_stage_k=512`, a scan took 0.15 s and an exact one (as in `topk`) 0.02 s.
+    `positions`: "compact" is the paper's; "capped" puts far keys at the edge of the window; "true" is for models whose
+    positions reach as far as the text (beyond the trained window they are untrained).
+    """
+    ways = {"compact": CompactPositions(), "capped": CappedDistance("far"), "true": TruePositions()}
+    return {
+        "keep": StoreTheRest(sink_token_size, sliding_window_size),
+        "segment": FixedBlocks(chunk_size, most=8),
+        "select": TreeScan(second_stage_k, choice("when", when, TIMES)),
+        "positions": choice("positions", positions, ways),
+    }

@@ -1,0 +1,147 @@
+"""For every query head, blocks that are found by halving chunks in three stages (InfiniteHiP, arXiv 2502.08910).
+
+Shapes: H query heads, T tokens of the chunk, M pooled queries, X chunks or blocks, n chunks in a piece, B tokens in a
+block, s = n * B, D key width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from farspan.methods.parts.axes import Fetched, Search
+from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, works
+
+_PIECE_ROWS = 4096
+_QUERIES = 64
+_MOST_TOKENS = 2048
+
+
+class Stage(NamedTuple):
+    """Blocks in a chunk, how many times the tokens of the last stage are kept, queries pooled into one."""
+
+    blocks: int
+    times: int
+    stride: int
+
+
+STAGES = (Stage(32, 16, 4), Stage(4, 4, 4), Stage(1, 1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class TreeScan:
+    """As many blocks as hold `tokens` tokens, found without an index and without reading every key.
+
+    A chunk is halved: the middle keys of its halves are scored, the better half goes on, down to one token; the
+    chunk counts as its best score on the way. Chunks of 32 blocks over everything, then of 4 within the best, then
+    single blocks; what does not fill a chunk goes on to the next stage. `tokens` of None are 2,048, and a quarter of
+    the window where that is less.
+    """
+
+    tokens: int | None = None
+    when: When = "both"
+    recalls: bool = True
+    needs_all: bool = False
+
+    def resolve(self, window: int) -> Self:
+        """Choose the number of tokens for a model trained on `window` tokens."""
+        return self if self.tokens is not None else replace(self, tokens=max(1, min(_MOST_TOKENS, window // 4)))
+
+    def cadence(self, answering: bool) -> int | None:
+        """One scan for so many tokens."""
+        return _QUERIES if works(self.when, answering) else None
+
+    def segments(self, search: Search) -> Iterator[Fetched]:
+        """The blocks that the scan ends at, the same ones for all tokens of the chunk."""
+        if works(self.when, search.answering):
+            yield fetch(search, self.find(search), heads_of(search, per_token=False), per_head=True, per_token=False)
+
+    def find(self, search: Search) -> Tensor:
+        """The blocks for every query head: `[H, X]`."""
+        assert self.tokens is not None
+        rest = search.arena.first
+        found_HX = torch.empty((search.q_HTD.shape[0], 0), dtype=torch.long, device=search.q_HTD.device)
+        chunk = 1
+        for stage in STAGES:
+            inner = torch.arange(0, chunk, stage.blocks, device=found_HX.device)
+            found_HX = (found_HX.unsqueeze(-1) + inner).flatten(1)
+            scan = _Scan(search, stage, found_HX, rest)
+            found_HX = scan.best(max(1, stage.times * self.tokens // (stage.blocks * search.block)))
+            rest, chunk = scan.end, stage.blocks
+        return found_HX
+
+
+class _Scan:
+    """One stage: its chunks begin at blocks `given_HX`, and then one after the other from block `rest` on."""
+
+    def __init__(self, search: Search, stage: Stage, given_HX: Tensor, rest: int) -> None:
+        self.search = search
+        self.size = stage.blocks
+        self.given_HX = given_HX
+        self.rest = rest
+        self.whole = (search.arena.length - rest) // stage.blocks
+        self.end = rest + self.whole * stage.blocks
+        self.q_HMD = torch.stack([part.mean(1) for part in search.q_HTD.split(stage.stride, dim=1)], 1)
+        self.heads_H = heads_of(search, per_token=False)
+
+    def best(self, count: int) -> Tensor:
+        """Where the `count` best chunks begin, in the order of the text: `[H, X]`."""
+        at_HX = best_rows(self._scored(), count)
+        return self.given_HX if at_HX is None else self._starts(at_HX)
+
+    def _starts(self, at_Hn: Tensor) -> Tensor:
+        """The first blocks of the `at`-th chunks."""
+        given = self.given_HX.shape[1]
+        later_Hn = self.rest + (at_Hn - given) * self.size
+        if not given:
+            return later_Hn
+        return torch.where(at_Hn < given, self.given_HX.gather(1, at_Hn.clamp(max=given - 1)), later_Hn)
+
+    def _scored(self) -> Iterator[tuple[int, Tensor]]:
+        heads, total = len(self.heads_H), self.given_HX.shape[1] + self.whole
+        step = max(1, _PIECE_ROWS // heads)
+        for low in range(0, total, step):
+            at_n = torch.arange(low, min(total, low + step), device=self.given_HX.device)
+            yield low, self._halved(self._starts(at_n.expand(heads, -1)))
+
+    def _halved(self, row_Hn: Tensor) -> Tensor:
+        """The best score that halving meets in the chunks whose first blocks these are; of equal halves the right."""
+        size, block = self.size, self.search.block
+        best_Hn = torch.full(row_Hn.shape, float("-inf"), device=row_Hn.device)
+        while size > 1:
+            size //= 2
+            middle = size * block // 2
+            lower_Hn, upper_Hn = (
+                self._scores(begin_Hn + middle // block)[..., middle % block] for begin_Hn in (row_Hn, row_Hn + size)
+            )
+            best_Hn = best_Hn.maximum(lower_Hn).maximum(upper_Hn)
+            row_Hn = torch.where(lower_Hn > upper_Hn, row_Hn, row_Hn + size)
+        return best_Hn.maximum(_halved_within(self._scores(row_Hn)))
+
+    def _scores(self, row_Hn: Tensor) -> Tensor:
+        """For every key of these blocks the greatest dot product with the pooled queries: `[H, n, B]`."""
+        k_HnBD, _ = self.search.gather(row_Hn, self.heads_H)
+        score_HsM = torch.matmul(k_HnBD.flatten(1, 2), self.q_HMD.transpose(1, 2))
+        return score_HsM.amax(-1).float().view(*row_Hn.shape, -1)
+
+
+def _halved_within(score_HnB: Tensor) -> Tensor:
+    """The same inside of a block, all of whose keys are scored."""
+    block = score_HnB.shape[-1]
+    left_Hn = torch.zeros(score_HnB.shape[:2], dtype=torch.long, device=score_HnB.device)
+    right_Hn = left_Hn + block
+    best_Hn = torch.full_like(score_HnB[..., 0], float("-inf"))
+    for _ in range(max(1, (block - 1).bit_length())):
+        centre_Hn = (left_Hn + right_Hn) // 2
+        at_Hn2 = torch.stack(((left_Hn + centre_Hn) // 2, (centre_Hn + right_Hn) // 2), -1)
+        lower_Hn, upper_Hn = score_HnB.gather(2, at_Hn2).unbind(-1)
+        best_Hn = best_Hn.maximum(lower_Hn).maximum(upper_Hn)
+        left_Hn, right_Hn = (
+            torch.where(lower_Hn > upper_Hn, left_Hn, centre_Hn),
+            torch.where(lower_Hn > upper_Hn, centre_Hn, right_Hn),
+        )
+    return best_Hn

@@ -1,0 +1,217 @@
+"""What is each recall method's own, against loops that were written from its paper.
+
+Shapes: H query heads, G KV heads, T tokens, n blocks, B tokens in a block, D key width, X blocks fetched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from farspan.attention.kernels import Scoring
+from farspan.cache.arena import Arena, TierRows
+from farspan.cache.columns import Column
+from farspan.engine import Model
+from farspan.methods.parts.axes import Search
+from farspan.methods.parts.index.bounds import ChannelBounds
+from farspan.methods.parts.select.best_bounds import BestBounds
+from farspan.methods.parts.select.tree_scan import TreeScan
+from tests.methods.brute import Blocks, Brute, Keys, true
+from tests.tiny import different_ids, eager, llama, stream, tokenizer
+
+WINDOW, TOKENS = 48, 144
+GROUP, WIDTH, BLOCK = 2, 8, 4
+
+
+def bound(q_D: Tensor, k_BD: Tensor) -> float:
+    """Quest's bound, channel by channel."""
+    channels = zip(q_D.tolist(), k_BD.T.tolist(), strict=True)
+    return sum(max(q * min(keys), q * max(keys)) for q, keys in channels)
+
+
+@dataclass
+class Quest(Blocks):
+    """The pages with the highest bounds for this head and token; at true distances where `at_true`."""
+
+    at_true: bool = False
+
+    def choose(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[int]:
+        """By a loop over all pages."""
+        turned_D = brute.turn(q_D[None], torch.tensor([self.window]))[0]
+        k_ND = brute.k_GND[head // brute.group]
+        score = [bound(turned_D, k_ND[self.begins(page) : self.begins(page + 1)]) for page in range(self.count)]
+        return sorted(range(self.count), key=lambda page: -score[page])[: self.top_k]
+
+    def meets(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[Keys]:
+        """As all that fetch blocks, or everything where it stands."""
+        met = super().meets(brute, head, token, q_D)
+        return [true(keys.token_S, token) for keys in met] if self.at_true else met
+
+
+@dataclass
+class HiP(Blocks):
+    """Three stages of halving for every head, over a text of whole chunks and what is left of it."""
+
+    def begin(self, brute: Brute, q_HTD: Tensor, start: int) -> None:
+        """One scan for the chunk."""
+        super().begin(brute, q_HTD, start)
+        if self.all_true or not self.count:
+            return
+        at_T = torch.full((q_HTD.shape[1],), self.window)
+        turned_HTD = brute.turn(q_HTD, at_T)
+        stored_GND = brute.k_GND[:, self.sinks : self.begins(self.count)]
+        self.chosen = [
+            scanned(q_TD, stored_GND[head // brute.group], self.block, self.top_k)
+            for head, q_TD in enumerate(turned_HTD)
+        ]
+
+    def choose(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[int]:
+        """What the chunk found."""
+        return self.chosen[head]
+
+
+def scanned(q_TD: Tensor, k_ND: Tensor, block: int, top: int) -> list[int]:
+    """The blocks that HiP's three stages end at, chunk by chunk."""
+    left, spans = 0, list[tuple[int, int]]()
+    for size, keep, stride in ((32 * block, 16 * top, 4), (4 * block, 4 * top, 4), (block, top, 1)):
+        pooled = [q_TD[at : at + stride].mean(0) for at in range(0, len(q_TD), stride)]
+        spans = [(at, at + size) for low, high in spans for at in range(low, high, size)]
+        while left + size <= len(k_ND):
+            spans.append((left, left + size))
+            left += size
+        spans.sort(key=lambda span: -halved(pooled, k_ND, *span))
+        spans = sorted(spans[: max(1, keep * block // size)])
+    return [low // block for low, _ in spans]
+
+
+def halved(queries: list[Tensor], k_ND: Tensor, low: int, high: int) -> float:
+    """The best score on the way down."""
+    if high - low == 1:
+        return max(float(q_D @ k_ND[low]) for q_D in queries)
+    centre = (low + high) // 2
+    halves = [(low, centre), (centre, high)]
+    scores = [max(float(q_D @ k_ND[(a + b) // 2]) for q_D in queries) for a, b in halves]
+    better = halves[0] if scores[0] > scores[1] else halves[1]
+    return max(*scores, halved(queries, k_ND, *better)) if better[1] - better[0] > 1 else max(scores)
+
+
+def searched(k_GnBD: Tensor, q_HTD: Tensor) -> Search:
+    """A layer that stores these blocks, looked at by these queries."""
+    heads, _, block, width = k_GnBD.shape
+    pair = tuple(Column(name, heads, (block, width), torch.float32) for name in ("k", "v"))
+    bounds = ChannelBounds()
+    arena, index = (
+        Arena(columns, limits=TierRows(), device=torch.device("cpu"))
+        for columns in (pair, bounds.columns(heads, width))
+    )
+    arena.append({"k": k_GnBD, "v": k_GnBD})
+    index.append(bounds.rows(k_GnBD, k_GnBD[..., 0], torch.full(k_GnBD.shape[1:2], block)))
+    return Search(q_HTD, heads, Scoring(1.0), arena, index, block, answering=True, carried={})
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 12), pages=st.integers(1, 6), piece=st.integers(1, 5))
+def test_quest_fetches_the_pages_with_the_highest_bounds(seed: int, count: int, pages: int, piece: int) -> None:
+    torch.manual_seed(seed)
+    k_GnBD, q_HTD = torch.randn(GROUP, count, BLOCK, WIDTH), torch.randn(2 * GROUP, 3, WIDTH)
+    search = searched(k_GnBD, q_HTD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("farspan.methods.parts.select.best_bounds._PIECE_PAGES", piece)
+        (fetched,) = BestBounds(pages * BLOCK).segments(search)
+    rows = iter(zip(fetched.rows_NX.tolist(), fetched.k_NSD, strict=True))
+    for head in range(2 * GROUP):
+        for q_D in q_HTD[head]:
+            scores = [bound(q_D, k_BD) for k_BD in k_GnBD[head // 2]]
+            best = sorted(range(count), key=lambda page: -scores[page])[: max(3, pages)]
+            found, k_SD = next(rows)
+            assert found == sorted(best)
+            assert torch.equal(k_SD, k_GnBD[head // 2, found].flatten(0, 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), size=st.floats(1e-3, 1e3))
+def test_no_key_of_a_page_scores_above_its_bound(seed: int, size: float) -> None:
+    torch.manual_seed(seed)
+    k_GnBD, q_HTD = size * torch.randn(GROUP, 5, BLOCK, WIDTH), torch.randn(2 * GROUP, 3, WIDTH)
+    ((_, bound_Nn),) = BestBounds(8)._scored(searched(k_GnBD, q_HTD))
+    best_Nn = torch.einsum("grtd,gnbd->grtnb", q_HTD.unflatten(0, (GROUP, 2)), k_GnBD).amax(-1).reshape(-1, 5)
+    assert (best_Nn <= bound_Nn + 1e-4 * size).all()
+    single = searched(k_GnBD[:, :, :1], q_HTD)
+    ((_, exact_Nn),) = BestBounds(8)._scored(single)
+    keys_Nn = torch.einsum("grtd,gnd->grtn", q_HTD.unflatten(0, (GROUP, 2)), k_GnBD[:, :, 0]).reshape(-1, 5)
+    torch.testing.assert_close(exact_Nn, keys_Nn, atol=1e-4 * size, rtol=1e-4)
+
+
+def test_quest_takes_three_pages_at_least() -> None:
+    (fetched,) = BestBounds(1).segments(searched(torch.randn(GROUP, 9, BLOCK, WIDTH), torch.randn(GROUP, 1, WIDTH)))
+    assert fetched.rows_NX.shape == (GROUP, 3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(1, 150),
+    top=st.integers(1, 3),
+    queries=st.integers(1, 9),
+    piece=st.sampled_from([1, 12, 4096]),
+)
+def test_hip_finds_what_its_stages_find(seed: int, count: int, top: int, queries: int, piece: int) -> None:
+    torch.manual_seed(seed)
+    k_GnBD, q_HTD = torch.randn(GROUP, count, 3, WIDTH), torch.randn(2 * GROUP, queries, WIDTH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("farspan.methods.parts.select.tree_scan._PIECE_ROWS", piece)
+        found_HX = TreeScan(3 * top).find(searched(k_GnBD, q_HTD))
+    for head, found in enumerate(found_HX.tolist()):
+        assert found == scanned(q_HTD[head], k_GnBD[head // 2].flatten(0, 1), 3, top)
+
+
+def test_hip_looks_at_few_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long text the blocks that are read are a small part, and fewer the longer it is."""
+    gather, read = Search.gather, set[int]()
+
+    def watched(self: Search, rows_NX: Tensor, heads_N: Tensor) -> tuple[Tensor, Tensor]:
+        read.update(rows_NX[0].tolist())
+        return gather(self, rows_NX, heads_N)
+
+    monkeypatch.setattr(Search, "gather", watched)
+    shares = []
+    for count in (512, 4096):
+        read.clear()
+        TreeScan(8).find(searched(torch.randn(1, count, 8, 4), torch.randn(1, 1, 4)))
+        shares.append(len(read) / count)
+    assert shares[1] < shares[0] < 0.5
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """A window of 48, so that a short text is several of them."""
+    return Model(llama(max_position_embeddings=WINDOW), tokenizer(), "tiny")
+
+
+SIZES = "n_init=3, n_local=20, page_size=5, when=both"
+HIP = "sink_token_size=3, sliding_window_size=20, chunk_size=2, second_stage_k=4"
+CASES = {
+    f"quest({SIZES}, token_budget=20)": lambda: Quest(WINDOW, 3, 20, 5, 4),
+    f"quest({SIZES}, token_budget=1)": lambda: Quest(WINDOW, 3, 20, 5, 3),
+    f"quest({SIZES}, token_budget=20, positions=compact)": lambda: Quest(WINDOW, 3, 20, 5, 4, capped=False),
+    f"quest({SIZES}, token_budget=20, positions=true)": lambda: Quest(WINDOW, 3, 20, 5, 4, False, at_true=True),
+    f"hip({HIP})": lambda: HiP(WINDOW, 3, 20, 2, 2, capped=False),
+    f"hip({HIP}, positions=capped)": lambda: HiP(WINDOW, 3, 20, 2, 2),
+}
+
+
+@pytest.mark.parametrize("method", CASES)
+def test_a_method_is_what_its_paper_says(model: Model, method: str) -> None:
+    ids = different_ids(TOKENS, seed=3)
+    handlers = [Brute(model.hosted, fact.index, CASES[method]()) for fact in model.hosted.facts]
+    wanted = stream(model.hosted, handlers, ids, 8)
+    with model.session(method, chunk=8) as session:
+        logits = session.logits(ids)
+    torch.testing.assert_close(logits, wanted, atol=2e-5, rtol=0)
+    beyond = eager(llama(max_position_embeddings=WINDOW), ids)[WINDOW:]
+    assert (logits[WINDOW:] - beyond).abs().max() > 0.01, "this text does not tell the method from full attention"
