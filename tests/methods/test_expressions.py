@@ -18,7 +18,19 @@ OVERFLOW = {"exact", "recalls", "compresses", "re-reads", "forgets"}
 
 
 def test_the_methods_are_these() -> None:
-    assert NAMES == ["em_llm", "full", "hip", "infllm", "lm_infinite", "quest", "streaming", "topk"]
+    assert NAMES == [
+        "em_llm",
+        "full",
+        "hip",
+        "infllm",
+        "int4",
+        "int8",
+        "lm_infinite",
+        "quest",
+        "streaming",
+        "think",
+        "topk",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,8 +66,9 @@ KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
     "positions": st.sampled_from(["capped", "compact"]),
     "heads": st.sampled_from(["shared", "own"]),
     "refinement": st.sampled_from(["none", "modularity", "conductance"]),
-    "contiguity": st.floats(0, 1),
+    "contiguity": st.floats(0, 0.9),
     "surprisal_threshold_gamma": st.floats(0, 10),
+    "ratio": st.floats(0.01, 0.99),
 }
 
 
@@ -122,6 +135,9 @@ REFUSED = {
     "topk(when='reeding')": "did you mean 'reading'",
     "full(top_k=2)": "",
     "infllm(top_k=0)": "",
+    "em_llm(contiguity=1.0)": "a share",
+    "em_llm(contiguity=-0.5)": "",
+    "em_llm(surprisal_threshold_gamma=1e400)": "",
     "infllm(top_k=-1)": "",
     "infllm(top_k=1.5)": "",
     "infllm(top_k=True)": "",

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from farspan.attention.kernels import Scoring
 from farspan.cache.arena import Arena, TierRows
-from farspan.cache.columns import Column
+from farspan.cache.columns import BlockShape, Column
 from farspan.engine import Model
 from farspan.methods.parts.axes import Search
+from farspan.methods.parts.codec.raw import RawBlocks
 from farspan.methods.parts.index.bounds import ChannelBounds
 from farspan.methods.parts.select.best_bounds import BestBounds
 from farspan.methods.parts.select.tree_scan import TreeScan
@@ -111,7 +112,18 @@ def searched(k_GnBD: Tensor, q_HTD: Tensor) -> Search:
     )
     arena.append({"k": k_GnBD, "v": k_GnBD})
     index.append(bounds.rows(k_GnBD, k_GnBD[..., 0], torch.full(k_GnBD.shape[1:2], block)))
-    return Search(q_HTD, heads, Scoring(1.0), arena, index, block, answering=True, carried={})
+    return Search(
+        q_HTD,
+        heads,
+        Scoring(1.0),
+        arena,
+        index,
+        block,
+        answering=True,
+        carried={},
+        codec=RawBlocks(),
+        shape=BlockShape(heads, block, width, width, torch.float32),
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -31,6 +31,11 @@ class Rope:
         """How many dims of a head are turned."""
         return 2 * self.inv_freq_F.shape[0]
 
+    def pairs(self) -> Tensor:
+        """The two dims that each frequency turns together: `[F, 2]`."""
+        dim_W = torch.arange(self.width, device=self.inv_freq_F.device)
+        return dim_W.view(-1, 2) if self.interleaved else dim_W.view(2, -1).T
+
     def table(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """cos and sin of every angle, float32, shape `[..., T, F]` for `positions` of shape `[..., T]` (int or float).
 

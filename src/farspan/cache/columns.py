@@ -27,6 +27,17 @@ class Column:
         return self.heads * math.prod(self.shape) * self.dtype.itemsize
 
 
+@dataclass(frozen=True, slots=True)
+class BlockShape:
+    """What a block of one layer holds before it is encoded: `tokens` keys and values for each KV head, in `dtype`."""
+
+    heads: int
+    tokens: int
+    key_dim: int
+    value_dim: int
+    dtype: torch.dtype
+
+
 def row_bytes(columns: tuple[Column, ...]) -> int:
     """Bytes that one block takes in all columns."""
     return sum(column.row_bytes for column in columns)

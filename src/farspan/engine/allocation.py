@@ -14,9 +14,10 @@ import torch
 
 from farspan.attention.adapter import LayerFacts
 from farspan.cache.arena import TierRows
-from farspan.cache.columns import Column, row_bytes
+from farspan.cache.columns import BlockShape, Column, row_bytes
 from farspan.cache.recent import Recent
 from farspan.errors import BudgetError
+from farspan.methods.parts.codec.raw import RawBlocks
 from farspan.methods.parts.index.none import NoIndex
 from farspan.methods.parts.keep.sinks_and_window import SinksAndWindow
 from farspan.methods.parts.method import Plan
@@ -107,16 +108,14 @@ class Allocator:
         total = 0
         for facts in self._facts:
             own = _window_plan(plan, facts.sliding_window) if facts.sliding_window is not None else plan
+            total += facts.kv_heads * facts.key_dim * own.codec.queries * torch.float32.itemsize
             token = facts.kv_heads * ((facts.key_dim + facts.value_dim) * self._dtype.itemsize + 4)
             tokens = Recent.buffer_tokens(max(1, own.sinks)) + Recent.buffer_tokens(self._capacity(own))
             total += tokens * token
         return total
 
     def _columns(self, facts: LayerFacts, plan: Plan) -> tuple[Column, ...]:
-        return (
-            Column("k", facts.kv_heads, (plan.block, facts.key_dim), self._dtype),
-            Column("v", facts.kv_heads, (plan.block, facts.value_dim), self._dtype),
-        )
+        return (*plan.codec.columns(block_shape(facts, plan, self._dtype)),)
 
     def _all_rows(self, plan: Plan) -> int:
         """Bytes that one row takes in all layers together, with its part of the index."""
@@ -157,7 +156,20 @@ def _index_rows(plan: Plan, tiers: TierRows) -> TierRows:
     return TierRows(blocks(tiers.device), blocks(tiers.host), blocks(tiers.disk))
 
 
+def block_shape(facts: LayerFacts, plan: Plan, dtype: torch.dtype) -> BlockShape:
+    """What a block of a layer holds before it is encoded."""
+    return BlockShape(facts.kv_heads, plan.block, facts.key_dim, facts.value_dim, dtype)
+
+
 def _window_plan(plan: Plan, window: int) -> Plan:
     """How a sliding-window layer is kept: its own window, at true positions, whatever the method."""
     keep = SinksAndWindow(0, window)
-    return replace(plan, keep=keep, positions=TruePositions("hidden"), select=Nothing(), index=NoIndex(), dense=window)
+    return replace(
+        plan,
+        keep=keep,
+        positions=TruePositions("hidden"),
+        select=Nothing(),
+        index=NoIndex(),
+        codec=RawBlocks(),
+        dense=window,
+    )

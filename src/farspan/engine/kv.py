@@ -116,8 +116,8 @@ class KVMemory:
         for layer in self.layers:
             layer.prepare(len(ids), mark_S)
         for layer in self.layers:
-            layer.settle(len(ids), mark_S)
             layer.rope = hosted.rope(layer.facts.index, start + len(ids))
+            layer.settle(len(ids), mark_S)
             layer.answering, layer.watch = answering, watch if layer.facts.sliding_window is None else None
         if self._surprise is not None:
             self._surprise.settle(len(self._governed[0].recent))

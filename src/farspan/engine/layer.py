@@ -21,8 +21,10 @@ from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
 from farspan.cache.columns import Rows, row_bytes
 from farspan.cache.recent import Recent, Tokens
+from farspan.engine.allocation import block_shape
 from farspan.engine.segments import Scene, Segment
 from farspan.engine.watch import Watch
+from farspan.methods.parts.axes import Surroundings
 from farspan.methods.parts.method import Plan
 
 _MERGE_EVERY = 8
@@ -36,6 +38,7 @@ class _Before(NamedTuple):
     fetched: int
     mass_GT: Tensor | None
     carried: dict[str, Tensor]
+    energy_GTD: Tensor
 
 
 class LayerMemory:
@@ -43,7 +46,7 @@ class LayerMemory:
 
     `rope`, `answering` and `watch` are set by the owner before a chunk. `arenas` are "blocks", where there is a store,
     and "index", where something stands for a block. `carried` is what the method's selection hands on to the next
-    chunk.
+    chunk; `energy_GTD` holds the squares of the last queries, where the codec looks at them.
     """
 
     def __init__(self, facts: LayerFacts, plan: Plan, capacity: int, arenas: dict[str, Arena], like: Tensor) -> None:
@@ -55,10 +58,12 @@ class LayerMemory:
         self.rope: Rope | None = None
         self.answering = False
         self.watch: Watch | None = None
+        self.shape = block_shape(facts, plan, like.dtype)
         self.seen = self.dropped = self.fetched = 0
         self._before: _Before | None = None
         self.sinks = Recent(facts.kv_heads, facts.key_dim, facts.value_dim, max(1, plan.sinks), like.dtype, like.device)
         self.recent = Recent(facts.kv_heads, facts.key_dim, facts.value_dim, capacity, like.dtype, like.device)
+        self.energy_GTD = like.new_empty((facts.kv_heads, 0, facts.key_dim), dtype=torch.float32)
 
     def prepare(self, tokens: int, mark_S: Tensor | None = None) -> None:
         """Make sure that lower tiers take what must leave before `tokens` more; raises StorageFull, changes nothing.
@@ -88,7 +93,7 @@ class LayerMemory:
     def attend(self, q_HTD: Tensor, k_GTD: Tensor, v_GTD: Tensor, call: AttendCall) -> Tensor:
         """Take in un-rotated keys and values and answer the un-rotated queries: `[H, T, E]` in the queries' dtype."""
         mass_GT = self.recent.tokens.mass_GT.clone() if self.plan.index.needs_mass else None
-        self._before = _Before(self.seen, self.fetched, mass_GT, dict(self.carried))
+        self._before = _Before(self.seen, self.fetched, mass_GT, dict(self.carried), self.energy_GTD)
         self.recent.append(k_GTD, v_GTD)
         self.seen += k_GTD.shape[1]
         scene = self._scene(q_HTD, Scoring(call.scaling, call.softcap))
@@ -103,6 +108,7 @@ class LayerMemory:
             if len(parts) == _MERGE_EVERY:
                 parts = [merge(parts)]
         sink_HT = None if call.sinks_H is None else call.sinks_H[:, None].expand(q_HTD.shape[:2])
+        self._note_queries(q_HTD)
         out_HTE, lse_HT = merge(parts, sink_HT)
         if self.watch is not None:
             self.watch.close(lse_HT[:, -1])
@@ -115,7 +121,8 @@ class LayerMemory:
     def exact(self) -> bool:
         """Whether this layer has computed what full attention would."""
         slides = self.facts.sliding_window is not None
-        return slides or self.seen <= self.plan.dense or self.plan.select.needs_all
+        whole = self.plan.select.needs_all and self.plan.codec.lossless
+        return slides or self.seen <= self.plan.dense or whole
 
     def stored(self) -> int:
         """Tokens in tiers below the device."""
@@ -143,13 +150,16 @@ class LayerMemory:
         }
         held = {"sinks": self.sinks.tokens, "recent": self.recent.tokens}
         tensors = {f"{name}.{field}": value for name, part in held.items() for field, value in part._asdict().items()}
-        return plain, tensors | {f"{_CARRIED}{name}": value for name, value in self.carried.items()}
+        tensors |= {f"{_CARRIED}{name}": value for name, value in self.carried.items()}
+        return plain, tensors | ({"energy_GTD": self.energy_GTD} if self.plan.codec.queries else {})
 
     def load_state(self, plain: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix: str) -> None:
         """Continue from what `state_dict` gave, its names behind `prefix`."""
         self.seen, self.dropped, self.fetched = plain["seen"], plain["dropped"], plain["fetched"]
         begin = f"{prefix}{_CARRIED}"
         self.carried = {name.removeprefix(begin): value for name, value in tensors.items() if name.startswith(begin)}
+        if self.plan.codec.queries:
+            self.energy_GTD = tensors[f"{prefix}energy_GTD"].to(self.energy_GTD.device)
         for name, queue in (("sinks", self.sinks), ("recent", self.recent)):
             queue.append(*(tensors[f"{prefix}{name}.{field}"] for field in Tokens._fields))
 
@@ -157,6 +167,7 @@ class LayerMemory:
         """Begin where another layer stands; its blocks are shared through the arenas."""
         self.seen, self.dropped, self.fetched = other.seen, other.dropped, other.fetched
         self.carried = dict(other.carried)
+        self.energy_GTD = other.energy_GTD
         self.sinks.append(*other.sinks.tokens)
         self.recent.append(*other.recent.tokens)
 
@@ -165,7 +176,8 @@ class LayerMemory:
         if self.seen == seen or self._before is None:
             return
         self.recent.drop_last(self.seen - seen)
-        self.seen, self.fetched, self.carried = self._before.seen, self._before.fetched, self._before.carried
+        self.seen, self.fetched = self._before.seen, self._before.fetched
+        self.carried, self.energy_GTD = self._before.carried, self._before.energy_GTD
         if self._before.mass_GT is not None:
             self.recent.tokens.mass_GT.copy_(self._before.mass_GT)
 
@@ -181,7 +193,8 @@ class LayerMemory:
 
     def _as_rows(self, tokens: Tokens) -> Rows:
         block = self.plan.block
-        return {"k": tokens.k_GTD.unflatten(1, (-1, block)), "v": tokens.v_GTE.unflatten(1, (-1, block))}
+        k_GNBD, v_GNBE = tokens.k_GTD.unflatten(1, (-1, block)), tokens.v_GTE.unflatten(1, (-1, block))
+        return self.plan.codec.encode(k_GNBD, v_GNBE, Surroundings(self.energy_GTD, self.rope))
 
     def _index_rows(self, tokens: Tokens, blocks: list[int], start: int) -> Rows:
         """What stands for new blocks, the first of which will begin in row `start`."""
@@ -197,6 +210,7 @@ class LayerMemory:
     def _scene(self, q_HTD: Tensor, scoring: Scoring) -> Scene:
         return Scene(
             plan=self.plan,
+            shape=self.shape,
             rope=self.rope,
             sinks=self.sinks.tokens,
             recent=self.recent.tokens,
@@ -216,6 +230,13 @@ class LayerMemory:
 
     def _unfolded(self, segment: Segment, part: Partial) -> Partial:
         return Partial(segment.folding.unfold(part.out_NME), segment.folding.unfold(part.lse_NM))
+
+    def _note_queries(self, q_HTD: Tensor) -> None:
+        """Remember the squares of the last queries, where the codec looks at them."""
+        last = self.plan.codec.queries
+        if last:
+            new_GTD = q_HTD[:, -last:].float().square().unflatten(0, (self.facts.kv_heads, -1)).mean(1)
+            self.energy_GTD = torch.cat((self.energy_GTD, new_GTD), dim=1)[:, -last:].contiguous()
 
     def _note(self, segment: Segment, scoring: Scoring) -> None:
         """Count what was fetched, each block once, and show the watch what the chunk's last query attends to."""

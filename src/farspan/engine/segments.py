@@ -15,6 +15,7 @@ from torch import Tensor
 from farspan.attention.kernels import Scoring
 from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
+from farspan.cache.columns import BlockShape
 from farspan.cache.recent import Tokens
 from farspan.engine.folding import Folding
 from farspan.methods.parts.axes import Fetched, Search
@@ -50,6 +51,7 @@ class Scene:
     """
 
     plan: Plan
+    shape: BlockShape
     rope: Rope | None
     sinks: Tokens
     recent: Tokens
@@ -107,6 +109,8 @@ class Scene:
                     block=self.plan.block,
                     answering=self.answering,
                     carried=self.carried,
+                    codec=self.plan.codec,
+                    shape=self.shape,
                 )
             )
 

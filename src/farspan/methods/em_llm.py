@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from farspan.errors import MethodError
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.index.attention_mass import MostAttended
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
@@ -43,6 +44,8 @@ def em_llm(
     authors' configuration; they report both). As in infllm, query heads that share a KV head share what stands for an
     event.
     """
+    if contiguity >= 1:
+        raise MethodError(f"em_llm(contiguity={contiguity}) leaves nothing to recall", fix="give a share below 1")
     return {
         "keep": StoreTheRest(n_init, n_local),
         "segment": Events(

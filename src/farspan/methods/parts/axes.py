@@ -2,8 +2,8 @@
 
 Every part is an immutable value. A field left at None follows the model's window and is filled in by `resolve`.
 
-Shapes: H query heads, G KV heads, T query tokens, N searches, X blocks a search fetches, S keys, B tokens in a block,
-D key width, E value width.
+Shapes: H query heads, G KV heads, T query tokens, N searches or blocks, n blocks in a piece, X blocks a search fetches,
+S keys, B tokens in a block, D key width, E value width, ... any leading dims.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Literal, NamedTuple, Protocol, Self
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
+from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
-from farspan.cache.columns import Column, Rows
+from farspan.cache.columns import BlockShape, Column, Rows
 
 Beyond = Literal["hidden", "far", "near"]
 
@@ -122,12 +123,64 @@ class Index(Part, Protocol):
         ...
 
 
+class Surroundings(NamedTuple):
+    """What a codec may look at beside the tokens of a block.
+
+    `energy_GTD`: squares of the last queries, the mean over the heads of a KV head, in float32; `rope`: how the layer
+    turns queries and keys.
+    """
+
+    energy_GTD: Tensor
+    rope: Rope | None
+
+
+class Codec(Part, Protocol):
+    """`codec`: how the keys and values of a stored block are encoded."""
+
+    @property
+    def lossless(self) -> bool:
+        """Whether what is decoded is what was encoded."""
+        ...
+
+    @property
+    def queries(self) -> int:
+        """How many of the last queries it looks at."""
+        ...
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns that keys are decoded from."""
+        ...
+
+    @property
+    def value_columns(self) -> tuple[str, ...]:
+        """The columns that values are decoded from."""
+        ...
+
+    def columns(self, shape: BlockShape) -> tuple[Column, ...]:
+        """What a block is stored as."""
+        ...
+
+    def encode(self, k_GNBD: Tensor, v_GNBE: Tensor, around: Surroundings) -> Rows:
+        """These columns for N new blocks of un-rotated keys and values."""
+        ...
+
+    def keys(self, rows: Rows, shape: BlockShape) -> Tensor:
+        """Decode the key columns of any blocks: `[..., B, D]` in the model's dtype."""
+        ...
+
+    def values(self, rows: Rows, shape: BlockShape) -> Tensor:
+        """Decode the value columns of any blocks: `[..., B, E]` in the model's dtype."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a selector may look at: the chunk's queries as they meet a key at the edge of the window.
+    """What a selector may look at: the chunk's queries as they meet a key at the edge of the window, and the blocks.
 
-    `arena` stores the tokens in rows of `block`; `index` has a row for every block, if anything stands for it.
-    `carried` is what the selector left there at the chunk before, to be replaced and not changed.
+    `arena` stores the tokens in rows of `block`, which `keys`, `keys_and_values` and `gather` decode; `index` has a row
+    for every block, if anything stands for it. `carried` is what the selector left there at the chunk before, to be
+    replaced and not changed.
     """
 
     q_HTD: Tensor
@@ -138,16 +191,27 @@ class Search:
     block: int
     answering: bool
     carried: dict[str, Tensor]
+    codec: Codec
+    shape: BlockShape
 
     def keys(self, limit: int) -> Iterator[tuple[int, Tensor]]:
-        """All stored keys from oldest to newest: a piece's first block and `[G, n, B, D]`, n at most `limit`."""
-        for first, rows in self.arena.scan(("k",), limit):
-            yield first, rows["k"]
+        """All blocks, oldest first, `limit` at a time at most: the first's number, un-rotated keys `[G, n, B, D]`."""
+        for first, rows in self.arena.scan(self.codec.key_columns, limit):
+            yield first, self.codec.keys(rows, self.shape)
+
+    def keys_and_values(self, limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The same with the values `[G, n, B, E]`."""
+        for first, rows in self.arena.scan(self._columns, limit):
+            yield first, self.codec.keys(rows, self.shape), self.codec.values(rows, self.shape)
 
     def gather(self, rows_NX: Tensor, heads_N: Tensor) -> tuple[Tensor, Tensor]:
         """Keys `[N, X, B, D]` and values `[N, X, B, E]` of blocks `rows_NX[i]` of KV head `heads_N[i]`."""
-        k_NXBD, v_NXBE = self.arena.gather(("k", "v"), rows_NX, heads_N)
-        return k_NXBD, v_NXBE
+        rows = dict(zip(self._columns, self.arena.gather(self._columns, rows_NX, heads_N), strict=True))
+        return self.codec.keys(rows, self.shape), self.codec.values(rows, self.shape)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.codec.key_columns, *self.codec.value_columns)))
 
 
 class Fetched(NamedTuple):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, ParamSpec, cast
 
 from farspan.errors import MethodError, nearest
-from farspan.methods.parts.axes import Index, Keep, Part, Positions, Segment, Select
+from farspan.methods.parts.axes import Codec, Index, Keep, Part, Positions, Segment, Select
+from farspan.methods.parts.codec.raw import RawBlocks
 from farspan.methods.parts.index.none import NoIndex
 from farspan.methods.parts.keep.sinks_and_window import StoreEverything
 from farspan.methods.parts.positions.true import TruePositions
@@ -24,6 +25,7 @@ AXES: Mapping[str, Part] = {
     "index": NoIndex(),
     "select": Everything(),
     "keep": StoreEverything(),
+    "codec": RawBlocks(),
 }
 """Every axis with its default part; all defaults together are full attention."""
 
@@ -40,6 +42,7 @@ class Plan:
     index: Index
     select: Select
     keep: Keep
+    codec: Codec
     dense: int
 
     @property

@@ -34,8 +34,7 @@ class Everything:
     def segments(self, search: Search) -> Iterator[Fetched]:
         """All blocks, a few thousand tokens at a time."""
         limit = max(1, _PIECE_TOKENS // search.block)
-        for first, rows in search.arena.scan(("k", "v"), limit):
-            k_GnBD, v_GnBE = rows["k"], rows["v"]
+        for first, k_GnBD, v_GnBE in search.keys_and_values(limit):
             heads, count, block, _ = k_GnBD.shape
             rows_Gn = torch.arange(first, first + count, device=k_GnBD.device).expand(heads, -1)
             yield Fetched(

@@ -1,0 +1,23 @@
+"""KIVI (Liu et al. 2024) at four bits: stored keys and values as small whole numbers."""
+
+from __future__ import annotations
+
+from farspan.methods.parts.axes import Part
+from farspan.methods.parts.codec.quantised import QuantisedBlocks
+from farspan.methods.parts.method import method
+
+
+@method(
+    paper="Liu et al. 2024, KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache (arXiv 2402.02750)",
+    overflow="compresses",
+)
+def int4(*, group: int = 32) -> dict[str, Part]:
+    """Store keys and values in 4 bits, keys on one grid for every channel and `group` tokens, values on one for every
+    token and `group` channels. Recent tokens stay as they are; alone it is full attention over what is stored.
+
+    Joined to a method that stores blocks it encodes them: `infllm+int4`. Two numbers lie in a byte, and with a grid of
+    four bytes for every 32 a number takes 5 bits. A group of keys ends with its block. `full(n_local=128)+int4` keeps
+    the paper's 128 recent tokens. The paper quantises keys after their rotation; here they are stored before it, so
+    that they can be met at any position.
+    """
+    return {"codec": QuantisedBlocks(4, group)}

@@ -1,0 +1,1 @@
+"""`codec`: how the keys and values of a stored block are encoded."""
