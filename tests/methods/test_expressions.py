@@ -18,19 +18,10 @@ OVERFLOW = {"exact", "recalls", "compresses", "re-reads", "forgets"}
 
 
 def test_the_methods_are_these() -> None:
-    assert NAMES == [
-        "em_llm",
-        "full",
-        "hip",
-        "infllm",
-        "int4",
-        "int8",
-        "lm_infinite",
-        "quest",
-        "streaming",
-        "think",
-        "topk",
-    ]
+    assert (
+        "abf dynamic_ntk em_llm entropy_abf full giraffe_power giraffe_truncated hip infllm int4 int8 lm_infinite "
+        "ntk pi quest self_extend streaming think topk yarn"
+    ).split() == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,14 +61,23 @@ KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
     "surprisal_threshold_gamma": st.floats(0, 10),
     "ratio": st.floats(0.01, 0.99),
 }
+BEYOND = st.sampled_from(["beyond", "always"])
+
+
+def values(key: str, default: object) -> st.SearchStrategy[Any]:
+    """What a keyword with this default takes."""
+    if isinstance(default, float) and key not in KEYWORDS:
+        return st.one_of(st.integers(1, 10**6), st.floats(1, 10**6))
+    return BEYOND if default == "beyond" else KEYWORDS.get(key, st.integers(1, 10**6))
 
 
 @st.composite
 def calls(draw: st.DrawFn) -> methods.Method:
     """Any method with any keywords that it takes."""
     name = draw(st.sampled_from(NAMES))
-    keys = draw(st.sets(st.sampled_from(sorted(methods.describe(name).defaults)))) if name != "full" else set()
-    return methods.get(name)(**{key: draw(KEYWORDS.get(key, st.integers(1, 10**6))) for key in sorted(keys)})
+    defaults = methods.describe(name).defaults
+    keys = draw(st.sets(st.sampled_from(sorted(defaults)))) if defaults else set()
+    return methods.get(name)(**{key: draw(values(key, defaults[key])) for key in sorted(keys)})
 
 
 @settings(max_examples=100, deadline=None)
@@ -95,9 +95,11 @@ def test_a_method_comes_back_from_its_text_and_fills_in_its_numbers(method: meth
 def test_defaults_fit_the_window(name: str, window: int) -> None:
     """Nothing that is attended to at its true position is further away than was trained."""
     plan = methods.parse(name).resolve(window)
+    stretched = plan.frequencies.window(window)
+    assert window <= stretched <= 8 * window
     if window >= 16:
-        assert plan.sinks + plan.window <= window
-        assert plan.dense <= window
+        assert plan.sinks + plan.window <= stretched
+        assert plan.dense <= stretched
 
 
 def test_the_papers_numbers() -> None:
@@ -138,6 +140,15 @@ REFUSED = {
     "em_llm(contiguity=1.0)": "a share",
     "em_llm(contiguity=-0.5)": "",
     "em_llm(surprisal_threshold_gamma=1e400)": "",
+    "pi(factor=0)": "",
+    "pi(factor=-2.5)": "",
+    "pi(factor=1e999)": "",
+    "pi(factor=0.5)": "give 1 to",
+    "pi(factor=True)": "",
+    "pi(factor=many)": "",
+    "pi(when=both)": "known: always, beyond",
+    "abf(base=0.5)": "such as 500000",
+    "yarn(beta_fast=1e9)": "or less",
     "infllm(top_k=-1)": "",
     "infllm(top_k=1.5)": "",
     "infllm(top_k=True)": "",

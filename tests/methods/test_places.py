@@ -20,6 +20,9 @@ FIRST = torch.arange(320)
 EVERYTHING = [
     "full",
     "full(n_local=9)",
+    "self_extend",
+    "self_extend(group=3, window=10)",
+    "pi(factor=1.5)",
     "infllm(top_k=1000)",
     "infllm(top_k=1000, positions=compact)",
     "em_llm(n_mem=1000)",

@@ -18,6 +18,7 @@ from farspan.cache.columns import BlockShape, Column, row_bytes
 from farspan.cache.recent import Recent
 from farspan.errors import BudgetError
 from farspan.methods.parts.codec.raw import RawBlocks
+from farspan.methods.parts.frequencies.trained import TrainedFrequencies
 from farspan.methods.parts.index.none import NoIndex
 from farspan.methods.parts.keep.sinks_and_window import SinksAndWindow
 from farspan.methods.parts.method import Plan
@@ -162,12 +163,12 @@ def block_shape(facts: LayerFacts, plan: Plan, dtype: torch.dtype) -> BlockShape
 
 
 def _window_plan(plan: Plan, window: int) -> Plan:
-    """How a sliding-window layer is kept: its own window, at true positions, whatever the method."""
-    keep = SinksAndWindow(0, window)
+    """How a sliding-window layer is kept: its own window, at true positions and angles, whatever the method."""
     return replace(
         plan,
-        keep=keep,
+        keep=SinksAndWindow(0, window),
         positions=TruePositions("hidden"),
+        frequencies=TrainedFrequencies(),
         select=Nothing(),
         index=NoIndex(),
         codec=RawBlocks(),

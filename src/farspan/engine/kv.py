@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.adapter import HostedModel
+from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
 from farspan.cache.blockfile import BlockFile
 from farspan.engine.allocation import Allocator, LayerShare, Share
@@ -97,10 +98,8 @@ class KVMemory:
         """How many tokens the next step may take at most."""
         most = self._plan.select.cadence(answering)
         limit = self.settings.chunk if most is None else min(self.settings.chunk, most)
-        for layer in self.layers:
-            if self.seen < layer.plan.dense:
-                limit = min(limit, layer.plan.dense - self.seen)
-        return limit
+        edges = [layer.plan.dense for layer in self.layers] + [self._plan.frequencies.begins or 0]
+        return min([limit, *(edge - self.seen for edge in edges if edge > self.seen)])
 
     def step(
         self, ids: list[int], logits: Logits | None, *, answering: bool = False, watch: Watch | None = None
@@ -111,12 +110,13 @@ class KVMemory:
         StorageFull when a lower tier takes no more.
         """
         assert 0 < len(ids) <= self.limit(answering)
-        start, hosted = self.seen, self.settings.hosted
+        start = self.seen
         mark_S = None if self._surprise is None else self._surprise.mark_S
         for layer in self.layers:
             layer.prepare(len(ids), mark_S)
+        ropes = self._ropes(start + len(ids))
         for layer in self.layers:
-            layer.rope = hosted.rope(layer.facts.index, start + len(ids))
+            layer.rope = ropes[layer.facts.index]
             layer.settle(len(ids), mark_S)
             layer.answering, layer.watch = answering, watch if layer.facts.sliding_window is None else None
         if self._surprise is not None:
@@ -189,6 +189,19 @@ class KVMemory:
         for layer in self.layers:
             for arena in layer.arenas.values():
                 arena.close()
+
+    def _ropes(self, length: int) -> dict[int, Rope | None]:
+        """How every layer turns positions once `length` tokens have been seen; layers of a kind share one."""
+        ropes: dict[int, Rope | None] = {}
+        made: dict[tuple[str | None, bool], Rope | None] = {}
+        for layer in self.layers:
+            facts = layer.facts
+            kind = facts.rope_kind, facts.sliding_window is None
+            if kind not in made:
+                own = self.settings.hosted.rope(facts.index, length)
+                made[kind] = None if own is None else layer.plan.rope(own, length)
+            ropes[facts.index] = made[kind]
+        return ropes
 
     @property
     def _governed(self) -> list[LayerMemory]:

@@ -96,6 +96,7 @@ class LayerMemory:
         self._before = _Before(self.seen, self.fetched, mass_GT, dict(self.carried), self.energy_GTD)
         self.recent.append(k_GTD, v_GTD)
         self.seen += k_GTD.shape[1]
+        q_HTD = self._sharpened(q_HTD)
         scene = self._scene(q_HTD, Scoring(call.scaling, call.softcap))
         near = scene.near()
         near_part, weights_GMS = self._near_part(near, scene.scoring)
@@ -120,9 +121,7 @@ class LayerMemory:
     @property
     def exact(self) -> bool:
         """Whether this layer has computed what full attention would."""
-        slides = self.facts.sliding_window is not None
-        whole = self.plan.select.needs_all and self.plan.codec.lossless
-        return slides or self.seen <= self.plan.dense or whole
+        return self.facts.sliding_window is not None or self.plan.keeps_attention(self.seen)
 
     def stored(self) -> int:
         """Tokens in tiers below the device."""
@@ -206,6 +205,14 @@ class LayerMemory:
         rows = self.plan.index.rows(tokens.k_GTD[:, at_NB], tokens.mass_GT[:, at_NB], length_N)
         places = {"start": (start + begin_N // self.plan.block)[None], "length": length_N[None]}
         return {column.name: {**rows, **places}[column.name] for column in self.index.columns}
+
+    def _sharpened(self, q_HTD: Tensor) -> Tensor:
+        """Queries whose logits are to be larger, the more tokens they meet."""
+        met_T = torch.arange(self.seen - q_HTD.shape[1], self.seen, device=q_HTD.device) + 1
+        if not self.plan.select.needs_all:
+            met_T = met_T.clamp(max=self.plan.dense)
+        scale_T = self.plan.frequencies.sharpness(self.facts.index, met_T)
+        return q_HTD if scale_T is None else (q_HTD * scale_T[:, None]).to(q_HTD.dtype)
 
     def _scene(self, q_HTD: Tensor, scoring: Scoring) -> Scene:
         return Scene(

@@ -22,6 +22,8 @@ def think(*, ratio: float = 0.4, queries: int = 32) -> dict[str, Part]:
     a frequency count as much as their mean and go together, which no rotation changes; channels without rotation
     go two at a time, the least first. Their 32 recent tokens are within any local window.
     """
-    if ratio >= 1:
-        raise MethodError(f"think(ratio={ratio}): ratio is a share of the channels, below 1", fix="try ratio=0.4")
+    if not 0 < ratio < 1:
+        raise MethodError(
+            f"think(ratio={ratio}): ratio is a share of the channels, between 0 and 1", fix="try ratio=0.4"
+        )
     return {"codec": PrunedChannels(float(ratio), queries)}

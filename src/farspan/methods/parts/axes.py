@@ -38,12 +38,41 @@ class Positions(Part, Protocol):
         """Tokens that left the window and are not in a block yet: hidden, met as far keys, or as near ones."""
         ...
 
+    @property
+    def keeps_distance(self) -> bool:
+        """Whether every key is met at its distance in the text."""
+        ...
+
     def queries(self, position_T: Tensor, far: int, reach_T: Tensor) -> Tensor:
         """Positions for the queries, which stand at `position_T` seeing `far` far and `reach_T` near keys."""
         ...
 
     def keys(self, slot_S: Tensor, position_S: Tensor) -> Tensor:
         """Positions for far keys that are `slot_S`-th of the far keys and stand at `position_S` in the text."""
+        ...
+
+
+class Frequencies(Part, Protocol):
+    """`frequencies`: into which angles a position is turned.
+
+    Of all parts this one alone is resolved with the trained window, and the others with what it makes of that.
+    """
+
+    @property
+    def begins(self) -> int | None:
+        """Up to how many tokens of a stream the trained angles serve; None: always."""
+        ...
+
+    def window(self, window: int) -> int:
+        """How far positions may go that a model trained on `window` tokens is meant to bear."""
+        ...
+
+    def rope(self, rope: Rope, length: int) -> Rope:
+        """The changed angles, when positions go up to `length`."""
+        ...
+
+    def sharpness(self, layer: int, met_T: Tensor) -> Tensor | None:
+        """By what to multiply the logits of queries that meet `met_T` tokens in the layer of this number; None: 1."""
         ...
 
 

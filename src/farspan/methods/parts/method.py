@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, ParamSpec, cast
 
+from farspan.attention.rope import Rope
 from farspan.errors import MethodError, nearest
-from farspan.methods.parts.axes import Codec, Index, Keep, Part, Positions, Segment, Select
+from farspan.methods.parts.axes import Codec, Frequencies, Index, Keep, Part, Positions, Segment, Select
 from farspan.methods.parts.codec.raw import RawBlocks
+from farspan.methods.parts.frequencies.trained import TrainedFrequencies
 from farspan.methods.parts.index.none import NoIndex
 from farspan.methods.parts.keep.sinks_and_window import StoreEverything
 from farspan.methods.parts.positions.true import TruePositions
@@ -21,6 +23,7 @@ P = ParamSpec("P")
 Overflow = Literal["exact", "recalls", "compresses", "re-reads", "forgets"]
 AXES: Mapping[str, Part] = {
     "positions": TruePositions(),
+    "frequencies": TrainedFrequencies(),
     "segment": FixedBlocks(),
     "index": NoIndex(),
     "select": Everything(),
@@ -38,6 +41,7 @@ class Plan:
     """
 
     positions: Positions
+    frequencies: Frequencies
     segment: Segment
     index: Index
     select: Select
@@ -66,6 +70,22 @@ class Plan:
         """Last tokens that stay on the device."""
         assert self.keep.window is not None
         return self.keep.window
+
+    def rope(self, rope: Rope, length: int) -> Rope:
+        """Into which angles positions are turned once `length` tokens have been seen; `rope` is the model's own."""
+        if not self.turns_otherwise(length):
+            return rope
+        return self.frequencies.rope(rope, length if self.select.needs_all else min(length, self.dense))
+
+    def turns_otherwise(self, length: int) -> bool:
+        """Whether positions are turned into other angles than the trained ones once `length` tokens have been seen."""
+        begins = self.frequencies.begins
+        return begins is not None and length > begins
+
+    def keeps_attention(self, length: int) -> bool:
+        """Whether everything is attended to as the model would have it, up to `length` tokens."""
+        every = self.select.needs_all and self.positions.keeps_distance and self.codec.lossless
+        return (length <= self.dense or every) and not self.turns_otherwise(length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +116,11 @@ class Method:
     def resolve(self, window: int) -> Plan:
         """Fill in every open number for a model trained on `window` tokens."""
         chosen = {**AXES, **dict(self.parts)}
-        ready = {axis: part.resolve(window) for axis, part in chosen.items()}
+        frequencies = cast(Frequencies, chosen.pop("frequencies")).resolve(window)
+        stretched = frequencies.window(window)
+        ready = {axis: part.resolve(stretched) for axis, part in chosen.items()}
         keep = cast(Keep, ready["keep"])
-        return Plan(**cast(dict[str, Any], ready), dense=keep.dense(window))
+        return Plan(**cast(dict[str, Any], ready), frequencies=frequencies, dense=keep.dense(stretched))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +187,8 @@ class MethodFactory(Generic[P]):
             if not isinstance(value, str):
                 raise MethodError(f"{self.name}({key}={value!r}): {key} is a word, such as {default!r}")
         elif isinstance(default, float):
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 <= cast(float, value) <= sys.float_info.max:
                 raise MethodError(f"{self.name}({key}={value!r}): {key} is a number from 0 up, such as {default}")
         elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise MethodError(f"{self.name}({key}={value!r}): {key} is a whole number from 1 up")

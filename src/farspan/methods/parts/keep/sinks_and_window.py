@@ -55,17 +55,23 @@ class StoreTheRest:
 
 @dataclass(frozen=True, slots=True)
 class StoreEverything:
-    """Keep the last `window` tokens (None: the model's window) at hand and store all the others; no sinks."""
+    """Keep the last `window` tokens at hand and store all the others; no sinks.
+
+    A window of None is the model's window divided by `share`. With `while_it_fits` all of a text is at hand while it
+    fits the model's window.
+    """
 
     sinks: int | None = 0
     window: int | None = None
     stores: bool = True
+    share: int = 1
+    while_it_fits: bool = False
 
     def resolve(self, window: int) -> Self:
         """Choose the window for a model trained on `window` tokens."""
-        return self if self.window is not None else replace(self, window=window)
+        return self if self.window is not None else replace(self, window=max(1, window // self.share))
 
     def dense(self, window: int) -> int:
         """Everything is attended to, always; up to here without blocks."""
         assert self.window is not None
-        return self.window
+        return max(self.window, window) if self.while_it_fits else self.window

@@ -20,6 +20,7 @@ class CappedDistance:
     """
 
     beyond: Beyond = "far"
+    keeps_distance: bool = False
 
     def resolve(self, window: int) -> Self:
         """The cap is the local window, whatever its length."""

@@ -19,6 +19,7 @@ class CompactPositions:
     """
 
     beyond: Beyond = "near"
+    keeps_distance: bool = False
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""

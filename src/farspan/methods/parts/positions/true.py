@@ -15,6 +15,7 @@ class TruePositions:
     """The model's own positions; exact, and untrained beyond the window."""
 
     beyond: Beyond = "near"
+    keeps_distance: bool = True
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""

@@ -1,0 +1,1 @@
+"""`frequencies`: into which angles a position is turned."""

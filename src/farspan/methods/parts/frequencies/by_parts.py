@@ -1,0 +1,48 @@
+"""Slow frequencies interpolated, fast ones left alone (YaRN, arXiv 2309.00071, sections 3.2 and 3.4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from farspan.errors import MethodError
+from farspan.methods.parts.frequencies.stretched import Stretched, base_of, rungs
+
+_MOST_TURNS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class ByParts(Stretched):
+    """Frequencies that turn more than `fast` times in the trained window stay, those below `slow` are divided.
+
+    Between lies a ramp, linear in the number of the frequency as in the authors' code (the paper's text has it linear
+    in the number of turns). Queries and keys are multiplied by 0.1 ln(factor) + 1.
+    """
+
+    fast: float = 32.0
+    slow: float = 1.0
+
+    def __post_init__(self) -> None:
+        Stretched.__post_init__(self)
+        if not max(self.fast, self.slow) <= _MOST_TURNS:
+            raise MethodError("no frequency turns so many times in a window", fix=f"give {_MOST_TURNS:,.0f} or less")
+
+    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+        """1, a factor-th, or between."""
+        low = max(0, math.floor(self._rung(inv_freq_F, self.fast)))
+        high = min(2 * len(inv_freq_F) - 1, math.ceil(self._rung(inv_freq_F, self.slow)))
+        ramp_F = ((rungs(inv_freq_F) - low) / ((high - low) or 0.001)).clamp(0, 1)
+        return ramp_F / self.factor + 1 - ramp_F
+
+    @property
+    def scaling(self) -> float:
+        """What makes up for attention that is spread over more tokens."""
+        return 0.1 * math.log(self.factor) + 1
+
+    def _rung(self, inv_freq_F: Tensor, turns: float) -> float:
+        """The number of the frequency that turns so many times in the trained window."""
+        assert self.trained is not None
+        wavelength = self.trained / (turns * 2 * math.pi)
+        return len(inv_freq_F) * math.log(wavelength) / math.log(base_of(inv_freq_F))

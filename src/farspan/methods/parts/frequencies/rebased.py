@@ -1,0 +1,48 @@
+"""Powers of a larger base (ABF, arXiv 2309.16039, section 2.1), and sharper logits (Entropy-ABF, arXiv 2401.07004).
+
+Shapes: T queries.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from farspan.errors import MethodError
+from farspan.methods.parts.frequencies.stretched import Stretched, base_of, rebased
+
+_FIRST_SHARPENED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedBase(Stretched):
+    """Frequencies are powers of `base`, whatever the model has; `factor` says how many windows that is to serve."""
+
+    base: float = 500000.0
+
+    def __post_init__(self) -> None:
+        Stretched.__post_init__(self)
+        if self.base < 1:
+            raise MethodError(f"base={self.base!r} is too small", fix="give 1 or more, such as 500000")
+
+    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+        """A power of the ratio of the bases."""
+        return rebased(inv_freq_F, self.base / base_of(inv_freq_F))
+
+
+@dataclass(frozen=True, slots=True)
+class SharpenedBase(AdjustedBase):
+    """Beside that, a query that meets n tokens has its logits multiplied by ln n / ln window where that is more than 1.
+
+    Attention over more tokens is flatter, and this keeps its entropy. The first two layers attend evenly anyway and
+    stay as they are.
+    """
+
+    def sharpness(self, layer: int, met_T: Tensor) -> Tensor | None:
+        """The ratio of logarithms."""
+        assert self.trained is not None
+        if layer < _FIRST_SHARPENED:
+            return None
+        return (met_T.float().log() / math.log(max(2, self.trained))).clamp(min=1)
