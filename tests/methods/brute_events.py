@@ -24,7 +24,7 @@ class Record:
         """A chunk was read; `last_V` are the log probabilities before its first token."""
         fresh = [-float((last_V if at == 0 else log_TV[at - 1])[token]) for at, token in enumerate(ids)]
         known = torch.tensor(self.surprise[-self.window :] if len(self.surprise) > 1 else fresh)
-        limit = known.mean() + self.gamma * known.std()
+        limit = known.mean() + self.gamma * (known.std() if len(known) > 1 else 0.0)
         self.surprise += fresh
         self.marks += [value > limit for value in fresh]
 

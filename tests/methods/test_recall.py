@@ -114,11 +114,9 @@ def searched(k_GnBD: Tensor, q_HTD: Tensor) -> Search:
     index.append(bounds.rows(k_GnBD, k_GnBD[..., 0], torch.full(k_GnBD.shape[1:2], block)))
     return Search(
         q_HTD,
-        heads,
         Scoring(1.0),
         arena,
         index,
-        block,
         answering=True,
         carried={},
         codec=RawBlocks(),

@@ -116,7 +116,7 @@ class Allocator:
         return total
 
     def _columns(self, facts: LayerFacts, plan: Plan) -> tuple[Column, ...]:
-        return (*plan.codec.columns(block_shape(facts, plan, self._dtype)),)
+        return plan.codec.columns(block_shape(facts, plan, self._dtype))
 
     def _all_rows(self, plan: Plan) -> int:
         """Bytes that one row takes in all layers together, with its part of the index."""

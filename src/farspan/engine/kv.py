@@ -20,7 +20,7 @@ from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
 from farspan.cache.blockfile import BlockFile
 from farspan.engine.allocation import Allocator, LayerShare, Share
-from farspan.engine.layer import LayerMemory
+from farspan.engine.layer import LayerMemory, under
 from farspan.engine.surprise import Surprise
 from farspan.engine.watch import Watch
 from farspan.methods import Method
@@ -74,7 +74,7 @@ class KVMemory:
             LayerMemory(share.facts, share.plan, share.capacity, self._arenas(number, share, state, parent), like)
             for number, share in enumerate(shares)
         ]
-        self._surprise = Surprise(self._plan, settings.hosted.vocab_size) if self._plan.surprise else None
+        self._surprise = Surprise(self._plan, settings.hosted.vocab_size) if self._plan.segment.surprise else None
         if state is not None and tensors is not None:
             for number, layer in enumerate(self.layers):
                 layer.load_state(state["layers"][number], tensors, f"{number}.")
@@ -214,8 +214,7 @@ class KVMemory:
 
     def _restore_surprise(self, tensors: Mapping[str, Tensor]) -> None:
         if self._surprise is not None:
-            names = [name for name in tensors if name.startswith(_SURPRISE)]
-            self._surprise.load_state({name.removeprefix(_SURPRISE): tensors[name] for name in names})
+            self._surprise.load_state(under(tensors, _SURPRISE))
 
     def _arenas(
         self, number: int, share: LayerShare, state: Mapping[str, Any] | None, parent: KVMemory | None

@@ -155,8 +155,7 @@ class LayerMemory:
     def load_state(self, plain: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix: str) -> None:
         """Continue from what `state_dict` gave, its names behind `prefix`."""
         self.seen, self.dropped, self.fetched = plain["seen"], plain["dropped"], plain["fetched"]
-        begin = f"{prefix}{_CARRIED}"
-        self.carried = {name.removeprefix(begin): value for name, value in tensors.items() if name.startswith(begin)}
+        self.carried = under(tensors, f"{prefix}{_CARRIED}")
         if self.plan.codec.queries:
             self.energy_GTD = tensors[f"{prefix}energy_GTD"].to(self.energy_GTD.device)
         for name, queue in (("sinks", self.sinks), ("recent", self.recent)):
@@ -208,6 +207,8 @@ class LayerMemory:
 
     def _sharpened(self, q_HTD: Tensor) -> Tensor:
         """Queries whose logits are to be larger, the more tokens they meet."""
+        if not self.plan.turns_otherwise(self.seen):
+            return q_HTD
         met_T = torch.arange(self.seen - q_HTD.shape[1], self.seen, device=q_HTD.device) + 1
         if not self.plan.select.needs_all:
             met_T = met_T.clamp(max=self.plan.dense)
@@ -256,3 +257,8 @@ class LayerMemory:
         logits_NRS = scoring.logits(folding.last_rows(segment.q_NMD), folding.last_searches(segment.k_NSD), mask_1S)
         position_NRS = folding.last_searches(segment.position_NS).unsqueeze(1).expand_as(logits_NRS)
         self.watch.note(logits_NRS.flatten(0, 1), position_NRS.flatten(0, 1))
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -20,6 +20,7 @@ from farspan.engine.template import Template
 from farspan.engine.transcript import Transcript
 from farspan.errors import BudgetError, InputError, SessionError, UsageError
 from farspan.methods import Method, parse
+from farspan.methods.parts.window_share import window_share
 from farspan.text import TextEncoder
 from farspan.types import Budget
 
@@ -99,7 +100,7 @@ class Model:
         """
         if chunk is not None and chunk < 1:
             raise UsageError(f"chunk={chunk} reads nothing", fix="give 1 or more")
-        usual = max(1, min(_MOST_CHUNK, self.window // 4))
+        usual = window_share(self.window, 4, _MOST_CHUNK)
         settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or usual)
         if path is None:
             scratch = scratch_folder()

@@ -102,11 +102,9 @@ class Scene:
             yield from self.plan.select.segments(
                 Search(
                     q_HTD=probe_HTD,
-                    kv_heads=self._kv_heads,
                     scoring=self.scoring,
                     arena=self.arena,
                     index=self.index,
-                    block=self.plan.block,
                     answering=self.answering,
                     carried=self.carried,
                     codec=self.plan.codec,

@@ -7,8 +7,7 @@ from farspan.methods.parts.axes import Part
 from farspan.methods.parts.index.attention_mass import MostAttended
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
-from farspan.methods.parts.positions.capped import CappedDistance
-from farspan.methods.parts.positions.compact import CompactPositions
+from farspan.methods.parts.positions.far import FAR
 from farspan.methods.parts.segment.surprise import Events
 from farspan.methods.parts.select.similar_events import SimilarEvents
 
@@ -56,5 +55,5 @@ def em_llm(
         ),
         "index": MostAttended(repr_topk),
         "select": SimilarEvents(n_mem, contiguity, exc_block),
-        "positions": choice("positions", positions, {"capped": CappedDistance("far"), "compact": CompactPositions()}),
+        "positions": choice("positions", positions, FAR),
     }

@@ -5,9 +5,7 @@ from __future__ import annotations
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
-from farspan.methods.parts.positions.capped import CappedDistance
-from farspan.methods.parts.positions.compact import CompactPositions
-from farspan.methods.parts.positions.true import TruePositions
+from farspan.methods.parts.positions.far import FAR_OR_TRUE
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.ranking import TIMES
 from farspan.methods.parts.select.tree_scan import TreeScan
@@ -44,10 +42,9 @@ def hip(
     `positions`: "compact" is the paper's; "capped" puts far keys at the edge of the window; "true" is for models whose
     positions reach as far as the text (beyond the trained window they are untrained).
     """
-    ways = {"compact": CompactPositions(), "capped": CappedDistance("far"), "true": TruePositions()}
     return {
         "keep": StoreTheRest(sink_token_size, sliding_window_size),
         "segment": FixedBlocks(chunk_size, most=8),
         "select": TreeScan(second_stage_k, choice("when", when, TIMES)),
-        "positions": choice("positions", positions, ways),
+        "positions": choice("positions", positions, FAR_OR_TRUE),
     }

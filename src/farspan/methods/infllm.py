@@ -6,8 +6,7 @@ from farspan.methods.parts.axes import Part
 from farspan.methods.parts.index.attention_mass import MostAttended
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
-from farspan.methods.parts.positions.capped import CappedDistance
-from farspan.methods.parts.positions.compact import CompactPositions
+from farspan.methods.parts.positions.far import FAR
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.ranking import TIMES
 from farspan.methods.parts.select.top_blocks import HEADS, TopBlocks
@@ -41,5 +40,5 @@ def infllm(
         "segment": FixedBlocks(block),
         "index": MostAttended(repr_top_k),
         "select": TopBlocks(top_k, exc_block, choice("when", when, TIMES), choice("heads", heads, HEADS)),
-        "positions": choice("positions", positions, {"capped": CappedDistance("far"), "compact": CompactPositions()}),
+        "positions": choice("positions", positions, FAR),
     }

@@ -6,9 +6,7 @@ from farspan.methods.parts.axes import Part
 from farspan.methods.parts.index.bounds import ChannelBounds
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
-from farspan.methods.parts.positions.capped import CappedDistance
-from farspan.methods.parts.positions.compact import CompactPositions
-from farspan.methods.parts.positions.true import TruePositions
+from farspan.methods.parts.positions.far import FAR_OR_TRUE
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.best_bounds import BestBounds
 from farspan.methods.parts.select.ranking import TIMES
@@ -40,11 +38,10 @@ def quest(
     "true" is the paper's, for models whose positions reach as far as the text (beyond the trained window they are
     untrained). Pages are ranked at distance `n_local` with all three, as keys are stored un-rotated.
     """
-    ways = {"capped": CappedDistance("far"), "compact": CompactPositions(), "true": TruePositions()}
     return {
         "keep": StoreTheRest(n_init, n_local),
         "segment": FixedBlocks(page_size),
         "index": ChannelBounds(),
         "select": BestBounds(token_budget, choice("when", when, TIMES)),
-        "positions": choice("positions", positions, ways),
+        "positions": choice("positions", positions, FAR_OR_TRUE),
     }

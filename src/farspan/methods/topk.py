@@ -5,8 +5,7 @@ from __future__ import annotations
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
-from farspan.methods.parts.positions.capped import CappedDistance
-from farspan.methods.parts.positions.compact import CompactPositions
+from farspan.methods.parts.positions.far import FAR
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.best_keys import BestKeys
 from farspan.methods.parts.select.ranking import TIMES
@@ -33,5 +32,5 @@ def topk(
         "keep": StoreTheRest(n_init, n_local),
         "segment": FixedBlocks(block),
         "select": BestKeys(top_k, choice("when", when, TIMES)),
-        "positions": choice("positions", positions, {"capped": CappedDistance("far"), "compact": CompactPositions()}),
+        "positions": choice("positions", positions, FAR),
     }

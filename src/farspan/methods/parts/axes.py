@@ -213,15 +213,23 @@ class Search:
     """
 
     q_HTD: Tensor
-    kv_heads: int
     scoring: Scoring
     arena: Arena
     index: Arena | None
-    block: int
     answering: bool
     carried: dict[str, Tensor]
     codec: Codec
     shape: BlockShape
+
+    @property
+    def kv_heads(self) -> int:
+        """KV heads of the layer."""
+        return self.shape.heads
+
+    @property
+    def block(self) -> int:
+        """Tokens in a row of the arena."""
+        return self.shape.tokens
 
     def keys(self, limit: int) -> Iterator[tuple[int, Tensor]]:
         """All blocks, oldest first, `limit` at a time at most: the first's number, un-rotated keys `[G, n, B, D]`."""

@@ -55,11 +55,6 @@ class Plan:
         return self.segment.row
 
     @property
-    def surprise(self) -> bool:
-        """Whether it looks at how much the tokens surprised the model."""
-        return self.segment.surprise
-
-    @property
     def sinks(self) -> int:
         """First tokens that stay on the device."""
         assert self.keep.sinks is not None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from farspan.errors import MethodError
-from farspan.methods.parts.frequencies.stretched import Stretched, base_of, rebased
+from farspan.methods.parts.frequencies.stretched import Stretched, base_of, rungs
 
 _FIRST_SHARPENED = 2
 
@@ -29,7 +29,8 @@ class AdjustedBase(Stretched):
 
     def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
         """A power of the ratio of the bases."""
-        return rebased(inv_freq_F, self.base / base_of(inv_freq_F))
+        change_F: Tensor = (self.base / base_of(inv_freq_F)) ** -(rungs(inv_freq_F) / len(inv_freq_F))
+        return change_F
 
 
 @dataclass(frozen=True, slots=True)

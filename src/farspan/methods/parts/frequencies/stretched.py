@@ -74,11 +74,6 @@ def rungs(inv_freq_F: Tensor) -> Tensor:
     return torch.arange(len(inv_freq_F), dtype=inv_freq_F.dtype, device=inv_freq_F.device)
 
 
-def rebased(inv_freq_F: Tensor, ratio: float) -> Tensor:
-    """By what to multiply every frequency when the base of the powers is to be `ratio` times as large."""
-    return torch.tensor(ratio, dtype=inv_freq_F.dtype) ** -(rungs(inv_freq_F) / len(inv_freq_F))
-
-
 def base_of(inv_freq_F: Tensor) -> float:
     """The base of whose powers the frequencies are made, by the first two, which stretching leaves nearly alone."""
     if len(inv_freq_F) < 2:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
+from farspan.methods.parts.window_share import window_share
+
 _MOST_LOCAL = 4096
 
 
@@ -44,7 +46,7 @@ class StoreTheRest:
     def resolve(self, window: int) -> Self:
         """Choose sinks and window for a model trained on `window` tokens."""
         sinks = min(128, window // 32) if self.sinks is None else self.sinks
-        local = max(1, min(_MOST_LOCAL, window // 2)) if self.window is None else self.window
+        local = window_share(window, 2, _MOST_LOCAL) if self.window is None else self.window
         return replace(self, sinks=sinks, window=local)
 
     def dense(self, window: int) -> int:

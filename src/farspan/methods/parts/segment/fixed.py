@@ -7,6 +7,8 @@ from typing import Self
 
 from torch import Tensor
 
+from farspan.methods.parts.window_share import window_share
+
 
 @dataclass(frozen=True, slots=True)
 class FixedBlocks:
@@ -19,7 +21,7 @@ class FixedBlocks:
 
     def resolve(self, window: int) -> Self:
         """Choose the length for a model trained on `window` tokens."""
-        return self if self.block is not None else replace(self, block=max(1, min(self.most, window // 32)))
+        return self if self.block is not None else replace(self, block=window_share(window, 32, self.most))
 
     @property
     def row(self) -> int:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from farspan.methods.parts.segment.refinement import Quality, refined
+from farspan.methods.parts.window_share import window_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Events:
 
     def resolve(self, window: int) -> Self:
         """Choose the lengths for a model trained on `window` tokens."""
-        longest = max(1, min(128, window // 32)) if self.longest is None else self.longest
+        longest = window_share(window, 32, 128) if self.longest is None else self.longest
         shortest = max(1, longest // 16) if self.shortest is None else min(self.shortest, longest)
         return replace(self, shortest=shortest, longest=longest)
 

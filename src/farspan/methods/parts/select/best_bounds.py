@@ -16,11 +16,11 @@ from torch import Tensor
 from farspan.methods.parts.axes import Fetched, Search
 from farspan.methods.parts.index.bounds import GREATEST, LEAST
 from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, works
+from farspan.methods.parts.window_share import window_share
 
 _PIECE_PAGES = 2048
 _CHUNK = 32
 _FEWEST = 3
-_MOST_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class BestBounds:
 
     def resolve(self, window: int) -> Self:
         """Choose the number of tokens for a model trained on `window` tokens."""
-        return self if self.tokens is not None else replace(self, tokens=max(1, min(_MOST_TOKENS, window // 4)))
+        return self if self.tokens is not None else replace(self, tokens=window_share(window, 4, 2048))
 
     def cadence(self, answering: bool) -> int | None:
         """Every token fetches its own blocks, so few tokens go together."""

@@ -16,6 +16,7 @@ from farspan.cache.arena import Arena
 from farspan.methods.parts.axes import Fetched, Search
 from farspan.methods.parts.select.ranking import fetch, ranked_rows
 from farspan.methods.parts.select.top_blocks import shared_scores
+from farspan.methods.parts.window_share import window_share
 
 _QUEUE = "contiguity"
 
@@ -38,8 +39,8 @@ class SimilarEvents:
 
     def resolve(self, window: int) -> Self:
         """Choose the lengths for a model trained on `window` tokens."""
-        tokens = max(1, min(2048, window // 2)) if self.n_mem is None else self.n_mem
-        chunk = max(1, min(512, window // 8)) if self.chunk is None else self.chunk
+        tokens = window_share(window, 2, 2048) if self.n_mem is None else self.n_mem
+        chunk = window_share(window, 8, 512) if self.chunk is None else self.chunk
         return replace(self, n_mem=tokens, chunk=chunk)
 
     def cadence(self, answering: bool) -> int | None:
@@ -51,7 +52,8 @@ class SimilarEvents:
         assert search.index is not None and self.n_mem is not None
         queue_tokens = int(self.n_mem * self.contiguity)
         events = _Events(search.index, search.arena.first)
-        best = events.nearest(events.ranked(search, self.n_mem), self.n_mem - queue_tokens)
+        ranked_1X = ranked_rows(shared_scores(search), self.n_mem)
+        best = [] if ranked_1X is None else events.nearest(ranked_1X[0].tolist(), self.n_mem - queue_tokens)
         if not best:
             return
         queue = events.nearest(_neighbours(best, search.carried.get(_QUEUE)), queue_tokens)
@@ -70,15 +72,8 @@ class _Events:
         self._stored_from = stored_from
         self._known: dict[int, range] = {}
 
-    def ranked(self, search: Search, most: int) -> list[int]:
-        """The best events, best first, as many as `most` tokens may hold."""
-        rows = ranked_rows(shared_scores(search), most)
-        return [] if rows is None else [int(row) for row in rows[0]]
-
     def rows(self, event: int) -> range:
-        """Where its tokens are stored; empty where they are not, or not all."""
-        if event not in self._known:
-            self._look_up([event])
+        """Where the tokens of an event that `nearest` has seen are stored; empty where they are not, or not all."""
         return self._known[event]
 
     def nearest(self, events: list[int], tokens: int) -> list[int]:
@@ -110,4 +105,5 @@ def _neighbours(best: list[int], queue: Tensor | None) -> list[int]:
     """Events next to the best, and those that wait in the queue, none twice and none of the best."""
     fresh = [near for event in best for near in (event + 1, event - 1)]
     waiting = [] if queue is None else queue.tolist()
-    return [event for event in dict.fromkeys([*fresh, *waiting]) if event not in set(best)]
+    taken = set(best)
+    return [event for event in dict.fromkeys([*fresh, *waiting]) if event not in taken]

@@ -16,6 +16,7 @@ from torch import Tensor
 from farspan.methods.parts.axes import Fetched, Search
 from farspan.methods.parts.index.attention_mass import COLUMN
 from farspan.methods.parts.select.ranking import When, best_rows, fetch, works
+from farspan.methods.parts.window_share import window_share
 
 _PIECE_BLOCKS = 8192
 Heads = Literal["shared", "own"]
@@ -40,7 +41,7 @@ class TopBlocks:
 
     def resolve(self, window: int) -> Self:
         """Choose the chunk for a model trained on `window` tokens."""
-        return self if self.chunk is not None else replace(self, chunk=max(1, min(512, window // 8)))
+        return self if self.chunk is not None else replace(self, chunk=window_share(window, 8, 512))
 
     def cadence(self, answering: bool) -> int | None:
         """One lookup for so many tokens."""

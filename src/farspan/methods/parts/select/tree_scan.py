@@ -15,10 +15,10 @@ from torch import Tensor
 
 from farspan.methods.parts.axes import Fetched, Search
 from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, works
+from farspan.methods.parts.window_share import window_share
 
 _PIECE_ROWS = 4096
 _QUERIES = 64
-_MOST_TOKENS = 2048
 
 
 class Stage(NamedTuple):
@@ -49,7 +49,7 @@ class TreeScan:
 
     def resolve(self, window: int) -> Self:
         """Choose the number of tokens for a model trained on `window` tokens."""
-        return self if self.tokens is not None else replace(self, tokens=max(1, min(_MOST_TOKENS, window // 4)))
+        return self if self.tokens is not None else replace(self, tokens=window_share(window, 4, 2048))
 
     def cadence(self, answering: bool) -> int | None:
         """One scan for so many tokens."""
