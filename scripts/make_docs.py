@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from farspan import methods, tasks
+from farspan import readers, tasks
 from farspan.cli.app import app
 from farspan.tasks.kit.card import MULTI_REQUEST, MULTI_TURN
 
@@ -42,12 +42,20 @@ def walk(command: click.Command, name: str, parent: click.Context | None) -> Ite
             yield from walk(found, below, context)
 
 
+JOINING = """Methods are joined by `+` where they choose different parts: `infllm(top_k=32)+int8`. Brackets behind a
+method give it to some layers only, numbered as in Python: `full[:2]+infllm` is full attention in the first two layers
+and InfLLM in all others; `[0:4, -1]` names the first four and the last. A method without brackets yields, with all its
+parts, in layers where one with brackets sets the same part; two with brackets that do so in one layer are an error.
+A full layer grows with the text and drops nothing: what the budget does not hold of it goes to disk."""
+
+
 def methods_page() -> str:
-    """docs/methods.md: what every method does, its paper, keywords and parts."""
-    parts = ["# The methods", "", "Written by `make docs` from the methods themselves.", ""]
-    for card in map(methods.describe, methods.names()):
+    """docs/methods.md: what every method and reader does, its paper, keywords and parts."""
+    parts = ["# The methods", "", "Written by `make docs` from the methods themselves.", "", JOINING, ""]
+    for card in readers.cards():
         keywords = ", ".join(f"`{key}={value!r}`" for key, value in card.defaults.items()) or "none"
-        parts += [f"## {card.name}", "", card.idea, ""]
+        parts += [f"## {card.name}", ""]
+        parts += [line for paragraph in (card.idea, *card.details) for line in (paragraph, "")]
         parts += [f"- What does not fit: **{card.overflow}**", f"- Paper: {card.paper}", f"- Keywords: {keywords}"]
         parts += [f"- Needs: {need}" for need in card.needs]
         parts += [f"- {axis}: `{part}`" for axis, part in card.parts.items()]
@@ -90,7 +98,7 @@ def _task_lines(name: str) -> Iterator[str]:
 def methods_table() -> str:
     """The table in the README."""
     rows = ["| method | what does not fit | idea |", "|---|---|---|"]
-    for card in map(methods.describe, methods.names()):
+    for card in readers.cards():
         rows.append(f"| `{card.name}` | **{card.overflow}** | {card.idea} |")
     return "\n".join(rows)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from tokenizers import models as kinds
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from farspan import methods
 from farspan.attention.adapter import HostedModel
 from farspan.engine import Model, Session
 from farspan.errors import BudgetError
@@ -29,7 +31,13 @@ TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+HEADS = Path(__file__).parent / "methods" / "heads.json"
 Ids = list[int]
+
+
+def every_method() -> list[str]:
+    """All that are installed, with a profile of the heads where one is needed."""
+    return [f"{name}(profile={str(HEADS)!r})" if methods.get(name).required else name for name in methods.names()]
 
 
 @cache

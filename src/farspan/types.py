@@ -118,6 +118,7 @@ class Counts:
 
     `kept` lies on the device, `stored` in the host or disk tier; `fetched` adds up the tokens of KV brought back for
     attention so far. `exact` says that every answer so far equals full attention. `kv_bytes` has one entry a tier.
+    Where layers differ, a token is `dropped` when none has it any more, and the layer that holds most is counted.
     """
 
     seen: int = 0

@@ -145,3 +145,18 @@ def test_large_logits_do_not_overflow() -> None:
     wanted = torch.softmax(1e4 * q @ k.mT, -1) @ v
     torch.testing.assert_close(out, wanted, atol=1e-4, rtol=1e-4)
     assert lse.isfinite().all()
+
+
+@pytest.mark.parametrize("softcap", [None, 1.5])
+def test_a_bias_says_how_often_a_key_counts(softcap: float | None) -> None:
+    """Twice is as if it were there twice, never is as if it were not; an even bias moves the log-sum-exp alone."""
+    q, k, v = case(0, 2, 3, 40, 8, 8, torch.float32)
+    scoring = Scoring(0.4, softcap)
+    count_S = torch.arange(40) % 3
+    found = partial_attention(q, k, v, scoring, bias_NMS=count_S.float().log())
+    at = torch.arange(40).repeat_interleave(count_S)
+    close(found, dense(q, k[:, at], v[:, at], scoring, None), torch.float32)
+    plain, moved = partial_attention(q, k, v, scoring), partial_attention(q, k, v, scoring, bias_NMS=torch.tensor(2.0))
+    torch.testing.assert_close(moved, Partial(plain.out_NME, plain.lse_NM + 2))
+    blind = partial_attention(q, k, v, scoring, bias_NMS=torch.full((2, 1, 40), float("-inf")))
+    assert (blind.out_NME == 0).all() and (blind.lse_NM == float("-inf")).all()

@@ -11,7 +11,7 @@ from farspan.cache.columns import Column, Rows
 
 HEADS = 2
 COLUMNS = (
-    Column("k", HEADS, (3, 4), torch.bfloat16),
+    Column("k", HEADS, (3, 4), torch.bfloat16, by_token=True),
     Column("v", HEADS, (3, 2), torch.float32),
     Column("mean", HEADS, (4,), torch.float32),
 )

@@ -104,6 +104,11 @@ class Arenas(RuleBasedStateMachine):
             for search in range(searches):
                 wanted = [line.listed[int(row)][name][int(heads_N[search]), 0] for row in rows_NX[search]]
                 assert torch.equal(found[search], torch.stack(wanted))
+        tokens_NX = rows_NX % 3
+        mean_NX, k_NX = line.arena.gather(("mean", "k"), rows_NX, heads_N)
+        one_mean_NX, one_k_NX = line.arena.gather(("mean", "k"), rows_NX, heads_N, tokens_NX)
+        assert torch.equal(one_mean_NX, mean_NX)
+        assert torch.equal(one_k_NX, k_NX.take_along_dim(tokens_NX[..., None, None], 2).squeeze(2))
 
     @rule(which=st.integers(0, 9), limit=st.integers(1, 5))
     def scan(self, which: int, limit: int) -> None:

@@ -50,6 +50,11 @@ def test_options_reach_the_engine(run: Run, model: FakeModel, book: Path) -> Non
     assert (str(session.method), str(session.budget)) == ("infllm", "device=64MiB,disk=4GiB")
 
 
+def test_what_is_to_be_highlighted(run: Run, model: FakeModel, book: Path) -> None:
+    assert run("what?", "-f", book, "--method", "pasta", "--highlight", "the key", "--highlight", "42").exit_code == 0
+    assert model.sessions[0].asked[0][1]["highlight"] == ["the key", "42"]
+
+
 def test_options_come_from_the_environment(
     run: Run, model: FakeModel, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import farspan
-from farspan import env, methods
+from farspan import env, methods, readers
 from tests.cli.conftest import Run
 from tests.cli.test_errors import check
 
@@ -56,6 +56,28 @@ def test_answer_source_and_account(run: Run, short: Path) -> None:
     assert answer["usage"]["completion_tokens"] > 0
 
 
+@pytest.mark.parametrize("method", readers.names())
+def test_a_reader_stands_where_a_method_does(run: Run, short: Path, long: Path, method: str) -> None:
+    result = run("ask", QUESTION, "-f", short, "--method", method, "--json")
+    assert json.loads(result.stdout)["text"].strip() == "48213"
+    result = run("ask", QUESTION, "-f", long, "--method", method, "--json", "-n", "8")
+    if method == "read_twice":
+        check(result, 3, "read_twice needs the whole text")
+        return
+    answer = json.loads(result.stdout)
+    assert answer["context"]["method"] == method
+    assert answer["context"]["stored"] > answer["context"]["kept"] > 0
+    check(run("ask", QUESTION, "-f", short, "--method", method, "--session", "kept"), 3, "cannot be kept yet")
+    talk = run("chat", "-f", short, "--method", method, "-n", "8", stdin=f"{QUESTION}\n/sources\n/status\n/save x\n")
+    assert "48213" in talk.stdout and FACT in talk.stderr and "stored" in talk.stderr
+    assert talk.stderr.count("cannot be kept yet") == 1
+
+
+def test_where_nothing_is_asked_a_reader_is_refused(run: Run, short: Path) -> None:
+    check(run("bench", "memory", "--method", "xl3m", "--tokens", "1K"), 2, "xl3m runs no model until it is asked")
+    check(run("eval", "loss", short, "--method", "full,xl3m"), 2, "xl3m runs no model until it is asked")
+
+
 def test_text_and_whole_output_agree(run: Run, short: Path) -> None:
     streamed, whole = run(QUESTION, "-f", short), run(QUESTION, "-f", short, "--no-stream")
     assert streamed.stdout == whole.stdout
@@ -70,7 +92,7 @@ def test_beyond_the_window(run: Run, long: Path) -> None:
     assert answer["text"].strip() == "48213"
 
 
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", methods.self_sufficient())
 def test_every_method_answers(run: Run, short: Path, name: str) -> None:
     result = run("ask", QUESTION, "-f", short, "--method", name, "-n", "4")
     assert result.exit_code == 0 and f"context: {name} | seen" in result.stderr

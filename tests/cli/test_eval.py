@@ -120,7 +120,12 @@ def test_loss_and_heads(run: Run, tmp_path: Path) -> None:
     assert ends[:2] == [("full", 0, 256), ("full", 256, 512)] and 590 <= ends[2][2] <= 600
     assert [one["loss"] for one in bins[:3]] == pytest.approx([one["loss"] for one in bins[3:]], abs=1e-3)
     assert out.read_text().startswith("method,start,end,loss\n")
-    heads = json.loads(run("eval", "heads", "--needles", "2", "--length", "512", "--json").stdout)["heads"]
+    profile = tmp_path / "heads.json"
+    shown = run("eval", "heads", "--needles", "2", "--length", "512", "--json", "-o", profile).stdout
+    assert json.loads(profile.read_text()) == json.loads(shown)
+    heads = json.loads(shown)["heads"]
+    method = f"duo_attention(profile='{profile}')"
+    assert run("ask", "What had stopped?", "-f", book, "-q", "--method", method, "--max-tokens", "4").stdout
     assert len(heads) == 16 and heads[0]["score"] >= 0.9 and heads[-1]["score"] == 0
 
 

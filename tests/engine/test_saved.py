@@ -15,7 +15,7 @@ from farspan.errors import BudgetError, SessionError
 from farspan.types import Budget
 from tests.engine.conftest import BOOK
 from tests.engine.outcomes import check_outcome, outcome
-from tests.tiny import least_budget, llama, model, random_ids, tokenizer
+from tests.tiny import every_method, least_budget, llama, model, random_ids, tokenizer
 
 
 def test_a_session_with_a_folder_is_kept(book: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_other_weights_of_the_same_shape_are_another_model(kept: Path) -> None:
         farspan.open(kept, Model(changed, tokenizer(), "tiny"))
 
 
-@pytest.mark.parametrize("method", farspan.methods.names())
+@pytest.mark.parametrize("method", every_method())
 def test_a_budget_that_cannot_be_met(method: str) -> None:
     least = least_budget(lambda budget: model().session(method, budget, chunk=16))
     model().session(method, Budget(least), chunk=16).close()

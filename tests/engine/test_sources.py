@@ -11,7 +11,7 @@ import farspan
 from farspan.engine import Model, Session
 from tests.attention.families import build
 from tests.engine.conftest import BOOK
-from tests.tiny import VOCABULARY, llama, model, tokenizer
+from tests.tiny import VOCABULARY, every_method, llama, model, tokenizer
 
 WINDOW, WIDTH, STILL = 128, 128, 40
 NEEDLE = "The key to the @ is 4711."
@@ -119,7 +119,7 @@ def test_sources_after_saving_and_in_a_fork(mirror: Model, library: Path, tmp_pa
     assert found[0].text in NEEDLE and "@" in found[0].text
 
 
-@pytest.mark.parametrize("method", farspan.methods.names())
+@pytest.mark.parametrize("method", every_method())
 def test_sources_of_any_answer_stand_where_they_say(method: str, book: Path) -> None:
     with model().session(method, chunk=16) as session:
         session.read(book)

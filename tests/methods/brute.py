@@ -220,3 +220,11 @@ class InfLLM(Blocks):
     def choose(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[int]:
         """What the chunk looked up, the same for all heads unless each has its own."""
         return self.chosen[head]
+
+
+class RetroLM(InfLLM):
+    """Blocks by the key of their last token."""
+
+    def representative(self, brute: Brute, number: int) -> Tensor:
+        """That key: `[G, D]`."""
+        return brute.k_GND[:, self.begins(number + 1) - 1]

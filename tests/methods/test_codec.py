@@ -20,19 +20,26 @@ from farspan.attention.rope import Rope
 from farspan.cache.columns import BlockShape, Rows, row_bytes
 from farspan.engine import Model, Session
 from farspan.errors import MethodError
-from farspan.methods.parts.axes import Codec, Surroundings
+from farspan.methods.parts.axes import Codec
 from farspan.methods.parts.codec.pruned_channels import PrunedChannels
 from farspan.methods.parts.codec.quantised import QuantisedBlocks
 from farspan.methods.parts.codec.raw import RawBlocks
+from farspan.methods.parts.decoding import Decoding, Surroundings
+from farspan.methods.parts.notes import Notes
 from farspan.types import Budget
 from tests.tiny import WIDE, different_ids, eager, llama, random_ids, tokenizer
 
-NOTHING = Surroundings(torch.empty(0, 0, 0), None)
+NOTHING = Surroundings({}, None)
 
 
 def shape_of(k_GNBD: Tensor, v_GNBE: Tensor) -> BlockShape:
     heads, _, tokens, width = k_GNBD.shape
     return BlockShape(heads, tokens, width, v_GNBE.shape[-1], k_GNBD.dtype)
+
+
+def decoding(k_GNBD: Tensor, v_GNBE: Tensor, notes: Notes = NOTHING.notes) -> Decoding:
+    """How blocks of all heads, in their order, are decoded."""
+    return Decoding(shape_of(k_GNBD, v_GNBE), torch.arange(k_GNBD.shape[0]), notes)
 
 
 def encoded(codec: Codec, k_GNBD: Tensor, v_GNBE: Tensor, around: Surroundings = NOTHING) -> Rows:
@@ -72,8 +79,8 @@ def test_no_number_is_off_by_more_than_half_a_step(
     codec = QuantisedBlocks(bits, group)
     k_GNBD = normal(2, 3, tokens, width, seed=seed) * size + offset
     v_GNBE = normal(2, 3, tokens, width + 1, seed=seed + 1) * size + offset
-    rows, shape = encoded(codec, k_GNBD, v_GNBE), shape_of(k_GNBD, v_GNBE)
-    for x, found in ((k_GNBD, codec.keys(rows, shape)), (v_GNBE.mT, codec.values(rows, shape).mT)):
+    rows, by = encoded(codec, k_GNBD, v_GNBE), decoding(k_GNBD, v_GNBE)
+    for x, found in ((k_GNBD, codec.keys(rows, by)), (v_GNBE.mT, codec.values(rows, by).mT)):
         assert found.shape == x.shape and found.dtype == x.dtype
         for low, high in pairwise([*range(0, x.shape[2], group), x.shape[2]]):
             columns = x[:, :, low:high].movedim(2, -1).flatten(0, -2).tolist()
@@ -87,9 +94,9 @@ def test_a_channel_that_is_large_in_all_tokens_costs_the_others_nothing() -> Non
     k_GNBD[..., 3] += 1000
     v_GNBE[:, :, 5] *= 1000
     codec = QuantisedBlocks(4)
-    rows, shape = encoded(codec, k_GNBD, v_GNBE), shape_of(k_GNBD, v_GNBE)
-    assert (codec.keys(rows, shape) - k_GNBD).abs().max() < 0.25
-    off = (codec.values(rows, shape) - v_GNBE).abs().amax(-1)[0, 0]
+    rows, by = encoded(codec, k_GNBD, v_GNBE), decoding(k_GNBD, v_GNBE)
+    assert (codec.keys(rows, by) - k_GNBD).abs().max() < 0.25
+    off = (codec.values(rows, by) - v_GNBE).abs().amax(-1)[0, 0]
     assert off[5] > 1 and off[torch.arange(32) != 5].max() < 0.25
 
 
@@ -141,8 +148,8 @@ def test_think_keeps_the_channels_that_queries_and_keys_are_large_in(layout: str
     q_GTD, k_GNBD = normal(2, 32, 12) * normal(2, 1, 12, seed=1).exp(), normal(2, 5, 7, 12, seed=2)
     k_GNBD *= normal(2, 5, 1, 12, seed=3).exp()
     codec = PrunedChannels(ratio)
-    rows = encoded(codec, k_GNBD, k_GNBD, Surroundings(q_GTD.square(), rope))
-    decoded = codec.keys(rows, shape_of(k_GNBD, k_GNBD))
+    rows = encoded(codec, k_GNBD, k_GNBD, Surroundings({"energy": q_GTD.square()}, rope))
+    decoded = codec.keys(rows, decoding(k_GNBD, k_GNBD))
     for head in range(2):
         for block in range(5):
             kept = kept_by_hand(k_GNBD[head, block], q_GTD[head], pairs, ratio)
@@ -151,7 +158,7 @@ def test_think_keeps_the_channels_that_queries_and_keys_are_large_in(layout: str
             lost = [c for c in range(12) if c not in kept]
             assert len(lost) == 2 * int(ratio * 6) and not decoded[head, block][:, lost].any()
             assert torch.equal(decoded[head, block][:, kept], k_GNBD[head, block][:, kept])
-    assert torch.equal(codec.values(rows, shape_of(k_GNBD, k_GNBD)), k_GNBD)
+    assert torch.equal(codec.values(rows, decoding(k_GNBD, k_GNBD)), k_GNBD)
     assert len({tuple(kept) for kept in rows["k_channels"].flatten(0, 1).tolist()}) > 1
 
 
@@ -179,15 +186,20 @@ def resident(session: Session) -> int:
 
 
 @pytest.mark.parametrize(
-    ("codec", "each"),
+    ("codec", "each", "notes"),
     [
-        ("int8", (32 * 32 + 32 * 4) + (32 * 32 + 32 * 4)),
-        ("int4", (32 * 16 + 32 * 4) + (32 * 16 + 32 * 4)),
-        ("think", (32 * 20 * 4 + 20 * 2) + 32 * 32 * 4),
+        ("int8", (32 * 32 + 32 * 4) + (32 * 32 + 32 * 4), 0),
+        ("int4", (32 * 16 + 32 * 4) + (32 * 16 + 32 * 4), 0),
+        ("think", (32 * 20 * 4 + 20 * 2) + 32 * 32 * 4, 32 * 32 * 4),
+        ("low_rank", 32 * 10 * 4 // 2 + 32 * 32 * 4, 10 * 32 * 4),
     ],
 )
-def test_blocks_are_really_smaller(model: Model, codec: str, each: int) -> None:
-    """By hand: the bytes of one head's block of 32 tokens; of 32 channels ThinK drops 12."""
+def test_blocks_are_really_smaller(model: Model, codec: str, each: int, notes: int) -> None:
+    """By hand: the bytes of one head's block of 32 tokens, and of what a head's part of a layer is noted.
+
+    Of 32 channels ThinK drops 12 and notes the squares of 32 queries; two heads share 10 low-rank coordinates a token,
+    and note 10 directions.
+    """
     plain, sizes = 2 * 32 * 32 * 4, []
     for method in ("full(n_local=32)", f"full(n_local=32)+{codec}"):
         with model.session(method, chunk=32) as session:
@@ -196,10 +208,10 @@ def test_blocks_are_really_smaller(model: Model, codec: str, each: int) -> None:
             sizes.append((resident(session), session.counts.kv_bytes["device"]))
     blocks = (len(IDS) - 32 - 32) // 32
     assert sizes[1][0] * plain == sizes[0][0] * each
-    assert sizes[0][1] - sizes[1][1] == 2 * 2 * blocks * (plain - each)
+    assert sizes[0][1] - sizes[1][1] == 2 * 2 * (blocks * (plain - each) - notes)
 
 
-@pytest.mark.parametrize(("codec", "times"), [("int8", 3.3), ("int4", 5.5), ("think", 1.2)])
+@pytest.mark.parametrize(("codec", "times"), [("int8", 3.3), ("int4", 5.5), ("think", 1.2), ("low_rank", 1.6)])
 def test_the_same_budget_holds_more_blocks(model: Model, codec: str, times: float) -> None:
     budget, blocks = Budget(600_000, disk=0), []
     for method in ("infllm(n_local=32, n_init=4)", f"infllm(n_local=32, n_init=4)+{codec}"):
@@ -231,8 +243,8 @@ def test_think_loses_least_by_its_own_choice(model: Model, monkeypatch: pytest.M
     encode = PrunedChannels.encode
 
     def turned(self: PrunedChannels, k_GNBD: Tensor, v_GNBE: Tensor, around: Surroundings) -> Rows:
-        rows = encode(self, k_GNBD, v_GNBE, Surroundings(around.energy_GTD, around.rope))
-        kept = self._kept(1 / k_GNBD.square().mean(-2), 1 / around.energy_GTD.mean(1), around.rope)
+        rows = encode(self, k_GNBD, v_GNBE, around)
+        kept = self._kept(1 / k_GNBD.square().mean(-2), 1 / around.notes["energy"].mean(1), around.rope)
         return {**rows, "k": k_GNBD.gather(-1, kept.unsqueeze(2).expand_as(rows["k"])), "k_channels": kept.short()}
 
     monkeypatch.setattr(PrunedChannels, "encode", turned)
@@ -245,10 +257,10 @@ def test_the_last_queries_are_those_of_the_stream(model: Model, tmp_path: Path) 
     for chunk in (1, 7, 50):
         with model.session("think", chunk=chunk) as session:
             session.read(IDS[:100])
-            tails.append(session._stream.kv.layers[1].energy_GTD.clone())
+            tails.append(session._stream.kv.layers[1].notes["energy"].clone())
             session.save(tmp_path / str(chunk))
         with farspan.open(tmp_path / str(chunk), model) as opened:
-            assert torch.equal(opened._stream.kv.layers[1].energy_GTD, tails[-1])
+            assert torch.equal(opened._stream.kv.layers[1].notes["energy"], tails[-1])
     assert tails[0].shape == (2, 32, 32)
     torch.testing.assert_close(tails[1], tails[0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(tails[2], tails[0], atol=1e-4, rtol=1e-4)

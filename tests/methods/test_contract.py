@@ -19,25 +19,51 @@ import farspan
 from farspan import methods
 from farspan.attention.rope import Rope
 from farspan.engine import Session
+from farspan.methods.parts.plan import Plan
 from farspan.types import Budget, Counts
-from tests.tiny import WIDE, WINDOW, different_ids, eager, least_budget, llama, model, random_ids, wide
+from tests.tiny import (
+    HEADS,
+    WIDE,
+    WINDOW,
+    different_ids,
+    eager,
+    every_method,
+    least_budget,
+    llama,
+    model,
+    random_ids,
+    wide,
+)
 
-NAMES = methods.names()
+NAMES = every_method()
 MORE = [
     *NAMES,
     "infllm(positions=compact, top_k=2, block=9, repr_top_k=2)",
     "infllm(heads=own, top_k=2)",
     "topk(when=both, top_k=2)",
     "em_llm(refinement=modularity, contiguity=0.5, n_mem=20)",
-    "quest(when=both, page_size=5, positions=true)",
-    "hip(positions=capped, second_stage_k=8, chunk_size=2)",
+    "quest(when=both, page_size=5, positions=true, dense_layers=0)",
+    "hip(positions=capped, second_stage_k=8, chunk_size=2, dense_layers=1)",
+    "longheads(window_size=3, atten_length=30)",
+    "lm_infinite(top_k=3, when=both)",
+    "actqkv(top_k=2, block=9, min_k=1, warmup_step=2)",
+    "shadowkv(when=both, chunk_size=3, outlier_chunk=4, positions=compact)",
+    "squeezed(when=both, segment=8, clusters=0.4, sparsity=0.5)",
     "infllm(top_k=2)+int4",
     "infllm(top_k=2)+think",
+    "infllm(top_k=2)+low_rank(rank=5)",
     "yarn(factor=1.5)+infllm(top_k=2)",
     "entropy_abf(factor=1.5)",
     "dynamic_ntk+self_extend",
+    "full[0]+streaming",
+    "int8[0]+em_llm[1]+full",
+    f"duo_attention(profile={str(HEADS)!r}, positions=compact)+infllm(top_k=2)+int8",
+    "yarn(factor=1.5)+snapkv",
+    "hyper_attention(block_size=5, sample_size=9, lsh_num_projs=3)+int8",
 ]
 TEXT = different_ids(WIDE - 4, vocabulary=WIDE)
+TOGETHER = ("infllm", "em_llm", "hip", "shadowkv", "squeezed", "retrolm", "actqkv")
+"""Methods whose queries of a chunk look up together."""
 BOOK, MORE_TEXT, OTHER_TEXT, PROMPT, REST = TEXT[:300], TEXT[400:600], TEXT[600:900], TEXT[900:906], TEXT[906:946]
 
 
@@ -49,7 +75,13 @@ def tight(method: str, chunk: int, disk: int | None = None) -> Budget:
 
 def needs_all(method: str) -> bool:
     """Whether it attends to everything, so that nothing may be dropped."""
-    return methods.parse(method).resolve(WINDOW).select.needs_all
+    return any(plan.select.needs_all for plan in plans(method))
+
+
+@cache
+def plans(method: str) -> list[Plan]:
+    """Those of all layers."""
+    return [one.plan for layer in methods.parse(method).plans(wide().hosted) for one in layer]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 512])
@@ -72,6 +104,11 @@ def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{parts}.top_blocks._PIECE_BLOCKS", 16)
     monkeypatch.setattr(f"{parts}.best_bounds._PIECE_PAGES", 16)
     monkeypatch.setattr(f"{parts}.tree_scan._PIECE_ROWS", 16)
+    monkeypatch.setattr(f"{parts}.best_chunks._PIECE_BLOCKS", 16)
+    monkeypatch.setattr(f"{parts}.probed_blocks._PIECE_BLOCKS", 16)
+    monkeypatch.setattr(f"{parts}.top_landmarks._PIECE_CHUNKS", 16)
+    monkeypatch.setattr(f"{parts}.share_threshold._PIECE_TOKENS", 32)
+    monkeypatch.setattr(f"{parts}.share_threshold._PIECE_CLUSTERS", 4)
 
 
 @pytest.mark.usefixtures("_small_pieces")
@@ -110,7 +147,7 @@ def test_bounded_finite_and_the_counts_add_up_at_every_chunk(method: str, disk: 
             assert counts.seen == before.seen + 16
             assert counts.dropped >= before.dropped and counts.fetched >= before.fetched
             before = counts
-    assert methods.parse(method).resolve(WINDOW).keep.stores or counts.dropped > 0
+    assert any(plan.keep.stores for plan in plans(method)) or counts.dropped > 0
     if disk == 0:
         assert counts.kv_bytes["disk"] == counts.stored == 0
     else:
@@ -173,7 +210,7 @@ def test_later_tokens_do_not_change_earlier_logits(method: str, cut: int, chunk:
     ids = random_ids(400)
     changed = ids[:cut] + random_ids(400 - cut, seed=1)
     with model().session(method, chunk=chunk) as left, model().session(method, chunk=chunk) as right:
-        if any(name in method for name in ("infllm", "em_llm", "hip")):  # its chunk's queries look up together
+        if any(name in method for name in TOGETHER):
             cut = max(0, cut - chunk)
         difference = (left.logits(ids)[:cut] - right.logits(changed)[:cut]).abs()
     assert difference.numel() == 0 or difference.max() <= 1e-5
@@ -207,8 +244,8 @@ def budget(request: pytest.FixtureRequest, method: str) -> Budget:
     """Everything fits; just enough, the rest on disk; just enough, and no disk."""
     if request.param == "roomy":
         return Budget()
-    plan = methods.parse(method).resolve(WINDOW)
-    if request.param == "no disk" and (needs_all(method) or not plan.keep.stores):
+    stores = any(plan.keep.stores for plan in plans(method))
+    if request.param == "no disk" and (needs_all(method) or not stores):
         pytest.skip("stores nothing, or drops nothing")
     return tight(method, 16, 0 if request.param == "no disk" else None)
 
@@ -292,17 +329,18 @@ def test_broken_off_in_the_middle_of_a_step_it_goes_on_as_before(
     with wide().session(method, budget, chunk=16) as pulled, wide().session(method, budget, chunk=16) as other:
         for session in (pulled, other):
             session.read(BOOK)
+        step = MORE_TEXT[: pulled._stream.kv.limit(False)]
         monkeypatch.setattr(Rope, "rotate", failing)
         with wide().session(method, budget, chunk=16) as measured:
             left = 10**6
             measured.read(BOOK)
             left = 1000
-            measured.logits(MORE_TEXT[:16])
+            measured.logits(step)
         calls = 1000 - left
-        for until in (0, calls // 2, calls // 2 + 1, calls - 1):
+        for until in (calls - 1, calls // 3, calls // 3 + 1, 0):  # what leaves before a step does so the first time
             before, left = pulled.counts, until
             with pytest.raises(Pulled):
-                pulled.logits(MORE_TEXT[:16])
+                pulled.logits(step)
             after = pulled.counts
             assert (after.seen, after.fetched, after.exact) == (before.seen, before.fetched, before.exact)
             add_up(after, budget)

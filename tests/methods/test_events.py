@@ -103,7 +103,7 @@ def test_surprise_is_minus_log_p(model: Model, chunk: int) -> None:
     ids = random_ids(40, seed=2)
     with model.session("em_llm", chunk=chunk) as session:
         session.read(ids)
-        found = session._stream.kv.state_dict()[1]["surprise.surprise"]
+        found = session._stream.kv.state_dict()[1]["surprise.0.surprise"]
     log_TV = eager(llama(max_position_embeddings=WINDOW), ids).log_softmax(-1)
     wanted = [math.log(model.hosted.vocab_size), *(-float(log_TV[at, token]) for at, token in enumerate(ids[1:]))]
     torch.testing.assert_close(found, torch.tensor(wanted), atol=1e-4, rtol=0)
@@ -142,7 +142,7 @@ def test_refined_boundaries_are_other_boundaries(model: Model, quality: str) -> 
     ):
         session.read(ids)
         other.read(ids)
-        marks = [one._stream.kv.state_dict()[1]["surprise.mark"] for one in (session, other)]
+        marks = [one._stream.kv.state_dict()[1]["surprise.0.mark"] for one in (session, other)]
         assert not torch.equal(marks[0][-20:], marks[1][-20:])
         assert marks[0][-20:].any()
 

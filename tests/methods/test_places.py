@@ -31,10 +31,20 @@ EVERYTHING = [
     "topk(top_k=1000, when=both)",
     "topk(top_k=1000, when=both, positions=compact)",
     "topk(top_k=1000, when=both, n_init=1, n_local=9, block=7)",
-    "quest(token_budget=2000, when=both)",
-    "quest(token_budget=2000, when=both, positions=compact)",
-    "quest(token_budget=2000, when=both, positions=true)",
-    "quest(token_budget=2000, when=both, n_init=1, n_local=9, page_size=7)",
+    "quest(dense_layers=0, token_budget=2000, when=both)",
+    "quest(dense_layers=0, token_budget=2000, when=both, positions=compact)",
+    "quest(dense_layers=0, token_budget=2000, when=both, positions=true)",
+    "quest(dense_layers=0, token_budget=2000, when=both, n_init=1, n_local=9, page_size=7)",
+    "quest(dense_layers=1, when=both)",
+    "quest(dense_layers=1, when=both, positions=compact)",
+    "longheads(atten_length=2000)",
+    "longheads(atten_length=2000, window_size=7)",
+    "longheads(atten_length=2000, positions=capped)",
+    "actqkv(top_k=1000)",
+    "shadowkv(sparse_budget=2000, when=both)",
+    "shadowkv(sparse_budget=2000, when=both, positions=compact, outlier_chunk=5, n_init=1, n_local=9, chunk_size=7)",
+    "squeezed(sparsity=0, when=both)",
+    "squeezed(sparsity=0, when=both, positions=true, n_init=1, n_local=9, segment=7, clusters=0.5)",
     "hip(second_stage_k=2000)",
     "hip(second_stage_k=2000, positions=capped)",
     "hip(second_stage_k=2000, positions=true)",
@@ -79,7 +89,7 @@ def test_sinks_and_window(method: str, chunk: int) -> None:
         check(shares(session, text()), (AGE >= 0) & ((window > AGE) | (sinks > FIRST)))
 
 
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", methods.self_sufficient())
 @pytest.mark.parametrize("disk", [None, 0])
 def test_no_method_meets_a_token_twice_or_one_to_come(method: str, disk: int | None) -> None:
     plan = methods.parse(method).resolve(WINDOW)
@@ -88,11 +98,13 @@ def test_no_method_meets_a_token_twice_or_one_to_come(method: str, disk: int | N
         share_TT = shares(session, text())
         counts = session.counts
     met_TT = share_TT > 1e-4
-    check(share_TT, met_TT, atol=1e-5 if plan.codec.lossless else 5e-5)
+    if plan.combine.exact:  # otherwise a token may stand for others, another one in each head
+        assert met_TT[AGE == 0].all()
+        if method != "expected_attention":  # it looks at values, of which each head has its own half
+            check(share_TT, met_TT, atol=1e-5 if plan.codec.lossless else 5e-5)
+            assert met_TT[-1].sum() <= counts.seen - counts.dropped
     assert not met_TT[AGE < 0].any()
-    assert met_TT[AGE == 0].all()
     assert counts.seen == counts.kept + counts.stored + counts.dropped == 320
-    assert met_TT[-1].sum() <= counts.seen - counts.dropped
 
 
 def test_topk_while_reading_keeps_what_is_in_no_block_yet() -> None:

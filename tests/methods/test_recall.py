@@ -5,7 +5,8 @@ Shapes: H query heads, G KV heads, T tokens, n blocks, B tokens in a block, D ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,14 +16,20 @@ from torch import Tensor
 
 from farspan.attention.kernels import Scoring
 from farspan.cache.arena import Arena, TierRows
-from farspan.cache.columns import BlockShape, Column
+from farspan.cache.columns import BlockShape
 from farspan.engine import Model
-from farspan.methods.parts.axes import Search
+from farspan.methods.parts.axes import Codec
+from farspan.methods.parts.codec.pruned_channels import PrunedChannels
+from farspan.methods.parts.codec.quantised import QuantisedBlocks
 from farspan.methods.parts.codec.raw import RawBlocks
+from farspan.methods.parts.decoding import Surroundings
 from farspan.methods.parts.index.bounds import ChannelBounds
+from farspan.methods.parts.searching import Search
 from farspan.methods.parts.select.best_bounds import BestBounds
+from farspan.methods.parts.select.ranking import single_keys
 from farspan.methods.parts.select.tree_scan import TreeScan
 from tests.methods.brute import Blocks, Brute, Keys, true
+from tests.methods.stored import blocks, layer
 from tests.tiny import different_ids, eager, llama, stream, tokenizer
 
 WINDOW, TOKENS = 48, 144
@@ -76,10 +83,12 @@ class HiP(Blocks):
         return self.chosen[head]
 
 
-def scanned(q_TD: Tensor, k_ND: Tensor, block: int, top: int) -> list[int]:
-    """The blocks that HiP's three stages end at, chunk by chunk."""
+def scanned(q_TD: Tensor | list[Tensor], k_ND: Tensor, block: int, top: int) -> list[int]:
+    """The blocks that HiP's three stages end at, chunk by chunk; the stages may have queries of their own."""
     left, spans = 0, list[tuple[int, int]]()
-    for size, keep, stride in ((32 * block, 16 * top, 4), (4 * block, 4 * top, 4), (block, top, 1)):
+    queries = q_TD if isinstance(q_TD, list) else [q_TD] * 3
+    sizes = (32 * block, 16 * top, 4), (4 * block, 4 * top, 4), (block, top, 1)
+    for (size, keep, stride), q_TD in zip(sizes, queries, strict=True):
         pooled = [q_TD[at : at + stride].mean(0) for at in range(0, len(q_TD), stride)]
         spans = [(at, at + size) for low, high in spans for at in range(low, high, size)]
         while left + size <= len(k_ND):
@@ -104,23 +113,25 @@ def halved(queries: list[Tensor], k_ND: Tensor, low: int, high: int) -> float:
 def searched(k_GnBD: Tensor, q_HTD: Tensor) -> Search:
     """A layer that stores these blocks, looked at by these queries."""
     heads, _, block, width = k_GnBD.shape
-    pair = tuple(Column(name, heads, (block, width), torch.float32) for name in ("k", "v"))
-    bounds = ChannelBounds()
+    shape, bounds = BlockShape(heads, block, width, width, torch.float32), ChannelBounds()
     arena, index = (
         Arena(columns, limits=TierRows(), device=torch.device("cpu"))
-        for columns in (pair, bounds.columns(heads, width))
+        for columns in (RawBlocks().columns(shape), bounds.columns(layer(heads, width)))
     )
     arena.append({"k": k_GnBD, "v": k_GnBD})
-    index.append(bounds.rows(k_GnBD, k_GnBD[..., 0], torch.full(k_GnBD.shape[1:2], block)))
+    index.append(bounds.rows(blocks(k_GnBD)))
     return Search(
+        q_HTD,
         q_HTD,
         Scoring(1.0),
         arena,
         index,
         answering=True,
         carried={},
+        peers=(),
         codec=RawBlocks(),
-        shape=BlockShape(heads, block, width, width, torch.float32),
+        notes={},
+        shape=shape,
     )
 
 
@@ -182,19 +193,74 @@ def test_hip_finds_what_its_stages_find(seed: int, count: int, top: int, queries
 
 def test_hip_looks_at_few_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a long text the blocks that are read are a small part, and fewer the longer it is."""
-    gather, read = Search.gather, set[int]()
+    gather, read = Arena.gather, set[int]()
 
-    def watched(self: Search, rows_NX: Tensor, heads_N: Tensor) -> tuple[Tensor, Tensor]:
-        read.update(rows_NX[0].tolist())
-        return gather(self, rows_NX, heads_N)
+    def watched(self: Arena, names: Any, rows_NX: Tensor, heads_N: Tensor, tokens_NX: Tensor) -> list[Tensor]:
+        assert names == ("k",)
+        read.update((rows_NX * 8 + tokens_NX)[0].tolist())
+        return gather(self, names, rows_NX, heads_N, tokens_NX)
 
-    monkeypatch.setattr(Search, "gather", watched)
+    monkeypatch.setattr(Arena, "gather", watched)
     shares = []
     for count in (512, 4096):
         read.clear()
         TreeScan(8).find(searched(torch.randn(1, count, 8, 4), torch.randn(1, 1, 4)))
-        shares.append(len(read) / count)
-    assert shares[1] < shares[0] < 0.5
+        shares.append(len(read) / (8 * count))
+    assert shares[1] < shares[0] < 0.15
+
+
+@pytest.mark.parametrize("codec", [RawBlocks(), QuantisedBlocks(8), QuantisedBlocks(4), PrunedChannels(0.5)])
+@pytest.mark.parametrize("block", [3, 40])
+def test_single_keys_are_those_of_their_blocks(codec: Codec, block: int) -> None:
+    """Also where several tokens share a grid."""
+    torch.manual_seed(0)
+    k_GnBD, shape = torch.randn(GROUP, 5, block, WIDTH), BlockShape(GROUP, block, WIDTH, WIDTH, torch.float32)
+    arena = Arena(codec.columns(shape), limits=TierRows(), device=torch.device("cpu"))
+    arena.append(
+        codec.encode(
+            k_GnBD,
+            k_GnBD,
+            Surroundings({column.name: torch.rand(GROUP, *column.shape) for column in codec.notes(shape)}, None),
+        )
+    )
+    search = replace(searched(k_GnBD, torch.randn(GROUP, 1, WIDTH)), arena=arena, codec=codec, shape=shape)
+    ((_, whole_GnBD),) = search.keys(5)
+    token_NX, heads_N = torch.randint(0, 5 * block, (4, 9)), torch.tensor([1, 0, 1, 0])
+    found_NXD = single_keys(search, token_NX, heads_N)
+    wanted_NXD = torch.stack([whole_GnBD.flatten(1, 2)[g, at] for g, at in zip(heads_N, token_NX, strict=True)])
+    assert torch.equal(found_NXD, wanted_NXD)
+
+
+def test_hip_scans_anew_when_a_block_that_it_kept_is_dropped() -> None:
+    torch.manual_seed(0)
+    k_GnBD, q_HTD = torch.randn(GROUP, 40, 3, WIDTH), torch.randn(2 * GROUP, 1, WIDTH)
+    columns = RawBlocks().columns(BlockShape(GROUP, 3, WIDTH, WIDTH, torch.float32))
+    arena = Arena(columns, limits=TierRows(device=36, disk=0), device=torch.device("cpu"))
+    search = replace(searched(k_GnBD, q_HTD), arena=arena)
+    for low in range(0, 40, 4):
+        arena.append(dict.fromkeys(("k", "v"), k_GnBD[:, low : low + 4]))
+        found_HX = TreeScan(1000).find(search)
+        assert found_HX.tolist() == [list(range(max(0, low - 32), low + 4))] * 2 * GROUP
+
+
+def test_hip_keeps_what_its_stages_found_while_an_answer_is_written() -> None:
+    """Every stage goes by the query of the step at which it was scanned last; new blocks are fetched meanwhile."""
+    torch.manual_seed(0)
+    k_GnBD, q_NHD = torch.randn(GROUP, 141, 3, WIDTH), torch.randn(70, 2 * GROUP, WIDTH)
+    search = searched(k_GnBD[:, :140], q_NHD[0, :, None])
+    for step, q_HD in enumerate(q_NHD):
+        if step == 20:
+            search.arena.append(dict.fromkeys(("k", "v"), k_GnBD[:, 140:]))
+        found_HX = TreeScan(9).find(replace(search, q_HTD=q_HD[:, None]))
+        for head, found in enumerate(found_HX.tolist()):
+            last = [step - step % steps for steps in (32, 16, 8)]
+            k_ND = k_GnBD[head // 2, : 140 + (last[-1] >= 20)].flatten(0, 1)
+            wanted = scanned([q_NHD[at, head, None] for at in last], k_ND, 3, 3)
+            assert found == [*wanted, *([140] if 20 <= step < 24 else [])]
+    again = replace(search, q_HTD=q_NHD[:5].transpose(0, 1))
+    at_once = TreeScan(9).find(again)
+    assert torch.equal(at_once, TreeScan(9).find(replace(again, carried={}))), "several tokens are scanned for anew"
+    assert int(search.carried["step"]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +269,7 @@ def model() -> Model:
     return Model(llama(max_position_embeddings=WINDOW), tokenizer(), "tiny")
 
 
-SIZES = "n_init=3, n_local=20, page_size=5, when=both"
+SIZES = "n_init=3, n_local=20, page_size=5, when=both, dense_layers=0"
 HIP = "sink_token_size=3, sliding_window_size=20, chunk_size=2, second_stage_k=4"
 CASES = {
     f"quest({SIZES}, token_budget=20)": lambda: Quest(WINDOW, 3, 20, 5, 4),

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from farspan.engine import Model
-from tests.methods.brute import BestKeys, Blocks, Brute, InfLLM, LMInfinite, Rule, Streaming
+from tests.methods.brute import BestKeys, Blocks, Brute, InfLLM, LMInfinite, RetroLM, Rule, Streaming
 from tests.tiny import different_ids, eager, llama, stream, tokenizer
 
 WINDOW = 48
 TOKENS = 144
 BLOCKS = "n_init=3, n_local=20, block=5"
+PAGES = BLOCKS.replace("block", "page")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,8 @@ CASES: dict[str, tuple[Callable[[], Rule], list[int]]] = {
     f"infllm({BLOCKS}, top_k=4, repr_top_k=1)": (lambda: InfLLM(WINDOW, 3, 20, 5, 4, representatives=1), [6]),
     f"infllm({BLOCKS}, top_k=4, exc_block=8, heads=own)": (lambda: InfLLM(WINDOW, 3, 20, 5, 4, own=True), [1, 8]),
     f"infllm({BLOCKS}, top_k=4, positions=compact)": (lambda: InfLLM(WINDOW, 3, 20, 5, 4, capped=False), [6]),
+    f"retrolm({PAGES}, top_k=4, chunk=8)": (lambda: RetroLM(WINDOW, 3, 20, 5, 4), [1, 8]),
+    f"retrolm({PAGES}, top_k=4, positions=compact)": (lambda: RetroLM(WINDOW, 3, 20, 5, 4, capped=False), [6]),
     f"topk({BLOCKS}, top_k=4, when=both)": (lambda: BestKeys(WINDOW, 3, 20, 5, 4), [8]),
     f"topk({BLOCKS}, top_k=1, when=both)": (lambda: BestKeys(WINDOW, 3, 20, 5, 1), [8]),
     f"topk({BLOCKS}, top_k=4, when=both, positions=compact)": (

@@ -16,7 +16,9 @@ Legend: T tokens of a chunk, H query heads, G kv heads, D head width, V vocabula
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -68,6 +70,15 @@ class HostedModel:
         """Where the model takes its token ids."""
         device: torch.device = self.model.get_input_embeddings().weight.device
         return device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells these weights from others: a hash of the shape and some of the numbers."""
+        digest = hashlib.sha256(repr(self.facts).encode())
+        for name, value in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {tuple(value.shape)}".encode())
+            digest.update(value.flatten()[:64].float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:32]
 
     def rope(self, layer_index: int, length: int) -> Rope | None:
         """How layer `layer_index` turns positions once `length` tokens have been seen; None for a layer without.

@@ -25,11 +25,15 @@ class Scoring:
     scale: float
     softcap: float | None = None
 
-    def logits(self, q_NMD: Tensor, k_NSD: Tensor, mask_MS: Tensor | None = None) -> Tensor:
-        """Logits `[N, M, S]` in float32; pairs where the boolean mask is False are -inf."""
+    def logits(
+        self, q_NMD: Tensor, k_NSD: Tensor, mask_MS: Tensor | None = None, bias_NMS: Tensor | None = None
+    ) -> Tensor:
+        """Logits `[N, M, S]` in float32, plus a bias; pairs where the boolean mask is False are -inf."""
         logits_NMS = torch.matmul(q_NMD, k_NSD.transpose(-1, -2)).float().mul_(self.scale)
         if self.softcap is not None:
             logits_NMS = logits_NMS.div_(self.softcap).tanh_().mul_(self.softcap)
+        if bias_NMS is not None:
+            logits_NMS = logits_NMS.add_(bias_NMS)
         if mask_MS is not None:
             logits_NMS = logits_NMS.masked_fill_(~mask_MS, float("-inf"))
         return logits_NMS
@@ -46,16 +50,24 @@ class Partial(NamedTuple):
 
 
 def partial_attention(
-    q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_MS: Tensor | None = None
+    q_NMD: Tensor,
+    k_NSD: Tensor,
+    v_NSE: Tensor,
+    scoring: Scoring,
+    mask_MS: Tensor | None = None,
+    bias_NMS: Tensor | None = None,
 ) -> Partial:
-    """Softmax attention over one segment. `mask_MS` is True where row M may see key S; it may lead with N."""
+    """Softmax attention over one segment. `mask_MS` is True where row M may see key S; it may lead with N.
+
+    `bias_NMS`, or anything that broadcasts to it, is added to the logits: the logarithm of how often a key counts.
+    """
     if k_NSD.shape[-2] == 0 or q_NMD.shape[-2] == 0:
         shape = q_NMD.shape[:-1]
         out_NME = q_NMD.new_zeros((*shape, v_NSE.shape[-1]), dtype=torch.float32)
         return Partial(out_NME, out_NME.new_full(shape, float("-inf")))
-    if _flash_fits(q_NMD, k_NSD, v_NSE, scoring, mask_MS):
+    if bias_NMS is None and _flash_fits(q_NMD, k_NSD, v_NSE, scoring, mask_MS):
         return _flash(q_NMD, k_NSD, v_NSE, scoring, mask_MS)
-    return weighted_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS)[0]
+    return weighted_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
 
 
 def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
@@ -73,10 +85,15 @@ def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
 
 
 def weighted_attention(
-    q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_MS: Tensor | None = None
+    q_NMD: Tensor,
+    k_NSD: Tensor,
+    v_NSE: Tensor,
+    scoring: Scoring,
+    mask_MS: Tensor | None = None,
+    bias_NMS: Tensor | None = None,
 ) -> tuple[Partial, Tensor]:
     """Like `partial_attention`, with the softmax weights `[N, M, S]` within the segment, for who needs to see them."""
-    logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS)
+    logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS, bias_NMS)
     top_NM1 = logits_NMS.amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
     weights_NMS = logits_NMS.sub_(top_NM1).exp_()
     total_NM1 = weights_NMS.sum(-1, keepdim=True)

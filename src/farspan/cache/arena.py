@@ -32,7 +32,7 @@ class TierRows:
 
 
 class _Tier(Protocol):
-    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor) -> Tensor: ...
+    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor: ...
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]: ...
 
 
@@ -114,8 +114,14 @@ class Arena:
         self._cascade(0, added)
         self._rings[0].append(rows)
 
-    def gather(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor) -> list[Tensor]:
-        """Fetch, for search i, rows `rows_NX[i]` of KV head `heads_N[i]`: one tensor `[N, X, *shape]` a name."""
+    def gather(
+        self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, tokens_NX: Tensor | None = None
+    ) -> list[Tensor]:
+        """Fetch, for search i, rows `rows_NX[i]` of KV head `heads_N[i]`: one tensor `[N, X, *shape]` a name.
+
+        What a column of one head holds is every head's. With `tokens_NX`, columns that are read by token give
+        that token of each row only, without its axis.
+        """
         rows_n = rows_NX.reshape(-1)
         heads_n = heads_N[:, None].expand_as(rows_NX).reshape(-1)
         parts = [
@@ -125,10 +131,18 @@ class Arena:
         ]
         out = []
         for column in (column for name in names for column in self.columns if column.name == name):
-            found = torch.empty((rows_n.numel(), *column.shape), dtype=column.dtype, device=self.device)
-            for index_n, tier in parts:
-                found[index_n] = tier.gather(column.name, rows_n[index_n], heads_n[index_n]).to(self.device)
-            out.append(found.view(*rows_NX.shape, *column.shape))
+            tokens_n = tokens_NX.reshape(-1) if tokens_NX is not None and column.by_token else None
+            own_n = heads_n if column.heads > 1 else torch.zeros_like(heads_n)
+            shape = column.shape if tokens_n is None else column.shape[1:]
+            if len(parts) == 1:
+                found = parts[0][1].gather(column.name, rows_n, own_n, tokens_n).to(self.device)
+            else:
+                found = torch.empty((rows_n.numel(), *shape), dtype=column.dtype, device=self.device)
+                for index_n, tier in parts:
+                    at_n = None if tokens_n is None else tokens_n[index_n]
+                    part = tier.gather(column.name, rows_n[index_n], own_n[index_n], at_n)
+                    found.index_copy_(0, index_n, part.to(self.device))
+            out.append(found.view(*rows_NX.shape, *shape))
         return out
 
     def scan(self, names: tuple[str, ...], limit: int) -> Iterator[tuple[int, Rows]]:

@@ -69,10 +69,11 @@ class BlockFile:
             raise self._full(error) from error
         self.end += count_rows(rows)
 
-    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor) -> Tensor:
-        """What head `heads_n[i]` stores in row `rows_n[i]`: `[n, *shape]`."""
+    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor:
+        """What head `heads_n[i]` stores in row `rows_n[i]`, of token `tokens_n[i]` if given: `[n, *shape]`."""
         array = self._array(name)
-        picked = array[rows_n.cpu().numpy() - self.origin, heads_n.cpu().numpy()]
+        at = (rows_n.cpu().numpy() - self.origin, heads_n.cpu().numpy())
+        picked = array[at if tokens_n is None else (*at, tokens_n.cpu().numpy())]
         del array
         self._give_back(name)
         return torch.from_numpy(picked).view(self.columns[name].dtype)

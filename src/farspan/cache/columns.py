@@ -14,12 +14,16 @@ Rows = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of a block: `shape` is what each of the `heads` KV heads stores for it."""
+    """One field of a block: `shape` is what each of the `heads` KV heads stores for it; one head is shared by all.
+
+    `by_token`: the first axis of `shape` are the block's tokens, and each can be read without the others.
+    """
 
     name: str
     heads: int
     shape: tuple[int, ...]
     dtype: torch.dtype
+    by_token: bool = False
 
     @property
     def row_bytes(self) -> int:

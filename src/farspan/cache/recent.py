@@ -1,6 +1,6 @@
 """The newest tokens of one layer in one contiguous buffer, with the attention mass that each received.
 
-Shapes: G KV heads, T tokens, D key width, E value width.
+Shapes: G KV heads, H query heads, T tokens, D key width, E value width.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ _FIRST_TOKENS = 256
 
 
 class Tokens(NamedTuple):
-    """Consecutive tokens: un-rotated keys `[G, T, D]`, values `[G, T, E]`, attention mass `[G, T]` in float32."""
+    """Consecutive tokens: un-rotated keys `[G, T, D]`, values `[G, T, E]`, attention mass `[G, T]` in float32.
+
+    `q_HTD` are their own un-rotated queries, of no heads where the queue does not hold them.
+    """
 
     k_GTD: Tensor
     v_GTE: Tensor
     mass_GT: Tensor
+    q_HTD: Tensor
 
     def part(self, start: int, end: int) -> Tokens:
         """Tokens `[start, end)` of these, as views."""
@@ -35,19 +39,26 @@ class Tokens(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of keys and values."""
-        return sum(value.numel() * value.element_size() for value in (self.k_GTD, self.v_GTE))
+        """Bytes of keys, values and queries."""
+        return sum(value.numel() * value.element_size() for value in (self.k_GTD, self.v_GTE, self.q_HTD))
 
 
 class Recent:
     """A queue of at most `capacity` tokens: appended at the end, taken from the front.
 
     The buffer grows by doubling up to a little more than its capacity; then its content slides to the front
-    whenever the end is reached, which costs less than one copy a token.
+    whenever the end is reached, which costs less than one copy a token. It holds the queries of `query_heads` heads.
     """
 
     def __init__(
-        self, heads: int, key_dim: int, value_dim: int, capacity: int, dtype: torch.dtype, device: torch.device
+        self,
+        heads: int,
+        key_dim: int,
+        value_dim: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        query_heads: int = 0,
     ) -> None:
         self.capacity = capacity
         self._limit = self.buffer_tokens(capacity)
@@ -57,6 +68,7 @@ class Recent:
             torch.empty((heads, size, key_dim), dtype=dtype, device=device),
             torch.empty((heads, size, value_dim), dtype=dtype, device=device),
             torch.empty((heads, size), dtype=torch.float32, device=device),
+            torch.empty((query_heads, size, key_dim), dtype=dtype, device=device),
         )
 
     @staticmethod
@@ -72,8 +84,8 @@ class Recent:
         """All tokens of the queue, oldest first, as views that the next `append` may move."""
         return self._data.part(self._low, self._high)
 
-    def append(self, k_GTD: Tensor, v_GTE: Tensor, mass_GT: Tensor | None = None) -> None:
-        """Add tokens at the end; without a mass they begin at 0."""
+    def append(self, k_GTD: Tensor, v_GTE: Tensor, mass_GT: Tensor | None = None, q_HTD: Tensor | None = None) -> None:
+        """Add tokens at the end; without a mass they begin at 0. Queries are left out where the queue holds none."""
         added = k_GTD.shape[1]
         assert len(self) + added <= self.capacity, "more tokens than the queue may hold"
         self._make_room(added)
@@ -84,6 +96,9 @@ class Recent:
             into.mass_GT.zero_()
         else:
             into.mass_GT.copy_(mass_GT)
+        if into.q_HTD.shape[0]:
+            assert q_HTD is not None
+            into.q_HTD.copy_(q_HTD)
         self._high += added
 
     def take(self, count: int) -> Tokens:
@@ -91,6 +106,15 @@ class Recent:
         assert count <= len(self)
         self._low += count
         return self._data.part(self._low - count, self._low)
+
+    def shrunk(self, capacity: int) -> Recent:
+        """A queue with the same tokens and another capacity."""
+        held = self.tokens
+        heads, _, key_dim = held.k_GTD.shape
+        widths = heads, key_dim, held.v_GTE.shape[-1], capacity
+        queue = Recent(*widths, held.k_GTD.dtype, held.k_GTD.device, held.q_HTD.shape[0])
+        queue.append(*held)
+        return queue
 
     def drop_last(self, count: int) -> None:
         """Remove the newest tokens, as if they had not been appended."""

@@ -60,9 +60,13 @@ class Ring:
             self._resize(self.capacity)
         self.start += rows
 
-    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor) -> Tensor:
-        """What head `heads_n[i]` stores in row `rows_n[i]`: `[n, *shape]`, a copy."""
-        return self._data[name][heads_n, (rows_n - self._origin) % self._size]
+    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor:
+        """What head `heads_n[i]` stores in row `rows_n[i]`, of token `tokens_n[i]` if given: `[n, *shape]`, a copy."""
+        data = self._data[name]
+        at_n = heads_n * self._size + (rows_n - self._origin) % self._size
+        if tokens_n is None:
+            return data.flatten(0, 1).index_select(0, at_n.to(self.device))
+        return data.flatten(0, 2).index_select(0, (at_n * data.shape[2] + tokens_n).to(self.device))
 
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
         """Rows `[start, end)` as views of at most `limit` rows, in order, each with the number of its first row."""

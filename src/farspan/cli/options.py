@@ -88,6 +88,12 @@ file_option = click.option(
     metavar="PATH",
     help="A file or folder to read, `-` for standard input. May be repeated. Without it, a pipe is read.",
 )
+highlight_option = click.option(
+    "--highlight",
+    multiple=True,
+    metavar="TEXT",
+    help="Words of the files to look at, with a method that steers attention (pasta). May be repeated.",
+)
 model_option = _shared("-m", "--model", metavar="NAME", help="A folder or Hub name. [default: the bundled model]")
 
 

@@ -23,6 +23,7 @@ from farspan.types import Budget
 
 if TYPE_CHECKING:
     from farspan import Model, Session
+    from farspan.readers.kit.session import ReaderSession
     from farspan.text import Document
 
 STDIN = "-"
@@ -105,18 +106,18 @@ def session_folder(name: str) -> Path:
 
 
 @contextmanager
-def opened(options: SessionOptions) -> Iterator[Session]:
+def opened(options: SessionOptions) -> Iterator[Session | ReaderSession]:
     """Open the session that the options name, or begin one; it is closed at the end, whatever happens."""
-    import farspan
+    from farspan import readers
 
-    method = farspan.methods.parse(options.method or DEFAULT_METHOD)
+    method = readers.parse(options.method or DEFAULT_METHOD)
     budget = Budget.parse(options.budget or DEFAULT_BUDGET)
     folder = session_folder(options.session) if options.session else None
     if folder is not None and (folder / RECORD).exists():
-        session = _reopened(folder, options)
+        session: Session | ReaderSession = _reopened(folder, options)
         _refuse_changes(session, options)
     else:
-        session = load_model(options).session(method=method, budget=budget, path=folder)
+        session = readers.open_reading(load_model(options), method, budget, folder)
     try:
         yield session
     finally:
@@ -133,12 +134,12 @@ def _reopened(folder: Path, options: SessionOptions) -> Session:
     return farspan.open(folder)
 
 
-def _refuse_changes(session: Session, options: SessionOptions) -> None:
+def _refuse_changes(session: Session | ReaderSession, options: SessionOptions) -> None:
     """A session keeps the method and budget that it began with. Raises SessionError where the options differ."""
-    import farspan
+    from farspan import readers
 
     asked = {
-        "--method": (options.method and str(farspan.methods.parse(options.method)), str(session.method)),
+        "--method": (options.method and str(readers.parse(options.method)), str(session.method)),
         "--budget": (options.budget and str(Budget.parse(options.budget)), str(session.budget)),
     }
     for option, (wanted, has) in asked.items():
@@ -150,7 +151,9 @@ def _refuse_changes(session: Session, options: SessionOptions) -> None:
             )
 
 
-def read_all(session: Session, files: Sequence[str], output: OutputOptions, kept_as: str | None) -> Reading:
+def read_all(
+    session: Session | ReaderSession, files: Sequence[str], output: OutputOptions, kept_as: str | None
+) -> Reading:
     """Read what the session has not read yet; say on stderr how to go on if it is stopped by Ctrl-C."""
     before, start = session.counts.seen, time.perf_counter()
     try:
@@ -163,7 +166,9 @@ def read_all(session: Session, files: Sequence[str], output: OutputOptions, kept
     return Reading(session.counts.seen - before, time.perf_counter() - start)
 
 
-def _unread(session: Session, files: Sequence[str], notice: Callable[[str], None]) -> Iterator[Document]:
+def _unread(
+    session: Session | ReaderSession, files: Sequence[str], notice: Callable[[str], None]
+) -> Iterator[Document]:
     """The documents that the session has not read to their end; the session itself goes on in one it has begun."""
     from farspan.text import open_documents
 

@@ -1,4 +1,4 @@
-"""How a budget in bytes becomes rows and tokens of each layer: the same for every layer.
+"""How a budget in bytes becomes rows and tokens of each layer: as many tokens in blocks for every layer.
 
 What stays whatever happens (sinks, recent tokens) is paid first; what is left of device and host goes to blocks.
 """
@@ -6,9 +6,11 @@ What stays whatever happens (sinks, recent tokens) is paid first; what is left o
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from fractions import Fraction
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
@@ -21,10 +23,20 @@ from farspan.methods.parts.codec.raw import RawBlocks
 from farspan.methods.parts.frequencies.trained import TrainedFrequencies
 from farspan.methods.parts.index.none import NoIndex
 from farspan.methods.parts.keep.sinks_and_window import SinksAndWindow
-from farspan.methods.parts.method import Plan
+from farspan.methods.parts.plan import HeadsPlan, Plan
 from farspan.methods.parts.positions.true import TruePositions
 from farspan.methods.parts.select.nothing import Nothing
 from farspan.types import Budget, Size, format_bytes
+
+_STEPS = 1024
+
+
+class _OfLayer(Protocol):
+    @property
+    def facts(self) -> LayerFacts: ...
+
+
+H = TypeVar("H", bound=_OfLayer)
 
 
 class Share(NamedTuple):
@@ -35,31 +47,40 @@ class Share(NamedTuple):
     fork: TierRows
 
 
-@dataclass(frozen=True, slots=True)
-class LayerShare:
-    """What one layer gets: its plan, room for recent tokens, and what each of its arenas gets."""
+class Holder(NamedTuple):
+    """KV heads of one layer that are kept alike: all of them, unless the method tells heads apart.
+
+    `facts` are the layer's, with these heads only.
+    """
 
     facts: LayerFacts
+    heads: tuple[int, ...]
     plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShare:
+    """What one holder gets: room for recent tokens, and what each of its arenas gets."""
+
+    holder: Holder
     capacity: int
     arenas: dict[str, Share]
 
 
 class Allocator:
-    """Shares a budget among the layers of a model."""
+    """Shares a budget among the layers of a model; `plans` has those of every layer."""
 
     def __init__(
         self,
         facts: Sequence[LayerFacts],
-        plan: Plan,
+        plans: Sequence[Sequence[HeadsPlan]],
         chunk: int,
         *,
         dtype: torch.dtype,
         device: torch.device,
         bytes_per_token: int,
     ) -> None:
-        self._facts = facts
-        self._plan = plan
+        self._holders = [one for layer, own in zip(facts, plans, strict=True) for one in _holders(layer, own)]
         self._chunk = chunk
         self._dtype = dtype
         self._one_memory = device.type == "cpu"
@@ -71,78 +92,134 @@ class Allocator:
         host = self._bytes(budget.host)
         if self._one_memory and room is not None:
             room, host = (None if host is None else room + host), 0
-        plan = self._plan_that_fits(room)
-        fixed = self._fixed(plan)
-        device_rows = self._rows(plan, None if room is None else room - fixed)
-        tiers = TierRows(device_rows, self._rows(plan, host), self._rows(plan, self._bytes(budget.disk)))
-        return [self._share(facts, plan, tiers) for facts in self._facts]
+        holders = self._that_fit(room)
+        spare = None if room is None else room - self._least(holders)
+        tiers = (self._rows(holders, amount) for amount in (spare, host, self._bytes(budget.disk)))
+        return [self._share(one, *rows) for one, *rows in zip(holders, *tiers, strict=True)]
 
-    def _plan_that_fits(self, room: int | None) -> Plan:
-        for dense in (self._plan.dense, self._plan.sinks + self._plan.window):
-            plan = replace(self._plan, dense=min(self._plan.dense, dense))
-            least = self._fixed(plan) + self._least_rows(plan) * self._all_rows(plan)
-            if room is None or least <= room:
-                return plan
+    def _that_fit(self, room: int | None) -> list[Holder]:
+        """The holders as they wish to be or, where that is too much, with less: a shorter dense stretch, then pools."""
+        if room is None or self._least(self._holders) <= room:
+            return self._holders
+        steps = range(1, _STEPS + 1)
+        fitting = bisect_right(steps, room, key=lambda step: math.ceil(self._least(self._smaller(step))))
+        short = self._smaller(max(1, fitting))
+        if self._least(short) <= room:
+            return short
         assert room is not None
+        least = math.ceil(self._least(short))
+        most = max((one.plan for one in governed(short)), key=lambda plan: plan.sinks + plan.window)
         raise BudgetError(
             f"a budget of {format_bytes(room)} is too small: {format_bytes(least)} is the least for "
-            f"{plan.sinks} first and {plan.window} recent tokens and a chunk of {self._chunk}",
+            f"{most.sinks} first and {most.window} recent tokens and a chunk of {self._chunk}",
             fix=f"give at least --budget {-(-least // 2**20)}MiB, or a method with a smaller window",
         )
 
-    def _share(self, facts: LayerFacts, plan: Plan, tiers: TierRows) -> LayerShare:
-        own = _window_plan(plan, facts.sliding_window) if facts.sliding_window is not None else plan
-        if not own.keep.stores:
-            return LayerShare(facts, own, self._capacity(own), {})
-        fork = TierRows(self._least_rows(plan), 0, None)
+    def _smaller(self, step: int) -> list[Holder]:
+        """The holders with plans that attend to everything only while they must, and with so much of their pools."""
+        return [one._replace(plan=_shorter(one.plan, Fraction(step, _STEPS))) for one in self._holders]
+
+    def _share(self, holder: Holder, device: int | None, host: int | None, disk: int | None) -> LayerShare:
+        facts, plan = holder.facts, holder.plan
+        if not plan.keep.stores:
+            return LayerShare(holder, self._capacity(plan), {})
+        least = self._least_rows(plan)
+        tiers = TierRows(None if device is None else least + device, host, disk)
+        fork = TierRows(least, 0, None)
         arenas = {"blocks": Share(self._columns(facts, plan), tiers, fork)}
         if columns := _index_columns(facts, plan):
             arenas["index"] = Share(columns, _index_rows(plan, tiers), _index_rows(plan, fork))
-        return LayerShare(facts, own, self._capacity(own), arenas)
+        return LayerShare(holder, self._capacity(plan), arenas)
 
     def _capacity(self, plan: Plan) -> int:
+        if plan.pool is not None:
+            return max(plan.dense, plan.pool.limit)
         unfinished = plan.segment.lengths[1] - 1 if plan.keep.stores else 0
         return max(plan.dense, plan.window + unfinished + self._chunk)
 
-    def _fixed(self, plan: Plan) -> int:
-        """Bytes of sinks and recent tokens in all layers."""
-        total = 0
-        for facts in self._facts:
-            own = _window_plan(plan, facts.sliding_window) if facts.sliding_window is not None else plan
-            total += facts.kv_heads * facts.key_dim * own.codec.queries * torch.float32.itemsize
-            token = facts.kv_heads * ((facts.key_dim + facts.value_dim) * self._dtype.itemsize + 4)
-            tokens = Recent.buffer_tokens(max(1, own.sinks)) + Recent.buffer_tokens(self._capacity(own))
-            total += tokens * token
-        return total
+    def _least(self, holders: Sequence[Holder]) -> Fraction:
+        """The fewest bytes that will do: sinks, pool and recent tokens, and the blocks that one step makes.
+
+        The largest pool counts twice: when it is chosen anew the old one is still there.
+        """
+        fixed = sum(self._fixed(one) for one in holders) + max(self._pool_bytes(one) for one in holders)
+        return fixed + sum((self._least_rows(one.plan) * self._row_bytes(one) for one in holders), Fraction())
+
+    def _fixed(self, holder: Holder) -> int:
+        """Bytes of sinks, pool and recent tokens, and of notes."""
+        facts, plan = holder.facts, holder.plan
+        noted = row_bytes(note_columns(plan, block_shape(facts, plan, self._dtype)))
+        recent = self._recent_bytes(facts, self._capacity(plan))
+        if plan.index.needs_queries:
+            noted += Recent.buffer_tokens(self._capacity(plan)) * facts.q_heads * facts.key_dim * self._dtype.itemsize
+        if plan.pool is not None:
+            noted += plan.pool.by.note_bytes(facts.q_heads, facts.key_dim, self._dtype.itemsize)
+            later = self._recent_bytes(facts, plan.window + plan.pool.room) + self._pool_bytes(holder)
+            recent = max(recent, later)
+        return noted + self._recent_bytes(facts, max(1, plan.sinks)) + recent
+
+    def _recent_bytes(self, facts: LayerFacts, capacity: int) -> int:
+        return Recent.buffer_tokens(capacity) * self._token_bytes(facts)
+
+    def _pool_bytes(self, holder: Holder) -> int:
+        pool, facts = holder.plan.pool, holder.facts
+        return 0 if pool is None else pool.limit * (self._token_bytes(facts) + facts.kv_heads * torch.int64.itemsize)
+
+    def _token_bytes(self, facts: LayerFacts) -> int:
+        """Keys, values and a mass in float32."""
+        return facts.kv_heads * ((facts.key_dim + facts.value_dim) * self._dtype.itemsize + torch.float32.itemsize)
 
     def _columns(self, facts: LayerFacts, plan: Plan) -> tuple[Column, ...]:
         return plan.codec.columns(block_shape(facts, plan, self._dtype))
 
-    def _all_rows(self, plan: Plan) -> int:
-        """Bytes that one row takes in all layers together, with its part of the index."""
+    def _row_bytes(self, holder: Holder) -> Fraction:
+        """Bytes that one row takes, with its part of the index."""
+        facts, plan = holder.facts, holder.plan
         if not plan.keep.stores:
-            return 0
-        share = plan.block / plan.segment.lengths[0]
-        governed = [facts for facts in self._facts if facts.sliding_window is None]
-        index = sum(row_bytes(_index_columns(facts, plan)) for facts in governed)
-        return sum(row_bytes(self._columns(facts, plan)) for facts in governed) + math.ceil(index * share)
+            return Fraction()
+        index = Fraction(row_bytes(_index_columns(facts, plan)) * plan.block, plan.segment.lengths[0])
+        return row_bytes(self._columns(facts, plan)) + index
 
     def _least_rows(self, plan: Plan) -> int:
-        """The most rows that one step can add to a layer."""
+        """The most rows that one step can add."""
         waiting = plan.segment.lengths[1] - plan.block
         return (max(plan.dense - plan.window - plan.sinks, self._chunk) + waiting) // plan.block + 2
 
-    def _rows(self, plan: Plan, room: int | None) -> int | None:
-        each = self._all_rows(plan)
-        return None if room is None or each == 0 else max(0, room // each)
+    def _rows(self, holders: Sequence[Holder], room: Fraction | int | None) -> list[int | None]:
+        """Rows for every holder that take up `room` together and have the same number of tokens."""
+        token = sum((self._row_bytes(one) / one.plan.block for one in holders), Fraction())
+        if room is None or token == 0:
+            return [None] * len(holders)
+        return [int(room / token // one.plan.block) for one in holders]
 
     def _bytes(self, size: Size | None) -> int | None:
         return None if size is None else size.in_bytes(self._bytes_per_token)
 
 
+def governed(holders: Sequence[H]) -> Sequence[H]:
+    """Those that the method governs; in a model of sliding windows only, all of them."""
+    return [one for one in holders if one.facts.sliding_window is None] or holders
+
+
+def _holders(facts: LayerFacts, plans: Sequence[HeadsPlan]) -> list[Holder]:
+    if facts.sliding_window is not None:
+        return [Holder(facts, tuple(range(facts.kv_heads)), _window_plan(plans[0].plan, facts.sliding_window))]
+    queries = facts.q_heads // facts.kv_heads
+    return [
+        Holder(replace(facts, q_heads=len(heads) * queries, kv_heads=len(heads)), heads, plan) for heads, plan in plans
+    ]
+
+
+def _shorter(plan: Plan, share: Fraction) -> Plan:
+    """The plan, attending to everything only while sinks and window do, or a pool with `share` of its room."""
+    if plan.pool is None:
+        return replace(plan, dense=min(plan.dense, plan.sinks + plan.window))
+    return plan.sized(max(plan.pool.least, int(plan.pool.average * share)))
+
+
 def _index_columns(facts: LayerFacts, plan: Plan) -> tuple[Column, ...]:
     """What stands for a block, and where the block lies if it is not one row."""
-    columns = plan.index.columns(facts.kv_heads, facts.key_dim)
+    columns = plan.index.columns(facts)
     if not columns or plan.segment.lengths == (plan.block, plan.block):
         return columns
     return (*columns, Column("start", 1, (), torch.int64), Column("length", 1, (), torch.int64))
@@ -160,6 +237,11 @@ def _index_rows(plan: Plan, tiers: TierRows) -> TierRows:
 def block_shape(facts: LayerFacts, plan: Plan, dtype: torch.dtype) -> BlockShape:
     """What a block of a layer holds before it is encoded."""
     return BlockShape(facts.kv_heads, plan.block, facts.key_dim, facts.value_dim, dtype)
+
+
+def note_columns(plan: Plan, shape: BlockShape) -> tuple[Column, ...]:
+    """What codec and index remember of a layer whose rows are of this shape."""
+    return (*plan.codec.notes(shape), *plan.index.notes(shape))
 
 
 def _window_plan(plan: Plan, window: int) -> Plan:

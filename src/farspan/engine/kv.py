@@ -1,6 +1,6 @@
 """The KV memory of a session: all its layers, moved on one chunk at a time.
 
-Nothing else in farspan runs a model. It knows nothing of text.
+Nothing else in farspan runs a model, but for the looks of `scores`, which keep nothing. It knows nothing of text.
 
 Shapes: T tokens of a chunk, V vocabulary.
 """
@@ -19,11 +19,17 @@ from farspan.attention.adapter import HostedModel
 from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
 from farspan.cache.blockfile import BlockFile
-from farspan.engine.allocation import Allocator, LayerShare, Share
-from farspan.engine.layer import LayerMemory, under
-from farspan.engine.surprise import Surprise
+from farspan.engine.allocation import Allocator, Holder, LayerShare, Share, governed
+from farspan.engine.heads import handlers
+from farspan.engine.highlight import Highlight
+from farspan.engine.layer import LayerMemory
+from farspan.engine.layer_state import under
+from farspan.engine.surprise import surprises
 from farspan.engine.watch import Watch
+from farspan.errors import SessionError
 from farspan.methods import Method
+from farspan.methods.parts.combine.steering import Steering
+from farspan.methods.parts.plan import HeadsPlan, Plan
 from farspan.types import Budget, Counts
 
 Logits = Literal["last", "all"]
@@ -43,6 +49,8 @@ class KVSettings:
 class KVMemory:
     """All layers of one growing stream. `folder` takes the disk tier, if the budget has one.
 
+    `highlight` says towards which tokens answers are steered; a fork does not inherit it.
+
     With `state`, as `state_dict` gave it, it continues from files in that folder. Files that are not `lasting` are
     gone when the process ends.
     """
@@ -58,29 +66,41 @@ class KVMemory:
     ) -> None:
         self.settings = settings
         self.folder = folder
+        self.highlight: Highlight | None = None
         self._lasting = lasting
-        self._plan = settings.method.resolve(settings.hosted.window)
+        hosted = settings.hosted
+        self._plans: list[list[HeadsPlan]] = settings.method.plans(hosted) if parent is None else parent._plans
         allocator = Allocator(
-            settings.hosted.facts,
-            self._plan,
+            hosted.facts,
+            self._plans,
             settings.chunk,
-            dtype=settings.hosted.dtype,
-            device=settings.hosted.device,
-            bytes_per_token=settings.hosted.bytes_per_token,
+            dtype=hosted.dtype,
+            device=hosted.device,
+            bytes_per_token=hosted.bytes_per_token,
         )
         shares = allocator.share(settings.budget)
-        like = torch.empty(0, dtype=settings.hosted.dtype, device=settings.hosted.device)
+        if state is not None:
+            _check_same_heads([share.holder for share in shares], state)
+        like = torch.empty(0, dtype=hosted.dtype, device=hosted.device)
         self.layers = [
-            LayerMemory(share.facts, share.plan, share.capacity, self._arenas(number, share, state, parent), like)
+            LayerMemory(*share.holder, share.capacity, self._arenas(number, share, state, parent), like)
             for number, share in enumerate(shares)
         ]
-        self._surprise = Surprise(self._plan, settings.hosted.vocab_size) if self._plan.segment.surprise else None
+        if self.steering is not None:
+            self.steering.heads.check([facts.q_heads for facts in hosted.facts])
+        self._handlers = handlers(self.layers)
+        self._surprises = surprises(self.layers, hosted.vocab_size)
+        self._answered = False
+        for layer in governed(self.layers):
+            layer.peers = [other.carried for other in governed(self.layers) if other.plan == layer.plan]
         if state is not None and tensors is not None:
             for number, layer in enumerate(self.layers):
                 layer.load_state(state["layers"][number], tensors, f"{number}.")
             self._restore_surprise(tensors)
+            self._answered = state["answered"]
         if parent is not None:
             self._restore_surprise(parent._surprise_state())
+            self._answered = parent._answered
             for layer, theirs in zip(self.layers, parent.layers, strict=True):
                 layer.copy_from(theirs)
 
@@ -92,14 +112,21 @@ class KVMemory:
     @property
     def exact(self) -> bool:
         """Whether everything so far was computed as full attention would."""
-        return all(layer.exact for layer in self._governed)
+        return self.highlight is None and all(layer.exact for layer in governed(self.layers))
+
+    @property
+    def steering(self) -> Steering | None:
+        """What the method makes of a highlighted text."""
+        steered = (layer.plan.combine.steering for layer in self.layers)
+        return next((steering for steering in steered if steering is not None), None)
 
     def limit(self, answering: bool) -> int:
         """How many tokens the next step may take at most."""
-        most = self._plan.select.cadence(answering)
-        limit = self.settings.chunk if most is None else min(self.settings.chunk, most)
-        edges = [layer.plan.dense for layer in self.layers] + [self._plan.frequencies.begins or 0]
-        return min([limit, *(edge - self.seen for edge in edges if edge > self.seen)])
+        plans = [layer.plan for layer in self.layers]
+        cadences = [most for plan in plans if (most := plan.select.cadence(answering)) is not None]
+        cadences += [plan.pool.chunk for plan in plans if plan.pool is not None]
+        edges = [edge for plan in plans for edge in (plan.dense, plan.frequencies.begins or 0)]
+        return min([self.settings.chunk, *cadences, *(edge - self.seen for edge in edges if edge > self.seen)])
 
     def step(
         self, ids: list[int], logits: Logits | None, *, answering: bool = False, watch: Watch | None = None
@@ -111,47 +138,59 @@ class KVMemory:
         """
         assert 0 < len(ids) <= self.limit(answering)
         start = self.seen
-        mark_S = None if self._surprise is None else self._surprise.mark_S
+        told = {layer: surprise.told for surprise in self._surprises for layer in surprise.layers}
         for layer in self.layers:
-            layer.prepare(len(ids), mark_S)
+            layer.prepare(len(ids), told.get(layer))
+        if self._answered and not answering:
+            for layer in self.layers:
+                layer.end_turn()
+        self._answered = answering
         ropes = self._ropes(start + len(ids))
-        for layer in self.layers:
-            layer.rope = ropes[layer.facts.index]
-            layer.settle(len(ids), mark_S)
+        for layer, rope in zip(self.layers, ropes, strict=True):
+            layer.rope = rope
+            layer.settle(len(ids), told.get(layer))
             layer.answering, layer.watch = answering, watch if layer.facts.sliding_window is None else None
-        if self._surprise is not None:
-            self._surprise.settle(len(self._governed[0].recent))
+            layer.highlight = self.highlight if answering else None
+        for surprise in self._surprises:
+            surprise.settle()
+        surprise_state = self._surprise_state()
         try:
             return self._forward(ids, start, logits)
         except BaseException:
             for layer in self.layers:
                 layer.undo(start)
+            self._restore_surprise(surprise_state)
             raise
 
     def _forward(self, ids: list[int], start: int, logits: Logits | None) -> Tensor | None:
         hosted = self.settings.hosted
         ids_T = torch.tensor(ids, device=hosted.device)
-        if self._surprise is None:
-            return hosted.forward(ids_T, start, self.layers, logits)
-        logits_TV = hosted.forward(ids_T, start, self.layers, "all")
+        if not self._surprises:
+            return hosted.forward(ids_T, start, self._handlers, logits)
+        logits_TV = hosted.forward(ids_T, start, self._handlers, "all")
         assert logits_TV is not None
-        self._surprise.take(ids, logits_TV, self._governed)
+        for surprise in self._surprises:
+            surprise.take(ids, logits_TV)
         return {"all": logits_TV, "last": logits_TV[-1:], None: None}[logits]
 
     def counts(self) -> Counts:
-        """Where the tokens are, as the first layer that the method governs has it, and the bytes of all layers."""
-        layer = self._governed[0]
+        """Where the tokens are, and the bytes of all layers.
+
+        Where layers or heads differ, a token is dropped when none has it any more, and it is kept or stored as those
+        have it that have dropped and stored fewest; `fetched` is that of the one that fetched most.
+        """
         kv_bytes = {"device": 0, "host": 0, "disk": 0}
         for each in self.layers:
             for tier, amount in each.kv_bytes().items():
                 kv_bytes[tier] += amount
-        stored = layer.stored()
+        counted = governed(self.layers)
+        dropped, stored = min((layer.lost(), layer.stored()) for layer in counted)
         return Counts(
-            seen=layer.seen,
-            kept=layer.seen - stored - layer.lost(),
+            seen=self.seen,
+            kept=self.seen - stored - dropped,
             stored=stored,
-            fetched=layer.fetched,
-            dropped=layer.lost(),
+            fetched=max(layer.fetched for layer in counted),
+            dropped=dropped,
             exact=self.exact,
             kv_bytes=kv_bytes,
         )
@@ -180,9 +219,9 @@ class KVMemory:
         layers = []
         for number, layer in enumerate(self.layers):
             plain, held = layer.state_dict()
-            layers.append(plain)
+            layers.append({"layer": layer.facts.index, "heads": list(layer.heads), **plain})
             tensors.update({f"{number}.{name}": value for name, value in held.items()})
-        return {"layers": layers}, tensors | self._surprise_state()
+        return {"layers": layers, "answered": self._answered}, tensors | self._surprise_state()
 
     def close(self) -> None:
         """Close the files."""
@@ -190,31 +229,25 @@ class KVMemory:
             for arena in layer.arenas.values():
                 arena.close()
 
-    def _ropes(self, length: int) -> dict[int, Rope | None]:
+    def _ropes(self, length: int) -> list[Rope | None]:
         """How every layer turns positions once `length` tokens have been seen; layers of a kind share one."""
-        ropes: dict[int, Rope | None] = {}
-        made: dict[tuple[str | None, bool], Rope | None] = {}
+        made: dict[tuple[str | None, Plan], Rope | None] = {}
         for layer in self.layers:
-            facts = layer.facts
-            kind = facts.rope_kind, facts.sliding_window is None
+            kind = layer.facts.rope_kind, layer.plan
             if kind not in made:
-                own = self.settings.hosted.rope(facts.index, length)
+                own = self.settings.hosted.rope(layer.facts.index, length)
                 made[kind] = None if own is None else layer.plan.rope(own, length)
-            ropes[facts.index] = made[kind]
-        return ropes
-
-    @property
-    def _governed(self) -> list[LayerMemory]:
-        """The layers that the method governs; in a model of sliding windows only, all of them."""
-        return [layer for layer in self.layers if layer.facts.sliding_window is None] or self.layers
+        return [made[layer.facts.rope_kind, layer.plan] for layer in self.layers]
 
     def _surprise_state(self) -> dict[str, Tensor]:
-        state = {} if self._surprise is None else self._surprise.state_dict()
-        return {f"{_SURPRISE}{name}": value for name, value in state.items()}
+        states = [surprise.state_dict() for surprise in self._surprises]
+        return {
+            f"{_SURPRISE}{number}.{name}": value for number, one in enumerate(states) for name, value in one.items()
+        }
 
     def _restore_surprise(self, tensors: Mapping[str, Tensor]) -> None:
-        if self._surprise is not None:
-            self._surprise.load_state(under(tensors, _SURPRISE))
+        for number, surprise in enumerate(self._surprises):
+            surprise.load_state(under(tensors, f"{_SURPRISE}{number}."))
 
     def _arenas(
         self, number: int, share: LayerShare, state: Mapping[str, Any] | None, parent: KVMemory | None
@@ -229,7 +262,7 @@ class KVMemory:
         }
 
     def _arena(self, number: int, name: str, share: LayerShare, saved: Mapping[str, int]) -> Arena:
-        own, device, may_drop = share.arenas[name], self.settings.hosted.device, not share.plan.select.needs_all
+        own, device, may_drop = share.arenas[name], self.settings.hosted.device, not share.holder.plan.select.needs_all
         if own.tiers.disk == 0:
             return Arena(own.columns, own.tiers, device, may_drop=may_drop)
         file = self._file(number, name, own, saved["first"], saved["rows"] - saved["first"])
@@ -242,6 +275,15 @@ class KVMemory:
 
     def _file(self, number: int, name: str, own: Share, origin: int, rows: int = 0) -> BlockFile:
         return BlockFile(self.folder, _stem(number, name), own.columns, origin, rows, nameless=not self._lasting)
+
+
+def _check_same_heads(holders: list[Holder], state: Mapping[str, Any]) -> None:
+    """A session goes on only with the layers and heads told apart as they were."""
+    saved = [(layer["layer"], tuple(layer["heads"])) for layer in state["layers"]]
+    if saved != [(holder.facts.index, holder.heads) for holder in holders]:
+        raise SessionError(
+            "the session was made with other heads kept apart", fix="put back the profile that its method names"
+        )
 
 
 def _stem(number: int, name: str) -> str:

@@ -1,7 +1,9 @@
 """The memory of one layer: it takes in a chunk's keys and values and answers the chunk's queries.
 
-Every token is in exactly one place: the sinks (first tokens), the arena (blocks), the recent tokens, or dropped.
-It knows the parts of a method by their interfaces only, and nothing of text or of other layers.
+Every token is in exactly one place: the sinks (first tokens), the arena (blocks), the pool (tokens found worth
+keeping), the recent tokens, or dropped.
+It knows the parts of a method by their interfaces only, and nothing of text; of other layers, what their selection
+hands on.
 
 Shapes: H query heads, G KV heads, T tokens of the chunk, S keys, N searches or blocks, R query heads of a search,
 B tokens in a block, D key width, E value width.
@@ -9,26 +11,29 @@ B tokens in a block, D key width, E value width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from farspan.attention.adapter import AttendCall, LayerFacts
-from farspan.attention.kernels import Partial, Scoring, merge, partial_attention, weighted_attention
+from farspan.attention.kernels import Scoring
 from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
-from farspan.cache.columns import Rows, row_bytes
+from farspan.cache.columns import row_bytes
 from farspan.cache.recent import Recent, Tokens
-from farspan.engine.allocation import block_shape
+from farspan.engine.allocation import block_shape, note_columns
+from farspan.engine.attending import attend
+from farspan.engine.highlight import Highlight
+from farspan.engine.layer_state import plain_state, restore, tensor_state, under
+from farspan.engine.pool import Aging, PoolMemory
 from farspan.engine.segments import Scene, Segment
+from farspan.engine.storing import Leaving, Stored, store
 from farspan.engine.watch import Watch
-from farspan.methods.parts.axes import Surroundings
-from farspan.methods.parts.method import Plan
-
-_MERGE_EVERY = 8
-_CARRIED = "carried."
+from farspan.methods.parts.importance.base import Importance
+from farspan.methods.parts.notes import Notes
+from farspan.methods.parts.plan import Plan
 
 
 class _Before(NamedTuple):
@@ -38,84 +43,106 @@ class _Before(NamedTuple):
     fetched: int
     mass_GT: Tensor | None
     carried: dict[str, Tensor]
-    energy_GTD: Tensor
+    notes: Notes
+
+
+class Told(NamedTuple):
+    """What the owner knows of the recent tokens: which begin a block, and how much each surprised the model."""
+
+    mark_S: Tensor
+    surprise_S: Tensor
 
 
 class LayerMemory:
-    """One layer of a session. `prepare`, `settle` and `attend` are called in this order for every chunk.
+    """One layer of a session, or those of its KV heads that are kept alike.
 
-    `rope`, `answering` and `watch` are set by the owner before a chunk. `arenas` are "blocks", where there is a store,
-    and "index", where something stands for a block. `carried` is what the method's selection hands on to the next
-    chunk; `energy_GTD` holds the squares of the last queries, where the codec looks at them.
+    `prepare`, `settle` and `attend` are called in this order for every chunk.
+
+    `rope`, `answering`, `watch` and `highlight` are set by the owner before a chunk. `arenas` are "blocks", where there
+    is a store, and "index", where something stands for a block. `carried` is what the method's selection hands on to
+    the next chunk, one and the same dict for ever, and `peers` are those of all layers of the same plan. `notes` is
+    what codec and index remember of the layer.
     """
 
-    def __init__(self, facts: LayerFacts, plan: Plan, capacity: int, arenas: dict[str, Arena], like: Tensor) -> None:
+    def __init__(
+        self,
+        facts: LayerFacts,
+        heads: tuple[int, ...],
+        plan: Plan,
+        capacity: int,
+        arenas: dict[str, Arena],
+        like: Tensor,
+    ) -> None:
         self.facts = facts
+        self.heads = heads
         self.plan = plan
         self.arenas = arenas
         self.arena, self.index = arenas.get("blocks"), arenas.get("index")
         self.carried: dict[str, Tensor] = {}
+        self.peers: Sequence[Mapping[str, Tensor]] = (self.carried,)
         self.rope: Rope | None = None
         self.answering = False
         self.watch: Watch | None = None
+        self.highlight: Highlight | None = None
         self.shape = block_shape(facts, plan, like.dtype)
         self.seen = self.dropped = self.fetched = 0
         self._before: _Before | None = None
         self.sinks = Recent(facts.kv_heads, facts.key_dim, facts.value_dim, max(1, plan.sinks), like.dtype, like.device)
-        self.recent = Recent(facts.kv_heads, facts.key_dim, facts.value_dim, capacity, like.dtype, like.device)
-        self.energy_GTD = like.new_empty((facts.kv_heads, 0, facts.key_dim), dtype=torch.float32)
+        widths = facts.kv_heads, facts.key_dim, facts.value_dim, capacity
+        self.recent = Recent(*widths, like.dtype, like.device, facts.q_heads if plan.index.needs_queries else 0)
+        self.notes: Notes = {
+            column.name: like.new_zeros((column.heads, *column.shape), dtype=column.dtype)
+            for column in note_columns(plan, self.shape)
+        }
+        self.pool = None if plan.pool is None else PoolMemory(facts, plan.pool.by, like)
 
-    def prepare(self, tokens: int, mark_S: Tensor | None = None) -> None:
+    def prepare(self, tokens: int, told: Told | None = None) -> None:
         """Make sure that lower tiers take what must leave before `tokens` more; raises StorageFull, changes nothing.
 
-        `mark_S` says which of the recent tokens begin a block, where the method looks at that.
+        `told` is of the recent tokens, where the method looks at that.
         """
-        _, blocks, _ = self._leaving(tokens, mark_S)
+        _, blocks, _ = self._leaving(tokens, told)
         if blocks and self.arena is not None:
             self.arena.prepare(sum(blocks) // self.plan.block)
         if blocks and self.index is not None:
             self.index.prepare(len(blocks))
 
-    def settle(self, tokens: int, mark_S: Tensor | None = None) -> None:
-        """Move what must leave the recent tokens before `tokens` more: to the sinks, into blocks, or away."""
-        sinks, blocks, dropped = self._leaving(tokens, mark_S)
+    def settle(self, tokens: int, told: Told | None = None) -> None:
+        """Move what must leave the recent tokens before `tokens` more: to sinks or pool, into blocks, or away."""
+        sinks, blocks, dropped = self._leaving(tokens, told)
+        if self.pool is not None:
+            self._choose(self.pool, sinks, dropped, told)
+            return
+        leaving = self.recent.tokens.part(sinks, sinks + sum(blocks))
+        stored = self._stored(leaving, blocks) if blocks else None
         if sinks:
             self.sinks.append(*self.recent.take(sinks))
-        if blocks and self.arena is not None:
-            taken = self.recent.take(sum(blocks))
-            if self.index is not None:
-                self.index.append(self._index_rows(taken, blocks, self.arena.length))
-            self.arena.append(self._as_rows(taken))
+        if stored is not None:
+            self.recent.take(leaving.length)
+            self.notes = stored.notes
+            for name, new in stored.rows.items():
+                self.arenas[name].append(new)
         if dropped:
             self.recent.take(dropped)
             self.dropped += dropped
 
     def attend(self, q_HTD: Tensor, k_GTD: Tensor, v_GTD: Tensor, call: AttendCall) -> Tensor:
         """Take in un-rotated keys and values and answer the un-rotated queries: `[H, T, E]` in the queries' dtype."""
-        mass_GT = self.recent.tokens.mass_GT.clone() if self.plan.index.needs_mass else None
-        self._before = _Before(self.seen, self.fetched, mass_GT, dict(self.carried), self.energy_GTD)
-        self.recent.append(k_GTD, v_GTD)
+        mass_GT = self.recent.tokens.mass_GT.clone() if self.plan.weighs else None
+        self._before = _Before(self.seen, self.fetched, mass_GT, dict(self.carried), self.notes)
+        if self.pool is not None:
+            self.pool.begin()
+        self.recent.append(k_GTD, v_GTD, q_HTD=q_HTD)
         self.seen += k_GTD.shape[1]
-        q_HTD = self._sharpened(q_HTD)
-        scene = self._scene(q_HTD, Scoring(call.scaling, call.softcap))
-        near = scene.near()
-        near_part, weights_GMS = self._near_part(near, scene.scoring)
-        parts = [self._unfolded(near, near_part)]
-        self._note(near, scene.scoring)
-        for segment in scene.far():
-            part = partial_attention(segment.q_NMD, segment.k_NSD, segment.v_NSE, scene.scoring, segment.mask_MS)
-            parts.append(self._unfolded(segment, part))
-            self._note(segment, scene.scoring)
-            if len(parts) == _MERGE_EVERY:
-                parts = [merge(parts)]
+        sharp_HTD = self.plan.sharpened(q_HTD, self.facts.index, self.seen)
+        scene = self._scene(sharp_HTD, Scoring(call.scaling, call.softcap), self.recent.tokens, self.plan.weighs)
         sink_HT = None if call.sinks_H is None else call.sinks_H[:, None].expand(q_HTD.shape[:2])
-        self._note_queries(q_HTD)
-        out_HTE, lse_HT = merge(parts, sink_HT)
+        out_HTE, lse_HT = attend(scene, sink_HT, lambda segment: self._note(segment, scene.scoring))
+        self._note_queries(sharp_HTD)
+        if self.pool is not None:
+            self.pool.note(q_HTD)
         if self.watch is not None:
             self.watch.close(lse_HT[:, -1])
-        if weights_GMS is not None:
-            share_NM = torch.exp(near_part.lse_NM - near.folding.fold(lse_HT.unsqueeze(-1)).squeeze(-1))
-            self.recent.tokens.mass_GT.add_(torch.einsum("nm,nms->ns", share_NM, weights_GMS))
         return out_HTE.to(q_HTD.dtype)
 
     @property
@@ -135,39 +162,29 @@ class LayerMemory:
     def kv_bytes(self) -> dict[str, int]:
         """Bytes of keys, values and index by tier."""
         amounts = {"device": self.sinks.tokens.nbytes + self.recent.tokens.nbytes, "host": 0, "disk": 0}
+        amounts["device"] += sum(note.nbytes for note in self.notes.values())
+        amounts["device"] += 0 if self.pool is None else self.pool.nbytes()
         for arena in self.arenas.values():
             for tier, rows in arena.rows_in().items():
                 amounts[tier] += rows * row_bytes(arena.columns)
         return amounts
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Plain values, and the sinks and recent tokens; the blocks are in the arenas' files."""
-        plain: dict[str, Any] = {"seen": self.seen, "dropped": self.dropped, "fetched": self.fetched}
-        plain["arenas"] = {
-            name: {"first": arena.first, "rows": arena.length, "lost_rows": arena.dropped}
-            for name, arena in self.arenas.items()
-        }
-        held = {"sinks": self.sinks.tokens, "recent": self.recent.tokens}
-        tensors = {f"{name}.{field}": value for name, part in held.items() for field, value in part._asdict().items()}
-        tensors |= {f"{_CARRIED}{name}": value for name, value in self.carried.items()}
-        return plain, tensors | ({"energy_GTD": self.energy_GTD} if self.plan.codec.queries else {})
+        """Plain values, and all that is in no arena; the blocks are in the arenas' files."""
+        return plain_state(self), tensor_state(self)
 
     def load_state(self, plain: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix: str) -> None:
         """Continue from what `state_dict` gave, its names behind `prefix`."""
-        self.seen, self.dropped, self.fetched = plain["seen"], plain["dropped"], plain["fetched"]
-        self.carried = under(tensors, f"{prefix}{_CARRIED}")
-        if self.plan.codec.queries:
-            self.energy_GTD = tensors[f"{prefix}energy_GTD"].to(self.energy_GTD.device)
-        for name, queue in (("sinks", self.sinks), ("recent", self.recent)):
-            queue.append(*(tensors[f"{prefix}{name}.{field}"] for field in Tokens._fields))
+        restore(self, plain, under(tensors, prefix))
 
     def copy_from(self, other: LayerMemory) -> None:
         """Begin where another layer stands; its blocks are shared through the arenas."""
-        self.seen, self.dropped, self.fetched = other.seen, other.dropped, other.fetched
-        self.carried = dict(other.carried)
-        self.energy_GTD = other.energy_GTD
-        self.sinks.append(*other.sinks.tokens)
-        self.recent.append(*other.recent.tokens)
+        restore(self, plain_state(other), tensor_state(other))
+
+    def end_turn(self) -> None:
+        """What was answered is past: what surprises lasts no longer than the method says."""
+        if self.pool is not None:
+            self.pool.decay()
 
     def undo(self, seen: int) -> None:
         """Take back the chunk that was begun when `seen` tokens had been seen, if this layer took it in."""
@@ -175,90 +192,105 @@ class LayerMemory:
             return
         self.recent.drop_last(self.seen - seen)
         self.seen, self.fetched = self._before.seen, self._before.fetched
-        self.carried, self.energy_GTD = self._before.carried, self._before.energy_GTD
+        self.notes = self._before.notes
+        self.carried.clear()
+        self.carried.update(self._before.carried)
+        if self.pool is not None:
+            self.pool.undo()
         if self._before.mass_GT is not None:
             self.recent.tokens.mass_GT.copy_(self._before.mass_GT)
 
-    def _leaving(self, tokens: int, mark_S: Tensor | None) -> tuple[int, list[int], int]:
-        """What must leave the recent tokens before `tokens` more: tokens to the sinks, blocks, tokens dropped."""
-        if self.seen + tokens <= self.plan.dense:
+    def _leaving(self, tokens: int, told: Told | None) -> tuple[int, list[int], int]:
+        """What must leave the recent tokens before `tokens` more: tokens to the sinks, blocks, other tokens."""
+        pool = self.plan.pool
+        roomy = pool is not None and self._on_device <= pool.limit - pool.chunk
+        if roomy or self.seen + tokens <= self.plan.dense:
             return 0, [], 0
         aged = max(0, len(self.recent) - self.plan.window)
         sinks = min(self.plan.sinks - len(self.sinks), aged)
         if not self.plan.keep.stores:
             return sinks, [], aged - sinks
-        return sinks, self.plan.segment.cut(aged - sinks, None if mark_S is None else mark_S[sinks:]), 0
+        return sinks, self.plan.segment.cut(aged - sinks, None if told is None else told.mark_S[sinks:]), 0
 
-    def _as_rows(self, tokens: Tokens) -> Rows:
-        block = self.plan.block
-        k_GNBD, v_GNBE = tokens.k_GTD.unflatten(1, (-1, block)), tokens.v_GTE.unflatten(1, (-1, block))
-        return self.plan.codec.encode(k_GNBD, v_GNBE, Surroundings(self.energy_GTD, self.rope))
+    @property
+    def _on_device(self) -> int:
+        """Tokens that are in no block."""
+        return len(self.sinks) + len(self.recent) + (0 if self.pool is None else len(self.pool))
 
-    def _index_rows(self, tokens: Tokens, blocks: list[int], start: int) -> Rows:
-        """What stands for new blocks, the first of which will begin in row `start`."""
-        assert self.index is not None
-        length_N = torch.tensor(blocks, device=tokens.k_GTD.device)
-        begin_N = length_N.cumsum(0) - length_N
-        within_B = torch.arange(max(blocks), device=length_N.device)
-        at_NB = (begin_N[:, None] + within_B).clamp(max=tokens.length - 1)
-        rows = self.plan.index.rows(tokens.k_GTD[:, at_NB], tokens.mass_GT[:, at_NB], length_N)
-        places = {"start": (start + begin_N // self.plan.block)[None], "length": length_N[None]}
-        return {column.name: {**rows, **places}[column.name] for column in self.index.columns}
+    def _choose(self, pool: PoolMemory, sinks: int, leaving: int, told: Told | None) -> None:
+        """Let recent tokens come to the sinks and to the pool, and drop those that are worth least."""
+        plan = self.plan.pool
+        if plan is None or not sinks + leaving:
+            return
+        recent = self.recent.tokens._replace(mass_GT=self._masses(pool, plan.by, told))
+        first = len(self.sinks) + sinks
+        self.dropped += pool.age(
+            self.plan, Aging(recent, sinks, leaving, first, self.seen), self.rope, self.facts.scaling
+        )
+        self.sinks.append(*recent.part(0, sinks))
+        self.recent.take(sinks + leaving)
+        if self.recent.capacity > plan.room + self.plan.window:
+            self.recent = self.recent.shrunk(plan.room + self.plan.window)
 
-    def _sharpened(self, q_HTD: Tensor) -> Tensor:
-        """Queries whose logits are to be larger, the more tokens they meet."""
-        if not self.plan.turns_otherwise(self.seen):
-            return q_HTD
-        met_T = torch.arange(self.seen - q_HTD.shape[1], self.seen, device=q_HTD.device) + 1
-        if not self.plan.select.needs_all:
-            met_T = met_T.clamp(max=self.plan.dense)
-        scale_T = self.plan.frequencies.sharpness(self.facts.index, met_T)
-        return q_HTD if scale_T is None else (q_HTD * scale_T[:, None]).to(q_HTD.dtype)
+    def _masses(self, pool: PoolMemory, by: Importance, told: Told | None) -> Tensor:
+        """The mass of the recent tokens `[G, S]` when some of them go; that of the pool is brought up to date."""
+        recent = self.recent.tokens
+        if by.surprise:
+            assert told is not None
+            return told.surprise_S.to(recent.mass_GT.device).expand_as(recent.mass_GT)
+        q_HTD = by.queries(pool.notes)
+        if q_HTD is not None:
+            recent = recent._replace(mass_GT=torch.zeros_like(recent.mass_GT))
+            pool.held.tokens.mass_GT.zero_()
+            scoring = Scoring(self.facts.scaling, self.facts.softcap)
+            attend(
+                self._scene(self.plan.sharpened(q_HTD, self.facts.index, self.seen), scoring, recent, weighs=True),
+                None,
+                lambda segment: None,
+            )
+        return recent.mass_GT
 
-    def _scene(self, q_HTD: Tensor, scoring: Scoring) -> Scene:
+    def _stored(self, leaving: Tokens, blocks: list[int]) -> Stored:
+        at_hand = self.sinks.tokens.k_GTD, self.recent.tokens.k_GTD
+        return store(Leaving(leaving, blocks, at_hand), self.plan, self.arenas, self.notes, self.rope)
+
+    def _scene(self, q_HTD: Tensor, scoring: Scoring, recent: Tokens, weighs: bool) -> Scene:
         return Scene(
             plan=self.plan,
             shape=self.shape,
             rope=self.rope,
             sinks=self.sinks.tokens,
-            recent=self.recent.tokens,
+            pool=None if self.pool is None else self.pool.held,
+            recent=recent,
             seen=self.seen,
             arena=self.arena,
             index=self.index,
             carried=self.carried,
+            notes=self.notes,
+            peers=self.peers,
             answering=self.answering,
             q_HTD=q_HTD,
             scoring=scoring,
+            weighs=weighs,
+            focus=None if self.highlight is None else self.highlight.in_layer(self.plan, self.facts, self.heads),
+            layer=self.facts.index,
         )
 
-    def _near_part(self, near: Segment, scoring: Scoring) -> tuple[Partial, Tensor | None]:
-        """Attention to the recent tokens, with its weights where the index wants them."""
-        call = (near.q_NMD, near.k_NSD, near.v_NSE, scoring, near.mask_MS)
-        return weighted_attention(*call) if self.plan.index.needs_mass else (partial_attention(*call), None)
-
-    def _unfolded(self, segment: Segment, part: Partial) -> Partial:
-        return Partial(segment.folding.unfold(part.out_NME), segment.folding.unfold(part.lse_NM))
-
     def _note_queries(self, q_HTD: Tensor) -> None:
-        """Remember the squares of the last queries, where the codec looks at them."""
-        last = self.plan.codec.queries
-        if last:
-            new_GTD = q_HTD[:, -last:].float().square().unflatten(0, (self.facts.kv_heads, -1)).mean(1)
-            self.energy_GTD = torch.cat((self.energy_GTD, new_GTD), dim=1)[:, -last:].contiguous()
+        """What codec and index remember of the queries."""
+        for part in (self.plan.codec, self.plan.index):
+            self.notes = {**self.notes, **part.after_queries(self.notes, q_HTD)}
 
     def _note(self, segment: Segment, scoring: Scoring) -> None:
         """Count what was fetched, each block once, and show the watch what the chunk's last query attends to."""
-        if segment.rows_NX is not None:
-            self.fetched += segment.rows_NX.unique().numel() * self.plan.block
+        rows = segment.met_rows
+        if rows is not None:
+            self.fetched += rows.unique().numel() * self.plan.block
         if self.watch is None:
             return
         folding = segment.folding
-        mask_1S = None if segment.mask_TS is None else segment.mask_TS[-1:]
-        logits_NRS = scoring.logits(folding.last_rows(segment.q_NMD), folding.last_searches(segment.k_NSD), mask_1S)
+        bias_NRS = None if segment.bias_NMS is None else folding.last_rows(segment.bias_NMS)
+        keys = folding.last_searches(segment.k_NSD)
+        logits_NRS = scoring.logits(folding.last_rows(segment.q_NMD), keys, segment.last_mask, bias_NRS)
         position_NRS = folding.last_searches(segment.position_NS).unsqueeze(1).expand_as(logits_NRS)
         self.watch.note(logits_NRS.flatten(0, 1), position_NRS.flatten(0, 1))
-
-
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those whose names begin with `prefix`, by the rest of their names."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -47,6 +46,11 @@ class Model:
         bytes_per_token: int = self.hosted.bytes_per_token
         return bytes_per_token
 
+    @property
+    def chunk(self) -> int:
+        """The most tokens that are read at once, unless a session says otherwise."""
+        return window_share(self.window, 4, _MOST_CHUNK)
+
     @cached_property
     def template(self) -> Template:
         """The chat template's pieces."""
@@ -64,14 +68,11 @@ class Model:
         listed = ids if isinstance(ids, (list, tuple)) else [ids]
         return frozenset(id_ for id_ in listed if id_ is not None)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Says whether a saved session was made with these weights: a hash of the shape and some of the numbers."""
-        digest = hashlib.sha256(repr(self.hosted.facts).encode())
-        for name, value in sorted(self.hosted.model.state_dict().items()):
-            digest.update(f"{name} {tuple(value.shape)}".encode())
-            digest.update(value.flatten()[:64].float().cpu().numpy().tobytes())
-        return digest.hexdigest()[:32]
+        fingerprint: str = self.hosted.fingerprint
+        return fingerprint
 
     def encode_raw(self, text: str, *, first: bool) -> list[int]:
         """Token ids of a prompt as the tokenizer gives them, with its special tokens when it is the first text."""
@@ -100,8 +101,7 @@ class Model:
         """
         if chunk is not None and chunk < 1:
             raise UsageError(f"chunk={chunk} reads nothing", fix="give 1 or more")
-        usual = window_share(self.window, 4, _MOST_CHUNK)
-        settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or usual)
+        settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or self.chunk)
         if path is None:
             scratch = scratch_folder()
             folder = Path(scratch.name)

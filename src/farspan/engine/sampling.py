@@ -5,7 +5,9 @@ Shapes: V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -34,6 +36,14 @@ class Sampling:
             raise UsageError(f"temperature={self.temperature} is negative", fix="0 is greedy, 1 the model's own")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p={self.top_p} is no probability", fix="give more than 0 and at most 1")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """From keywords, where None is the default and `stop` one string or several."""
+        given = {name: value for name, value in options.items() if value is not None}
+        if "stop" in given:
+            given["stop"] = (given["stop"],) if isinstance(given["stop"], str) else tuple(given["stop"])
+        return cls(**given)
 
     def sampler(self) -> Sampler:
         """A sampler that begins at the seed."""

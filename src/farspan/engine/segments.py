@@ -6,8 +6,8 @@ rows, D key width, E value width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,15 +18,24 @@ from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.cache.recent import Tokens
 from farspan.engine.folding import Folding
-from farspan.methods.parts.axes import Fetched, Search
-from farspan.methods.parts.method import Plan
+from farspan.engine.highlight import Focus
+from farspan.engine.pool import Pooled
+from farspan.methods.parts.combine.axis import Met, Moment
+from farspan.methods.parts.notes import Notes
+from farspan.methods.parts.plan import Plan
+from farspan.methods.parts.searching import Fetched, Search
+from farspan.methods.parts.select.ranking import fetch
+
+_PIECE_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Keys that are attended to together: rotated queries and keys, values, who sees whom, places in the text.
 
-    `rows_NX` are the blocks that they came from, if they did.
+    Who sees whom differs by token, or by search. `rows_NX` are the blocks that they came from, if they did. `mass_NS`
+    is where the attention that they receive is added up, if it is. `bias_NMS`, or what broadcasts to it, is added to
+    the logits.
     """
 
     folding: Folding
@@ -36,39 +45,70 @@ class Segment:
     mask_TS: Tensor | None
     position_NS: Tensor
     rows_NX: Tensor | None = None
+    mass_NS: Tensor | None = None
+    bias_NMS: Tensor | None = None
+    mask_NS: Tensor | None = None
 
     @property
     def mask_MS(self) -> Tensor | None:
-        """The mask for the query rows of a search."""
+        """The mask for the query rows of a search: `[M, S]` or `[N, 1, S]`."""
+        if self.mask_NS is not None:
+            return self.mask_NS.unsqueeze(1)
         return None if self.mask_TS is None else self.folding.mask(self.mask_TS)
+
+    @property
+    def last_mask(self) -> Tensor | None:
+        """The same for the chunk's last token."""
+        if self.mask_NS is not None:
+            return self.folding.last_searches(self.mask_NS).unsqueeze(1)
+        return None if self.mask_TS is None else self.mask_TS[-1:]
+
+    @property
+    def met_rows(self) -> Tensor | None:
+        """The numbers of the blocks of which anything is met, if these are blocks."""
+        if self.rows_NX is None or self.mask_NS is None:
+            return self.rows_NX
+        return self.rows_NX[self.mask_NS.view(*self.rows_NX.shape, -1).any(-1)]
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One layer at the moment of one chunk, whose keys are the last of the recent ones.
 
-    `seen` counts the chunk's tokens.
+    `seen` counts the chunk's tokens. `weighs` says whether the mass of recent tokens and of the pool grows. `focus` is
+    there when attention is steered.
     """
 
     plan: Plan
     shape: BlockShape
     rope: Rope | None
     sinks: Tokens
+    pool: Pooled | None
     recent: Tokens
     seen: int
     arena: Arena | None
     index: Arena | None
     carried: dict[str, Tensor]
+    notes: Notes
+    peers: Sequence[Mapping[str, Tensor]]
     answering: bool
     q_HTD: Tensor
     scoring: Scoring
+    weighs: bool
+    layer: int
+    focus: Focus | None = None
 
     @property
     def is_dense(self) -> bool:
         """Whether everything so far is attended to at its true position."""
         return self.seen <= self.plan.dense
 
-    def near(self) -> Segment:
+    def segments(self) -> Iterator[Segment]:
+        """All that the chunk's queries meet."""
+        yield self._steered(self._near())
+        yield from map(self._steered, self._far())
+
+    def _near(self) -> Segment:
         """The recent tokens at their true distances."""
         keys, queries = self.recent.length, self.q_HTD.shape[1]
         at_S = torch.arange(keys, device=self.q_HTD.device)
@@ -84,41 +124,123 @@ class Scene:
             self.recent.v_GTE,
             None if queries == 1 and bool(mask_TS.all()) else mask_TS,
             (at_S + self._base).expand(self._kv_heads, -1),
+            mass_NS=self.recent.mass_GT if self.weighs else None,
         )
 
-    def far(self) -> Iterator[Segment]:
-        """Fetched blocks, then the sinks and what is between blocks and window, at the method's positions."""
+    def _far(self) -> Iterator[Segment]:
+        """Pool or fetched blocks, then the sinks and what is between blocks and window, at the method's positions."""
         if self.is_dense:
             return
         far = self.sinks.length
-        for fetched in self._fetched():
-            far = max(far, self.sinks.length + fetched.k_NSD.shape[1])
-            yield self._recalled(fetched, far)
+        if self.pool is not None and self.pool.tokens.length:
+            far += self.pool.tokens.length
+            yield self._pooled(self.pool, far)
+        search = self._search()
+        if search is not None:
+            pinned_X = self._pinned(search)
+            for fetched, hidden_X in self._fetched(search, pinned_X):
+                far = max(far, self.sinks.length + fetched.k_NSD.shape[1])
+                yield self._recalled(fetched, far, hidden_X)
         yield from self._edges(far)
 
-    def _fetched(self) -> Iterator[Fetched]:
-        if self.arena is not None and self.arena.length and self.plan.select.recalls:
-            probe_HTD = self._rotate(self.q_HTD, self._at_T.clamp(max=self.plan.window))
-            yield from self.plan.select.segments(
-                Search(
-                    q_HTD=probe_HTD,
-                    scoring=self.scoring,
-                    arena=self.arena,
-                    index=self.index,
-                    answering=self.answering,
-                    carried=self.carried,
-                    codec=self.plan.codec,
-                    shape=self.shape,
-                )
-            )
+    def _steered(self, segment: Segment) -> Segment:
+        """A segment whose keys count less where attention is steered away from them."""
+        if self.focus is None:
+            return segment
+        bias_NMS = self.focus.bias(segment.position_NS, segment.folding)
+        hidden = segment.bias_NMS
+        return replace(segment, bias_NMS=bias_NMS if hidden is None else bias_NMS + hidden)
 
-    def _recalled(self, fetched: Fetched, far: int) -> Segment:
+    def met(self, segment: Segment, number: int) -> Met:
+        """A segment, of this number, as the axis `combine` looks at it."""
+        return Met(
+            q_NMD=segment.q_NMD,
+            k_NSD=segment.k_NSD,
+            v_NSE=segment.v_NSE,
+            scoring=self.scoring,
+            mask_MS=segment.mask_MS,
+            bias_NMS=segment.bias_NMS,
+            stored=segment.rows_NX is not None,
+            answering=self.answering,
+            moment=Moment(self.layer, self.seen - self.q_HTD.shape[1], number),
+        )
+
+    def _search(self) -> Search | None:
+        """What the method's selection looks at, if there is anything to fetch."""
+        if self.arena is None or not self.arena.length or not self.plan.select.recalls:
+            return None
+        return Search(
+            q_HTD=self._rotate(self.q_HTD, self._at_T.clamp(max=self.plan.positions.recalls_at or self.plan.window)),
+            still_HTD=self.q_HTD,
+            scoring=self.scoring,
+            arena=self.arena,
+            index=self.index,
+            answering=self.answering,
+            carried=self.carried,
+            peers=self.peers,
+            codec=self.plan.codec,
+            shape=self.shape,
+            notes=self.notes,
+        )
+
+    def _pinned(self, search: Search) -> Tensor | None:
+        """The stored blocks of a highlighted text, which are fetched whatever the method selects: `[X]`."""
+        if self.focus is None or self.plan.select.needs_all:
+            return None
+        stored = range(search.arena.first, search.arena.length)
+        rows_X = self.focus.blocks(self.plan.sinks, self.plan.block, stored).to(self.q_HTD.device)
+        return rows_X if len(rows_X) else None
+
+    def _fetched(self, search: Search, pinned_X: Tensor | None) -> Iterator[tuple[Fetched, Tensor | None]]:
+        """Pieces of what is fetched, each with the blocks in it that are hidden since they are met elsewhere."""
+        if pinned_X is not None:
+            heads_G = torch.arange(self._kv_heads, device=self.q_HTD.device)
+            for rows_X in pinned_X.split(max(1, _PIECE_TOKENS // self.plan.block)):
+                rows_GX = rows_X.expand(self._kv_heads, -1)
+                yield fetch(search, rows_GX, heads_G, per_head=False, per_token=False), None
+        for fetched in self.plan.select.segments(search):
+            yield fetched, pinned_X
+
+    def _recalled(self, fetched: Fetched, far: int, hidden_X: Tensor | None) -> Segment:
         folding = self._folding(fetched.per_head, fetched.per_token)
         slot_S = torch.arange(self.sinks.length, self.sinks.length + fetched.k_NSD.shape[1], device=self.q_HTD.device)
         position_NS = self._places(fetched.rows_NX)
-        q_NMD = folding.fold(self._far_queries(far))
-        k_NSD = self._rotate(fetched.k_NSD, self.plan.positions.keys(slot_S, position_NS))
-        return Segment(folding, q_NMD, k_NSD, fetched.v_NSE, None, position_NS, fetched.rows_NX)
+        at = self.plan.positions.recalls_at
+        if at is None:
+            q_HTD, k_at_NS = self._far_queries(far), self.plan.positions.keys(slot_S, position_NS)
+        else:
+            q_HTD, k_at_NS = self._rotate(self.q_HTD, self._at_T.clamp(max=at)), torch.zeros_like(slot_S[:1])
+        q_NMD, k_NSD = folding.fold(q_HTD), self._rotate(fetched.k_NSD, k_at_NS)
+        bias_N1S = None if hidden_X is None else self._hiding(fetched.rows_NX, hidden_X)
+        mask_NS = None if fetched.mask_NS is None or bool(fetched.mask_NS.all()) else fetched.mask_NS
+        return Segment(
+            folding,
+            q_NMD,
+            k_NSD,
+            fetched.v_NSE,
+            None,
+            position_NS,
+            fetched.rows_NX,
+            mask_NS=mask_NS,
+            bias_NMS=bias_N1S,
+        )
+
+    def _hiding(self, rows_NX: Tensor, hidden_X: Tensor) -> Tensor:
+        hidden_NS = torch.isin(rows_NX, hidden_X).repeat_interleave(self.plan.block, 1)
+        return torch.zeros(hidden_NS.shape, device=rows_NX.device).masked_fill_(hidden_NS, float("-inf")).unsqueeze(1)
+
+    def _pooled(self, pool: Pooled, far: int) -> Segment:
+        folding = self._folding()
+        slot_S = torch.arange(self.sinks.length, far, device=self.q_HTD.device)
+        return Segment(
+            folding,
+            folding.fold(self._far_queries(far)),
+            self._rotate(pool.tokens.k_GTD, self.plan.positions.keys(slot_S, pool.position_GC)),
+            pool.tokens.v_GTE,
+            None,
+            pool.position_GC,
+            mass_NS=pool.tokens.mass_GT if self.weighs else None,
+        )
 
     def _edges(self, far: int) -> Iterator[Segment]:
         """The sinks and, where the method meets them as far keys, tokens that left the window but are in no block."""

@@ -13,6 +13,7 @@ from torch import Tensor, cat
 
 from farspan import env
 from farspan.engine.generation import Generation
+from farspan.engine.highlighting import Passages, Steerer
 from farspan.engine.reading import Reading
 from farspan.engine.sampling import Sampling
 from farspan.engine.store import Store
@@ -93,7 +94,7 @@ class Session:
         """
         try:
             if isinstance(source, (str, Path, Document)):
-                for document in _documents(source):
+                for document in documents(source):
                     self._read_document(document, progress)
             else:
                 self._read_ids(source)
@@ -103,13 +104,17 @@ class Session:
         self.commit()
         return self.counts
 
-    def ask(self, question: str, *, prefix: str = "", **sampling: Any) -> Generation:
+    def ask(self, question: str, *, prefix: str = "", highlight: Passages | None = None, **sampling: Any) -> Generation:
         """Answer a question and leave the session as it was. Keywords are those of `Sampling`.
 
         `prefix` is the beginning of the answer, which the model then goes on from; it is no part of the text given.
+        `highlight` is what to look at, by a method that steers attention (`pasta`): words of the text, wherever they
+        stand there, or sources of an answer. Raises UsageError for another method, InputError for what was not read.
         """
+        steered = Steerer(self._stream, str(self.method), self.ask).highlight(question, highlight)
         fork = self.fork()
         try:
+            fork._stream.kv.highlight = steered
             return fork._turn(question, prefix, sampling, after=lambda _: fork.close())
         except BaseException:
             fork.close()
@@ -136,7 +141,7 @@ class Session:
 
         Keywords are those of `Sampling`. Raises InputError when there is nothing to continue.
         """
-        options = _sampling(sampling)
+        options = Sampling.of(sampling)
         first = self._stream.seen == 0
         ids = self.model.encode_raw(prompt, first=first) if isinstance(prompt, str) else list(prompt or ())
         if not self._stream.pending and not ids:
@@ -200,7 +205,7 @@ class Session:
     def _turn(
         self, message: str, prefix: str, sampling: dict[str, Any], after: Callable[[Generation], None]
     ) -> Generation:
-        options = _sampling(sampling)
+        options = Sampling.of(sampling)
         if not message.strip():
             raise InputError("the question is empty", fix="ask something")
         encode = self.model.encoder.encode
@@ -286,14 +291,8 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="farspan-", dir=folder)
 
 
-def _documents(source: str | Path | Document) -> Iterable[Document]:
+def documents(source: str | Path | Document) -> Iterable[Document]:
+    """The documents that a source is: a `str` is the text itself, a `Path` a file or folder."""
     if isinstance(source, Path):
         return open_documents(source)
     return [Document.from_text(source) if isinstance(source, str) else source]
-
-
-def _sampling(options: dict[str, Any]) -> Sampling:
-    given = {name: value for name, value in options.items() if value is not None}
-    if "stop" in given:
-        given["stop"] = (given["stop"],) if isinstance(given["stop"], str) else tuple(given["stop"])
-    return Sampling(**given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +28,10 @@ class Places(Protocol):
 
     def spans(self, positions: np.ndarray) -> Spans:
         """The offsets of tokens in the spool."""
+        ...
+
+    def tokens(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Runs of tokens that stand for characters in these spans of the spool, which ascend and do not overlap."""
         ...
 
 
@@ -72,7 +77,7 @@ def _source(spool: TextSpool, group: _Attended, total: float) -> Source:
     close = np.abs(group.start_p - group.start_p[best]) < _MOST_CHARS
     inside = (group.start_p >= document.start) & (group.end_p <= document.end)
     chosen = group.part(fair & close & inside)
-    start, end = _widened(spool, document, int(chosen.start_p[0]), int(chosen.end_p[-1]))
+    start, end = _widened(spool, document, int(chosen.start_p.min()), int(chosen.end_p.max()))
     place = spool.place(start)
     return Source(
         file=place.file,

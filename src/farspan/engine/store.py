@@ -24,7 +24,7 @@ from torch import Tensor
 from farspan.errors import SessionError, StorageFull
 from farspan.folders import hold
 
-VERSION = 2
+VERSION = 3
 _INDEX = "session.json"
 
 

@@ -79,6 +79,8 @@ class Stream:
     def feed(self, ids: list[int], watch: Watch) -> Tensor:
         """Run tokens through the model as part of an answer: the last one's logits `[V]`, whose keys the watch sees."""
         logits, remaining = None, len(ids)
+        if self.kv.highlight is not None:
+            self.kv.highlight = self.kv.highlight.until(self.seen + len(ids))
         for part in self._parts(ids, answering=True):
             remaining -= len(part)
             last = remaining == 0

@@ -1,4 +1,4 @@
-"""How much each recent token surprised the model, and which of them begin a block: one record for all layers.
+"""How much each recent token surprised the model, and which of them begin a block: a record for layers of one plan.
 
 Shapes: T tokens of a chunk, S recent tokens, V vocabulary, P tokens of the chunk and some before it, L layers.
 """
@@ -11,10 +11,19 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from farspan.engine.layer import LayerMemory
-from farspan.methods.parts.method import Plan
+from farspan.engine.layer import LayerMemory, Told
+from farspan.methods.parts.plan import Plan
 
 _FROM_DEPTH = 5 / 8
+
+
+def surprises(layers: Sequence[LayerMemory], vocabulary: int) -> list[Surprise]:
+    """A record for every plan by which some of the layers look at what surprised the model."""
+    alike: dict[Plan, list[LayerMemory]] = {}
+    for layer in layers:
+        if layer.plan.surprise:
+            alike.setdefault(layer.plan, []).append(layer)
+    return [Surprise(own, vocabulary) for own in alike.values()]
 
 
 class Surprise:
@@ -23,44 +32,49 @@ class Surprise:
     Tensors are replaced, never changed, so that `state_dict` is a snapshot to go back to.
     """
 
-    def __init__(self, plan: Plan, vocabulary: int) -> None:
-        self._plan = plan
-        self._surprise_S = torch.empty(0)
-        self.mark_S = torch.empty(0, dtype=torch.bool)
+    def __init__(self, layers: Sequence[LayerMemory], vocabulary: int) -> None:
+        self.layers = layers
+        self._plan = layers[0].plan
+        self.told = Told(torch.empty(0, dtype=torch.bool), torch.empty(0))
         self._last_V = torch.full((vocabulary,), -math.log(vocabulary))
 
-    def settle(self, held: int) -> None:
-        """Forget all but the newest `held` tokens."""
-        self._surprise_S = self._surprise_S[len(self._surprise_S) - held :].clone()
-        self.mark_S = self.mark_S[len(self.mark_S) - held :].clone()
+    def settle(self) -> None:
+        """Forget what has left the layers' recent tokens."""
+        held = len(self.layers[0].recent)
+        self.told = Told(*(value[len(value) - held :].clone() for value in self.told))
 
-    def take(self, ids: list[int], logits_TV: Tensor, layers: Sequence[LayerMemory]) -> None:
+    def take(self, ids: list[int], logits_TV: Tensor) -> None:
         """Note a chunk that the layers have taken in."""
         log_TV = logits_TV.float().log_softmax(-1).cpu()
         before_TV = torch.cat((self._last_V[None], log_TV[:-1]))
         surprise_T = -before_TV.gather(1, torch.tensor(ids)[:, None])[:, 0]
-        segment = self._plan.segment
-        similarity_PP = self._similarity(len(ids), layers) if segment.by_keys and len(ids) > 1 else None
-        mark_T = segment.marks(surprise_T, self._surprise_S[-self._plan.window :], similarity_PP)
-        kept_S, marked_S = torch.cat((self._surprise_S, surprise_T)), torch.cat((self.mark_S, mark_T))
-        self._surprise_S, self.mark_S, self._last_V = kept_S, marked_S, log_TV[-1].clone()
+        mark_T = self._marks(surprise_T)
+        self.told = Told(torch.cat((self.told.mark_S, mark_T)), torch.cat((self.told.surprise_S, surprise_T)))
+        self._last_V = log_TV[-1].clone()
 
     def state_dict(self) -> dict[str, Tensor]:
         """All there is."""
-        return {"surprise": self._surprise_S, "mark": self.mark_S, "last": self._last_V}
+        return {"surprise": self.told.surprise_S, "mark": self.told.mark_S, "last": self._last_V}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Continue from what `state_dict` gave."""
-        self._surprise_S, self.mark_S, self._last_V = state["surprise"], state["mark"], state["last"]
+        self.told, self._last_V = Told(state["mark"], state["surprise"]), state["last"]
 
-    def _similarity(self, tokens: int, layers: Sequence[LayerMemory]) -> Tensor:
+    def _marks(self, surprise_T: Tensor) -> Tensor:
+        segment, tokens = self._plan.segment, len(surprise_T)
+        if not segment.surprise:
+            return torch.zeros(tokens, dtype=torch.bool)
+        similarity_PP = self._similarity(tokens) if segment.by_keys and tokens > 1 else None
+        return segment.marks(surprise_T, self.told.surprise_S[-self._plan.window :], similarity_PP)
+
+    def _similarity(self, tokens: int) -> Tensor:
         """Products of un-rotated keys, summed over the heads of the layers from 5/8 of the depth on (20 of 32).
 
         They begin where the last block before the chunk does, if that was in the chunk before.
         """
-        marked = torch.nonzero(self.mark_S[-tokens:]).flatten()
-        known = min(tokens, len(self.mark_S))
+        marked = torch.nonzero(self.told.mark_S[-tokens:]).flatten()
+        known = min(tokens, len(self.told.mark_S))
         offset = known - int(marked[-1]) if len(marked) else 0
-        deep = layers[math.ceil(_FROM_DEPTH * len(layers)) :] or layers[-1:]
+        deep = self.layers[math.ceil(_FROM_DEPTH * len(self.layers)) :] or self.layers[-1:]
         keys = [layer.recent.tokens.k_GTD[:, -(tokens + offset) :].float() for layer in deep]
         return torch.stack([(k_GPD @ k_GPD.transpose(1, 2)).sum(0) for k_GPD in keys]).sum(0).cpu()

@@ -15,6 +15,7 @@ from farspan.text import Document, Spans, SpoolDocument, TextEncoder, TextSpool,
 from farspan.text.token_log import NO_TEXT
 
 _CONTEXT_TOKENS = 100
+_PIECE_TOKENS = 65_536
 
 
 class Transcript:
@@ -73,6 +74,17 @@ class Transcript:
                 span = self.log.spans(int(position), int(position) + 1)
                 starts[at], ends[at] = span.starts[0], span.ends[0]
         return Spans(starts, ends)
+
+    def tokens(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Runs of tokens that stand for characters in these spans of the spool, which ascend and do not overlap."""
+        low_X, high_X = np.array(spans, dtype=np.int64).reshape(-1, 2).T
+        found = [
+            first + np.flatnonzero(_overlaps(self.log.spans(first, first + _PIECE_TOKENS), low_X, high_X))
+            for first in range(0, len(self.log), _PIECE_TOKENS)
+        ]
+        at_p = np.concatenate(found or [np.empty(0, dtype=np.int64)])
+        runs = np.split(at_p, np.flatnonzero(np.diff(at_p) > 1) + 1)
+        return [(int(run[0]), int(run[-1]) + 1) for run in runs if len(run)]
 
     def files(self) -> list[dict[str, Any]]:
         """The documents: `file`, `fingerprint`, `chars`, and whether it was read to its end (`complete`)."""
@@ -139,13 +151,16 @@ class Transcript:
 
 
 class ForkedTranscript:
-    """A fork's transcript: its parent's up to the fork, and its own tokens, none of them user text, behind it."""
+    """A fork's transcript: its parent's first tokens, all unless `base` says how many, and its own behind them.
 
-    def __init__(self, parent: Transcript | ForkedTranscript) -> None:
+    Its own may quote the parent's text, and add none to it.
+    """
+
+    def __init__(self, parent: Transcript | ForkedTranscript, base: int | None = None) -> None:
         self._parent = parent
-        self._base = len(parent)
+        self._base = len(parent) if base is None else base
         self._chars = parent.spool.chars
-        self._own: list[int] = []
+        self._own = TokenPiece([], [], [])
 
     @property
     def spool(self) -> TextSpool:
@@ -153,24 +168,34 @@ class ForkedTranscript:
         return self._parent.spool
 
     def __len__(self) -> int:
-        return self._base + len(self._own)
+        return self._base + len(self._own.ids)
 
     def files(self) -> list[dict[str, Any]]:
         """The parent's documents."""
         return self._parent.files()
 
     def add(self, ids: list[int], starts: Sequence[int] = (), ends: Sequence[int] = ()) -> None:
-        """Note tokens that the model has seen."""
-        assert not starts and not ends, "a fork that reads text has a transcript of its own"
-        self._own += ids
+        """Note tokens that the model has seen, with the offsets in the parent's text of those that quote it."""
+        nowhere = [NO_TEXT] * len(ids)
+        for values, new in zip(self._own, (ids, starts or nowhere, ends or nowhere), strict=True):
+            values.extend(new)
 
     def truncate(self, tokens: int) -> None:
         """Forget all but the first tokens, those that it was forked with at least."""
-        del self._own[tokens - self._base :]
+        for values in self._own:
+            del values[tokens - self._base :]
 
     def spans(self, positions: np.ndarray) -> Spans:
         """The places of tokens in the parent's spool."""
-        return self._parent.spans(np.where(positions < self._base, positions, NO_TEXT))
+        spans = self._parent.spans(np.where(positions < self._base, positions, NO_TEXT))
+        for at in np.flatnonzero((self._base <= positions) & (positions < len(self))):
+            own = int(positions[at]) - self._base
+            spans.starts[at], spans.ends[at] = self._own.starts[own], self._own.ends[own]
+        return spans
+
+    def tokens(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Runs of the parent's tokens, up to the fork."""
+        return [(low, min(high, self._base)) for low, high in self._parent.tokens(spans) if low < self._base]
 
     def copy_to(self, folder: Path) -> Transcript:
         """A transcript of its own in another folder, equal to this one."""
@@ -179,8 +204,18 @@ class ForkedTranscript:
         copy.log.truncate(self._base)
         if self._parent.spool.unfinished is None:
             copy.spool.finish()
-        copy.add(self._own)
+        copy.add(*self._own)
         return copy
 
     def close(self) -> None:
         """The files are the parent's."""
+
+
+def _overlaps(tokens: Spans, low_X: np.ndarray, high_X: np.ndarray) -> np.ndarray:
+    """Which tokens stand for a character of one of the spans."""
+    if not len(low_X):
+        return np.zeros(len(tokens.starts), dtype=bool)
+    first_p = np.searchsorted(high_X, tokens.starts, side="right")
+    reached_p = low_X[np.minimum(first_p, len(low_X) - 1)] < tokens.ends
+    inside: np.ndarray = (tokens.starts >= 0) & (first_p < len(low_X)) & reached_p
+    return inside

@@ -2,12 +2,11 @@
 
 A head copies a token when, at the step that predicts the token, the place it attends to most lies in the needle and
 holds that very token. The score is the share of the answer's tokens that it copies, averaged over needles. The answer
-is given to the model (the paper lets it generate, and leaves wrong answers out).
+is given to the model (the paper lets it generate, and leaves wrong answers out), and is that part of the needle which
+was asked for (in the paper it is all of it).
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from torch import Tensor, int64, tensor, zeros
 
@@ -15,33 +14,31 @@ from farspan import tasks
 from farspan.engine import Model
 from farspan.engine.peaks import peaks
 from farspan.evals.subjects.local import LocalSubject
+from farspan.methods.parts.place.profile import HeadProfile, HeadScore
 from farspan.tasks import Sample, Space
 
 _TASK = "needle(needles=1)"
 
 
-@dataclass(frozen=True, slots=True)
-class HeadScore:
-    """A head's retrieval score, 0 to 1; layers without a sliding window of their own are counted from 0."""
+def head_profile(model: Model, *, length: int = 1024, needles: int = 20, seed: int = 0) -> HeadProfile:
+    """Every head's score over so many needles in contexts of `length` tokens, by full attention.
 
-    layer: int
-    head: int
-    score: float
-
-
-def retrieval_heads(model: Model, *, length: int = 1024, needles: int = 20, seed: int = 0) -> list[HeadScore]:
-    """Every head's score over so many needles in contexts of `length` tokens, highest first, by full attention."""
+    Layers with a sliding window of their own are left out.
+    """
     measured = LocalSubject(model)
     space = Space(length, measured.count, frame=measured.frame)
-    total = (
+    total_LH = (
         sum(_copied(model, sample) for sample in tasks.parse(_TASK).samples(needles, seed=seed, space=space)) / needles
     )
-    assert isinstance(total, Tensor)
-    layers, heads = total.shape
+    assert isinstance(total_LH, Tensor)
+    layers = [facts.index for facts in model.hosted.facts if facts.sliding_window is None]
     scores = [
-        HeadScore(layer, head, round(float(total[layer, head]), 4)) for layer in range(layers) for head in range(heads)
+        HeadScore(layer, head, round(float(score), 4))
+        for layer, score_H in zip(layers, total_LH, strict=True)
+        for head, score in enumerate(score_H)
     ]
-    return sorted(scores, key=lambda one: (-one.score, one.layer, one.head))
+    ranked = sorted(scores, key=lambda one: (-one.score, one.layer, one.head))
+    return HeadProfile(tuple(ranked), model.name, model.fingerprint)
 
 
 def _copied(model: Model, sample: Sample) -> Tensor:

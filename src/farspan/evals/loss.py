@@ -13,6 +13,7 @@ from torch import tensor
 from torch.nn import functional
 
 from farspan.engine import Model
+from farspan.methods import Method
 from farspan.types import Budget
 
 _AT_ONCE = 128
@@ -31,7 +32,7 @@ class LossBin:
 def loss_curve(
     model: Model,
     pieces: Iterable[str],
-    method: str,
+    method: str | Method,
     *,
     tokens: int,
     budget: Budget | str | None = None,

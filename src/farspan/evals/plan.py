@@ -62,7 +62,7 @@ class Plan:
 
     def checked(self) -> Plan:
         """The same with methods, modes, lengths and budget in their normal form. Raises UsageError for what is none."""
-        from farspan.methods import parse
+        from farspan.readers import parse
 
         if wrong := [mode for mode in self.modes if mode not in MODES]:
             raise UsageError(f"there is no mode {wrong[0]!r}", fix=f"one or more of {', '.join(MODES)}")

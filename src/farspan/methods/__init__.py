@@ -6,36 +6,30 @@ A method is a file of this folder with a function of the same name; others are t
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from importlib.metadata import entry_points
 from typing import Any
 
-from farspan.errors import MethodError, nearest
 from farspan.methods.parts import expression
 from farspan.methods.parts.method import Method, MethodCard, MethodFactory
+from farspan.methods.parts.named import Named
 
-__all__ = ["Method", "MethodCard", "describe", "get", "names", "parse"]
+__all__ = ["Method", "MethodCard", "describe", "get", "names", "parse", "self_sufficient"]
 
-_GROUP = "farspan.methods"
+_FOUND: Named[MethodFactory[Any]] = Named(__name__, __path__, "method")
 
 
 def names() -> list[str]:
     """Every method that is installed, sorted."""
-    own = {module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg}
-    return sorted(own | {point.name for point in entry_points(group=_GROUP)})
+    return _FOUND.names()
+
+
+def self_sufficient() -> list[str]:
+    """Those that can be used by their name alone."""
+    return [name for name in names() if not get(name).required]
 
 
 def get(name: str) -> MethodFactory[Any]:
     """The method of that name, to be called with its keywords. Raises MethodError that names the nearest."""
-    if name not in names():
-        raise MethodError(f"there is no method {name!r}", fix=nearest(name, names()))
-    for point in entry_points(group=_GROUP):
-        if point.name == name:
-            loaded: MethodFactory[Any] = point.load()
-            return loaded
-    factory: MethodFactory[Any] = getattr(importlib.import_module(f"{__name__}.{name}"), name)
-    return factory
+    return _FOUND.get(name)
 
 
 def describe(name: str) -> MethodCard:

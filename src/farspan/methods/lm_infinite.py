@@ -1,24 +1,47 @@
-"""LM-Infinite (Han et al. 2023): a lambda-shaped mask and a cap on distance."""
+"""LM-Infinite (Han et al. 2023): a lambda-shaped mask and a cap on distance (arXiv 2308.16137)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.keep.sinks_and_window import SinksAndWindow
-from farspan.methods.parts.method import method
+from farspan.methods.parts.method import choice, method
 from farspan.methods.parts.positions.capped import CappedDistance
+from farspan.methods.parts.segment.fixed import FixedBlocks
+from farspan.methods.parts.select.best_keys import BestKeys
 from farspan.methods.parts.select.nothing import Nothing
+from farspan.methods.parts.select.ranking import TIMES
 
 
 @method(paper="Han et al. 2023, LM-Infinite (arXiv 2308.16137)", overflow="forgets")
-def lm_infinite(*, n_global: int = 10, n_local: int | None = None) -> dict[str, Part]:
+def lm_infinite(
+    *,
+    n_global: int = 10,
+    n_local: int | None = None,
+    top_k: int | None = None,
+    top_k_from_layer: int | None = None,
+    when: str = "answering",
+) -> dict[str, Part]:
     """Attend to the first `n_global` tokens and the last `n_local`; no distance counts as more than `n_local`, so all
     first tokens are met at the edge of the window. The middle is forgotten.
 
     Defaults are the authors': 10 first tokens, and a window as long as the model's (here less those 10, so that
-    no distance exceeds what was trained). Their optional top-k of middle tokens is not part of it.
+    no distance exceeds what was trained).
+    With `top_k`, which is the authors' option for passkeys and questions (they take 5), the middle is stored instead,
+    and every query head and token fetches its `top_k` best keys of it, found by an exact scan and met at half of the
+    model's window. `top_k_from_layer`: the first layer that does so, counted from 0; None is an eighth of the layers,
+    which is their 4 of 32. They do it for the last token of a prompt and for those of the answer; here it is for the
+    whole prompt and the answer ("answering"), or for whatever `when` says. A token can be fetched from the step after
+    the one in which it left the window.
     """
+    keep, positions = SinksAndWindow(n_global, n_local), CappedDistance("hidden")
+    times = choice("when", when, TIMES)
+    if top_k is None:
+        return {"keep": keep, "positions": positions, "select": Nothing()}
     return {
-        "keep": SinksAndWindow(n_global, n_local),
-        "positions": CappedDistance("hidden"),
-        "select": Nothing(),
+        "keep": replace(keep, stores=True),
+        "segment": FixedBlocks(1),
+        "select": BestKeys(top_k, times, top_k_from_layer),
+        "positions": replace(positions, recall_share=2),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farspan.methods.parts.axes import Part
+from farspan.methods.parts.dense_first import dense_first
 from farspan.methods.parts.index.bounds import ChannelBounds
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
@@ -10,11 +10,13 @@ from farspan.methods.parts.positions.far import FAR_OR_TRUE
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.best_bounds import BestBounds
 from farspan.methods.parts.select.ranking import TIMES
+from farspan.methods.parts.terms import Term
 
 
 @method(
     paper="Tang et al. 2024, Quest: Query-Aware Sparsity for Efficient Long-Context LLM Inference (arXiv 2406.10774)",
     overflow="recalls",
+    from_zero=("dense_layers",),
 )
 def quest(
     *,
@@ -22,9 +24,10 @@ def quest(
     page_size: int = 16,
     n_init: int | None = None,
     n_local: int | None = None,
+    dense_layers: int = 2,
     positions: str = "capped",
     when: str = "answering",
-) -> dict[str, Part]:
+) -> Term:
     """Keep the least and the greatest value of every key channel of a small page, which bound what any of its keys can
     score. Every query head and token fetches the pages with the highest bounds, `token_budget` tokens of them.
 
@@ -32,16 +35,22 @@ def quest(
     where that is less; three pages at least. As in the paper the search works while answering; reading goes with
     first and recent tokens unless `when` is "both" (the paper reads with full attention). Those, `n_init` and
     `n_local`, are always attended to, which the paper does not need as it reads and stays within the window; None
-    scales both by the window. All layers select: the paper leaves the first two dense, which would read every stored
-    key for every token, at a cost that grows with the text.
+    scales both by the window.
+    As in the paper the first `dense_layers` 2 choose nothing and attend to every page that is stored, at the same times
+    as the others look for theirs; that costs more, the longer the text is, and 0 leaves it out. Far keys are met there
+    at distance `n_local` with "compact" too.
     `positions`: "capped" meets far keys at distance `n_local`, where the bound holds; "compact" keeps their order;
     "true" is the paper's, for models whose positions reach as far as the text (beyond the trained window they are
     untrained). Pages are ranked at distance `n_local` with all three, as keys are stored un-rotated.
     """
-    return {
-        "keep": StoreTheRest(n_init, n_local),
-        "segment": FixedBlocks(page_size),
-        "index": ChannelBounds(),
-        "select": BestBounds(token_budget, choice("when", when, TIMES)),
-        "positions": choice("positions", positions, FAR_OR_TRUE),
-    }
+    far, times = choice("positions", positions, FAR_OR_TRUE), choice("when", when, TIMES)
+    return Term.of(
+        {
+            "keep": StoreTheRest(n_init, n_local),
+            "segment": FixedBlocks(page_size),
+            "index": ChannelBounds(),
+            "select": BestBounds(token_budget, times),
+            "positions": far,
+        },
+        dense_first(dense_layers, times, far),
+    )

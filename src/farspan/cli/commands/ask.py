@@ -12,6 +12,7 @@ from farspan.cli.options import (
     SamplingOptions,
     SessionOptions,
     file_option,
+    highlight_option,
     output_options,
     sampling_options,
     session_options,
@@ -24,9 +25,11 @@ from farspan.cli.options import (
 @session_options
 @sampling_options
 @output_options
+@highlight_option
 def command(
     question: str,
     files: tuple[str, ...],
+    highlight: tuple[str, ...],
     options: SessionOptions,
     sampling: SamplingOptions,
     output: OutputOptions,
@@ -39,7 +42,8 @@ def command(
     sources = work.inputs(files)
     with work.opened(options) as session:
         reading = work.read_all(session, sources, output, options.session)
-        answer = session.ask(question, **sampling.as_arguments())
+        steering: dict[str, Any] = {"highlight": list(highlight)} if highlight else {}
+        answer = session.ask(question, **steering, **sampling.as_arguments())
         written = work.write_answer(answer, output)
         if output.as_json:
             timing = reading.timing(written.seconds)

@@ -6,7 +6,7 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,6 +25,7 @@ from farspan.types import Budget, Size, format_bytes
 
 if TYPE_CHECKING:
     from farspan import Model, Progress, Session
+    from farspan.readers.kit.session import ReaderSession
     from farspan.tasks import Sample, Turn
 
 DEFAULT_BUDGET = "16MiB"
@@ -55,12 +56,15 @@ def command(
     attention makes of the same question, and memory against tokens read; leaves the book, the chart (SVG) and its
     points (CSV) in a folder.
     """
+    from farspan import readers
+
     length, limit = Size.parse(tokens), Budget.parse(budget or DEFAULT_BUDGET)
     if length.unit != "tokens":
         raise UsageError(f"--tokens {tokens} is not a number of tokens", fix="write --tokens 64K")
     host = work.load_model(SessionOptions(model=model, method=None, budget=None, session=None, dtype=None, device=None))
+    chosen = readers.parse(method or DEFAULT_METHOD)
     book = _write_book(host, length.amount, seed, out)
-    session = host.session(method=_parsed(method or DEFAULT_METHOD), budget=limit)
+    session = readers.open_reading(host, chosen, limit)
     try:
         kept, everything = _read(session, book.path, quiet)
         _ask_all(session, book)
@@ -85,12 +89,6 @@ class Book:
         return self.sample.document[start : start + chars]
 
 
-def _parsed(method: str) -> Any:
-    from farspan import methods
-
-    return methods.parse(method)
-
-
 def _write_book(model: Model, tokens: int, seed: int, out: Path) -> Book:
     from farspan.tasks import Space, needle
 
@@ -109,7 +107,7 @@ def _write_book(model: Model, tokens: int, seed: int, out: Path) -> Book:
     return book
 
 
-def _read(session: Session, path: Path, quiet: bool) -> tuple[chart.Line, chart.Line]:
+def _read(session: Session | ReaderSession, path: Path, quiet: bool) -> tuple[chart.Line, chart.Line]:
     """Read the book; return the memory that was taken, and that which keeping everything would take."""
     points: list[tuple[int, int]] = [(0, 0)]
     start = time.perf_counter()
@@ -130,7 +128,7 @@ def _read(session: Session, path: Path, quiet: bool) -> tuple[chart.Line, chart.
     return chart.Line(f"farspan, {session.method}", points), everything
 
 
-def _ask_all(session: Session, book: Book) -> None:
+def _ask_all(session: Session | ReaderSession, book: Book) -> None:
     right = 0
     for turn in book.sample.turns:
         answer = session.ask(turn.query, max_new_tokens=16)

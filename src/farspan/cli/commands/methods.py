@@ -20,9 +20,9 @@ def command() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List every method (the default)."""
-    from farspan import methods
+    from farspan import readers
 
-    cards = [methods.describe(name) for name in methods.names()]
+    cards = readers.cards()
     if as_json:
         show.as_json({"methods": [card.as_dict() for card in cards]})
         return
@@ -37,13 +37,14 @@ def list_(as_json: bool) -> None:
 @json_option
 def show_(name: str, as_json: bool) -> None:
     """Show one method: what it does, its paper, its keywords with their defaults (None follows the model)."""
-    from farspan import methods
+    from farspan import readers
 
-    card = methods.describe(name)
+    card = readers.describe(name)
     if as_json:
         show.as_json(card.as_dict())
         return
-    click.echo(f"{card.name}: {card.idea}")
+    for paragraph in (f"{card.name}: {card.idea}", *card.details):
+        click.echo(f"{paragraph}\n")
     click.echo(f"paper: {card.paper}")
     click.echo(f"what does not fit: {card.overflow}")
     for need in card.needs:

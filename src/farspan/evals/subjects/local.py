@@ -10,6 +10,8 @@ from typing import Any
 
 from farspan.engine import Generation, Model, Session
 from farspan.evals.subjects import Reply
+from farspan.readers import open_reading
+from farspan.readers.kit.session import ReaderSession
 from farspan.tasks import Frame, Turn
 
 
@@ -42,7 +44,7 @@ class LocalSubject:
     def read(self, context: str, method: str, budget: str) -> Iterator[LocalReading]:
         """Read a context in a session of its own."""
         held = [0]
-        with self.model.session(method, budget) as session:
+        with open_reading(self.model, method, budget) as session:
             if context.strip():
                 session.read(context, lambda state: held.append(state.counts.kv_bytes["device"]))
             yield LocalReading(session, max(held))
@@ -51,7 +53,7 @@ class LocalSubject:
 class LocalReading:
     """A session that has read its context."""
 
-    def __init__(self, session: Session, peak_bytes: int) -> None:
+    def __init__(self, session: Session | ReaderSession, peak_bytes: int) -> None:
         self._session = session
         self._peak_bytes = peak_bytes
 

@@ -3,21 +3,24 @@
 Every part is an immutable value. A field left at None follows the model's window and is filled in by `resolve`.
 
 Shapes: H query heads, G KV heads, T query tokens, N searches or blocks, n blocks in a piece, X blocks a search fetches,
-S keys, B tokens in a block, D key width, E value width, ... any leading dims.
+S keys, A tokens of which some must go, B tokens in a block, D key width, E value width, ... any leading dims.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, Self
+from typing import Literal, Protocol, Self
 
 from torch import Tensor
 
-from farspan.attention.kernels import Scoring
+from farspan.attention.adapter import LayerFacts
 from farspan.attention.rope import Rope
-from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape, Column, Rows
+from farspan.methods.parts.block_tokens import BlockTokens
+from farspan.methods.parts.decoding import Decoding, Surroundings
+from farspan.methods.parts.importance.base import Importance
+from farspan.methods.parts.notes import Noting
+from farspan.methods.parts.searching import Fetched, Search
 
 Beyond = Literal["hidden", "far", "near"]
 
@@ -41,6 +44,11 @@ class Positions(Part, Protocol):
     @property
     def keeps_distance(self) -> bool:
         """Whether every key is met at its distance in the text."""
+        ...
+
+    @property
+    def recalls_at(self) -> int | None:
+        """The distance at which all fetched keys are looked for and met; None: like other far keys."""
         ...
 
     def queries(self, position_T: Tensor, far: int, reach_T: Tensor) -> Tensor:
@@ -94,8 +102,68 @@ class Keep(Part, Protocol):
         """Whether the rest is stored; otherwise it is dropped."""
         ...
 
+    @property
+    def pool(self) -> Pool | None:
+        """Which of the tokens between the first and the last stay as well, if any do."""
+        ...
+
     def dense(self, window: int) -> int:
         """Up to how many tokens everything is attended to, for a model trained on `window` tokens."""
+        ...
+
+
+class Pool(Keep, Protocol):
+    """A `keep` with room for the tokens worth most, between the first and the last."""
+
+    @property
+    def by(self) -> Importance:
+        """What a token is worth."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """How many tokens there may be at most: sinks, window, pool and those that come."""
+        ...
+
+    @property
+    def average(self) -> int:
+        """The same, on average over the layers."""
+        ...
+
+    @property
+    def least(self) -> int:
+        """The smallest average that there may be."""
+        ...
+
+    @property
+    def chunk(self) -> int:
+        """How many tokens may come at once."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """Tokens that may come beside those that a choice keeps."""
+        ...
+
+    @property
+    def best(self) -> int:
+        """How many tokens a choice keeps between the first and the last."""
+        ...
+
+    def sized(self, average: int) -> Self:
+        """The same with another average. Raises MethodError when it is too small."""
+        ...
+
+    def shared(self, share: float) -> Self:
+        """The same with `share` of the room for the tokens worth most."""
+        ...
+
+
+class Allocate(Part, Protocol):
+    """`allocate`: how the room for the tokens worth most is shared by the layers."""
+
+    def share(self, layer: int, layers: int) -> float:
+        """What the layer of this number gets, 1 on average."""
         ...
 
 
@@ -125,8 +193,7 @@ class Segment(Part, Protocol):
     def marks(self, surprise_T: Tensor, before_N: Tensor, similarity_PP: Tensor | None) -> Tensor:
         """Which tokens of a chunk begin a block, `[T]`, given the surprise of these and of those before them.
 
-        `similarity_PP` sums the products of the keys of the chunk, and of the tokens before it that its first block
-        may have begun with.
+        `similarity_PP` sums products of the keys of the chunk and of the tokens with which its first block began.
         """
         ...
 
@@ -135,7 +202,7 @@ class Segment(Part, Protocol):
         ...
 
 
-class Index(Part, Protocol):
+class Index(Part, Noting, Protocol):
     """`index`: what stands for a block when it is searched."""
 
     @property
@@ -143,37 +210,26 @@ class Index(Part, Protocol):
         """Whether it looks at the attention that tokens received in the local window."""
         ...
 
-    def columns(self, heads: int, key_dim: int) -> tuple[Column, ...]:
+    @property
+    def needs_queries(self) -> bool:
+        """Whether it looks at the queries of the block's tokens themselves."""
+        ...
+
+    def columns(self, facts: LayerFacts) -> tuple[Column, ...]:
         """The columns that a block has beside its keys and values."""
         ...
 
-    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor, length_N: Tensor) -> Rows:
-        """These columns for N new blocks, of which the first `length_N` tokens count."""
+    def rows(self, blocks: BlockTokens) -> Rows:
+        """These columns for new blocks."""
         ...
 
 
-class Surroundings(NamedTuple):
-    """What a codec may look at beside the tokens of a block.
-
-    `energy_GTD`: squares of the last queries, the mean over the heads of a KV head, in float32; `rope`: how the layer
-    turns queries and keys.
-    """
-
-    energy_GTD: Tensor
-    rope: Rope | None
-
-
-class Codec(Part, Protocol):
+class Codec(Part, Noting, Protocol):
     """`codec`: how the keys and values of a stored block are encoded."""
 
     @property
     def lossless(self) -> bool:
         """Whether what is decoded is what was encoded."""
-        ...
-
-    @property
-    def queries(self) -> int:
-        """How many of the last queries it looks at."""
         ...
 
     @property
@@ -194,75 +250,13 @@ class Codec(Part, Protocol):
         """These columns for N new blocks of un-rotated keys and values."""
         ...
 
-    def keys(self, rows: Rows, shape: BlockShape) -> Tensor:
-        """Decode the key columns of any blocks: `[..., B, D]` in the model's dtype."""
+    def keys(self, rows: Rows, by: Decoding) -> Tensor:
+        """Decode the key columns of any blocks: `[N, ..., B, D]` in the model's dtype."""
         ...
 
-    def values(self, rows: Rows, shape: BlockShape) -> Tensor:
-        """Decode the value columns of any blocks: `[..., B, E]` in the model's dtype."""
+    def values(self, rows: Rows, by: Decoding) -> Tensor:
+        """Decode the value columns of any blocks: `[N, ..., B, E]` in the model's dtype."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What a selector may look at: the chunk's queries as they meet a key at the edge of the window, and the blocks.
-
-    `arena` stores the tokens in rows of `block`, which `keys`, `keys_and_values` and `gather` decode; `index` has a row
-    for every block, if anything stands for it. `carried` is what the selector left there at the chunk before, to be
-    replaced and not changed.
-    """
-
-    q_HTD: Tensor
-    scoring: Scoring
-    arena: Arena
-    index: Arena | None
-    answering: bool
-    carried: dict[str, Tensor]
-    codec: Codec
-    shape: BlockShape
-
-    @property
-    def kv_heads(self) -> int:
-        """KV heads of the layer."""
-        return self.shape.heads
-
-    @property
-    def block(self) -> int:
-        """Tokens in a row of the arena."""
-        return self.shape.tokens
-
-    def keys(self, limit: int) -> Iterator[tuple[int, Tensor]]:
-        """All blocks, oldest first, `limit` at a time at most: the first's number, un-rotated keys `[G, n, B, D]`."""
-        for first, rows in self.arena.scan(self.codec.key_columns, limit):
-            yield first, self.codec.keys(rows, self.shape)
-
-    def keys_and_values(self, limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """The same with the values `[G, n, B, E]`."""
-        for first, rows in self.arena.scan(self._columns, limit):
-            yield first, self.codec.keys(rows, self.shape), self.codec.values(rows, self.shape)
-
-    def gather(self, rows_NX: Tensor, heads_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys `[N, X, B, D]` and values `[N, X, B, E]` of blocks `rows_NX[i]` of KV head `heads_N[i]`."""
-        rows = dict(zip(self._columns, self.arena.gather(self._columns, rows_NX, heads_N), strict=True))
-        return self.codec.keys(rows, self.shape), self.codec.values(rows, self.shape)
-
-    @property
-    def _columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.codec.key_columns, *self.codec.value_columns)))
-
-
-class Fetched(NamedTuple):
-    """Blocks that were fetched for a chunk: keys `[N, S, D]`, values `[N, S, E]`, block numbers `[N, X]`, S = X * B.
-
-    `per_head`: searches are made for query heads, otherwise for KV heads; `per_token`: for every token of the chunk,
-    otherwise for the chunk as a whole. N runs over heads first, then tokens.
-    """
-
-    k_NSD: Tensor
-    v_NSE: Tensor
-    rows_NX: Tensor
-    per_head: bool
-    per_token: bool
 
 
 class Select(Part, Protocol):

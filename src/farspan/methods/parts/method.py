@@ -5,21 +5,26 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, ParamSpec, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
-from farspan.attention.rope import Rope
 from farspan.errors import MethodError, nearest
-from farspan.methods.parts.axes import Codec, Frequencies, Index, Keep, Part, Positions, Segment, Select
+from farspan.methods.parts.allocate.uniform import Uniform
+from farspan.methods.parts.axes import Frequencies, Keep, Part
 from farspan.methods.parts.codec.raw import RawBlocks
+from farspan.methods.parts.combine.softmax import Softmax
 from farspan.methods.parts.frequencies.trained import TrainedFrequencies
 from farspan.methods.parts.index.none import NoIndex
 from farspan.methods.parts.keep.sinks_and_window import StoreEverything
+from farspan.methods.parts.place.layers import Layers
+from farspan.methods.parts.plan import HeadsPlan, Plan
 from farspan.methods.parts.positions.true import TruePositions
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.everything import Everything
+from farspan.methods.parts.terms import ModelFacts, Named, Parts, Term, joined, parts_by_head
 
 P = ParamSpec("P")
+R = TypeVar("R")
 Overflow = Literal["exact", "recalls", "compresses", "re-reads", "forgets"]
 AXES: Mapping[str, Part] = {
     "positions": TruePositions(),
@@ -29,58 +34,10 @@ AXES: Mapping[str, Part] = {
     "select": Everything(),
     "keep": StoreEverything(),
     "codec": RawBlocks(),
+    "allocate": Uniform(),
+    "combine": Softmax(),
 }
 """Every axis with its default part; all defaults together are full attention."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A method made ready for one model: the part of every axis with its numbers filled in.
-
-    `dense` is the number of tokens up to which everything is attended to at its true position.
-    """
-
-    positions: Positions
-    frequencies: Frequencies
-    segment: Segment
-    index: Index
-    select: Select
-    keep: Keep
-    codec: Codec
-    dense: int
-
-    @property
-    def block(self) -> int:
-        """Tokens in a stored row: a block, or one where blocks differ in length."""
-        return self.segment.row
-
-    @property
-    def sinks(self) -> int:
-        """First tokens that stay on the device."""
-        assert self.keep.sinks is not None
-        return self.keep.sinks
-
-    @property
-    def window(self) -> int:
-        """Last tokens that stay on the device."""
-        assert self.keep.window is not None
-        return self.keep.window
-
-    def rope(self, rope: Rope, length: int) -> Rope:
-        """Into which angles positions are turned once `length` tokens have been seen; `rope` is the model's own."""
-        if not self.turns_otherwise(length):
-            return rope
-        return self.frequencies.rope(rope, length if self.select.needs_all else min(length, self.dense))
-
-    def turns_otherwise(self, length: int) -> bool:
-        """Whether positions are turned into other angles than the trained ones once `length` tokens have been seen."""
-        begins = self.frequencies.begins
-        return begins is not None and length > begins
-
-    def keeps_attention(self, length: int) -> bool:
-        """Whether everything is attended to as the model would have it, up to `length` tokens."""
-        every = self.select.needs_all and self.positions.keeps_distance and self.codec.lossless
-        return (length <= self.dense or every) and not self.turns_otherwise(length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,43 +45,89 @@ class Method:
     """How a session treats what does not fit. `Method()` is full attention.
 
     `a | b` takes every part that either sets; when both set one axis that is a MethodError that names them.
+    `a[:2]` is `a` in the first two layers only, so that `full[:2] | quest` is full attention there and Quest in all
+    others: a method without layers yields, with all its parts, where one with layers sets one of its axes.
     """
 
-    parts: tuple[tuple[str, Part], ...] = ()
-    label: str = "full"
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The method as text."""
+        return "+".join(term.label for term in self.terms) or "full"
+
+    @property
+    def parts(self) -> Parts:
+        """What it sets where no layer or head is an exception."""
+        everywhere = (term for term in self.terms if not term.places)
+        return tuple(joined(Named(term.label, dict(term.parts)) for term in everywhere).items())
 
     def __or__(self, other: Method) -> Method:
-        if not self.parts or not other.parts:
-            return self if self.parts else other
-        mine = dict(self.parts)
-        for axis, part in other.parts:
-            if axis in mine and mine[axis] != part:
-                raise MethodError(
-                    f"{self.label} and {other.label} both choose the {axis}",
-                    fix=f"use one of them, or one that leaves the {axis} alone",
-                )
-        return Method(tuple({**mine, **dict(other.parts)}.items()), f"{self.label}+{other.label}")
+        """Both together. Raises MethodError when they choose the same axis."""
+        both = Method(self.terms + other.terms)
+        parts = dict(both.parts)
+        if "codec" in parts and not cast(Keep, parts.get("keep", AXES["keep"])).stores:
+            encodes, drops = (self, other) if "codec" in dict(self.parts) else (other, self)
+            raise MethodError(
+                f"{encodes.label} encodes what is stored, and {drops.label} stores nothing",
+                fix=f"use {drops.label} alone, or {encodes.label} with a method that recalls, such as infllm",
+            )
+        return both
+
+    def __getitem__(self, index: object) -> Method:
+        """This method in the layers with these numbers only: `a[:2]`, `a[5]`, `a[0:4, -1]`. Raises MethodError."""
+        layers = Layers.of(index)
+        if not self.terms:
+            raise MethodError("a method of no name cannot be given layers", fix="name it, as in full[:2]")
+        return Method(
+            tuple(replace(term, places=(*term.places, layers), label=f"{term.label}{layers}") for term in self.terms)
+        )
+
+    __iter__ = None  # brackets alone would make it endless to iterate over
 
     def __str__(self) -> str:
         return self.label
 
     def resolve(self, window: int) -> Plan:
-        """Fill in every open number for a model trained on `window` tokens."""
-        chosen = {**AXES, **dict(self.parts)}
-        frequencies = cast(Frequencies, chosen.pop("frequencies")).resolve(window)
-        stretched = frequencies.window(window)
-        ready = {axis: part.resolve(stretched) for axis, part in chosen.items()}
-        keep = cast(Keep, ready["keep"])
-        return Plan(**cast(dict[str, Any], ready), frequencies=frequencies, dense=keep.dense(stretched))
+        """The plan where no layer or head is an exception, for a model trained on `window` tokens."""
+        return _plan(dict(self.parts), window)
+
+    def plans(self, model: ModelFacts) -> list[list[HeadsPlan]]:
+        """For every layer of a model its plan, or several, each for some of the KV heads. Raises MethodError."""
+        made: dict[frozenset[tuple[str, Part]], Plan] = {}
+        alike: dict[int, dict[Plan, list[int]]] = {layer.index: {} for layer in model.facts}
+        governed = [layer.index for layer in model.facts if layer.sliding_window is None]
+        number = {layer: place for place, layer in enumerate(governed)}
+        for (layer, head), parts in parts_by_head(self.terms, model).items():
+            key = frozenset(parts.items())
+            if key not in made:
+                made[key] = _plan(parts, model.window)
+            own = made[key].for_layer(number[layer], len(governed)) if layer in number else made[key]
+            alike[layer].setdefault(own, []).append(head)
+        return [[HeadsPlan(tuple(heads), plan) for plan, heads in one.items()] for one in alike.values()]
+
+
+def _plan(parts: Mapping[str, Part], window: int) -> Plan:
+    """Fill in every open number for a model trained on `window` tokens."""
+    chosen = {**AXES, **parts}
+    frequencies = cast(Frequencies, chosen.pop("frequencies")).resolve(window)
+    stretched = frequencies.window(window)
+    ready = {axis: part.resolve(stretched) for axis, part in chosen.items()}
+    keep = cast(Keep, ready["keep"])
+    return Plan(**cast(dict[str, Any], ready), frequencies=frequencies, dense=keep.dense(stretched))
 
 
 @dataclass(frozen=True, slots=True)
 class MethodCard:
-    """What `farspan methods show NAME` prints. `overflow` says what the method does with what does not fit."""
+    """What `farspan methods show NAME` prints. `overflow` says what the method does with what does not fit.
+
+    `details` are the paragraphs behind the idea: what the keywords mean, and where farspan differs from the paper.
+    """
 
     name: str
     paper: str
     idea: str
+    details: tuple[str, ...]
     overflow: Overflow
     needs: tuple[str, ...]
     defaults: Mapping[str, Any]
@@ -133,6 +136,7 @@ class MethodCard:
     def as_dict(self) -> dict[str, Any]:
         """The card as plain values for JSON."""
         return {name: getattr(self, name) for name in self.__slots__} | {
+            "details": list(self.details),
             "needs": list(self.needs),
             "defaults": dict(self.defaults),
             "parts": dict(self.parts),
@@ -140,13 +144,17 @@ class MethodCard:
 
 
 @dataclass(frozen=True)
-class MethodFactory(Generic[P]):
-    """A method of a paper by its name: call it with keywords to get a Method."""
+class Factory(Generic[P, R]):
+    """Something of a paper by its name, which keywords are given to.
 
-    build: Callable[P, dict[str, Part]]
+    Of the keywords that are whole numbers those in `from_zero` may be 0.
+    """
+
+    build: Callable[P, R]
     paper: str
     overflow: Overflow
     needs: tuple[str, ...] = field(default=())
+    from_zero: tuple[str, ...] = field(default=())
 
     @property
     def name(self) -> str:
@@ -159,20 +167,31 @@ class MethodFactory(Generic[P]):
         return {name: value.default for name, value in inspect.signature(self.build).parameters.items()}
 
     @property
-    def card(self) -> MethodCard:
-        """The method described."""
-        idea = " ".join((inspect.getdoc(self.build) or "").split("\n\n")[0].split())
-        parts = {axis: repr(part) for axis, part in cast(Callable[[], dict[str, Part]], self.build)().items()}
-        return MethodCard(self.name, self.paper, idea, self.overflow, self.needs, self.defaults, parts)
+    def required(self) -> list[str]:
+        """Keywords that must be given: those whose default is an empty word."""
+        return [name for name, default in self.defaults.items() if default == ""]
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Method:
-        """Build the method. Raises MethodError for an unknown keyword or a number that is not positive."""
-        assert not args, "methods take keywords only"
-        for key, value in kwargs.items():
+    def card_with(self, parts: Mapping[str, str]) -> MethodCard:
+        """What it is, described; the first paragraph of its docstring is the idea."""
+        paragraphs = (inspect.getdoc(self.build) or "").split("\n\n")
+        idea, *details = (" ".join(paragraph.split()) for paragraph in paragraphs)
+        return MethodCard(
+            name=self.name,
+            paper=self.paper,
+            idea=idea,
+            details=tuple(details),
+            overflow=self.overflow,
+            needs=self.needs,
+            defaults=self.defaults,
+            parts=parts,
+        )
+
+    def label(self, given: Mapping[str, object]) -> str:
+        """The expression that says the same. Raises MethodError for an unknown keyword or a value of the wrong kind."""
+        for key, value in given.items():
             self._check(key, value)
-        given = ", ".join(f"{key}={value!r}" for key, value in kwargs.items() if value != self.defaults[key])
-        parts = self.build(*args, **kwargs)
-        return Method(tuple(parts.items()), f"{self.name}({given})" if given else self.name)
+        shown = ", ".join(f"{key}={value!r}" for key, value in given.items() if value != self.defaults[key])
+        return f"{self.name}({shown})" if shown else self.name
 
     def _check(self, key: str, value: object) -> None:
         if key not in self.defaults:
@@ -185,15 +204,40 @@ class MethodFactory(Generic[P]):
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not 0 <= cast(float, value) <= sys.float_info.max:
                 raise MethodError(f"{self.name}({key}={value!r}): {key} is a number from 0 up, such as {default}")
-        elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise MethodError(f"{self.name}({key}={value!r}): {key} is a whole number from 1 up")
+        else:
+            least = 0 if key in self.from_zero else 1
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise MethodError(f"{self.name}({key}={value!r}): {key} is a whole number from {least} up")
+
+
+class MethodFactory(Factory[P, "dict[str, Part] | Term"]):
+    """A method of a paper by its name: call it with keywords to get a Method.
+
+    `build` gives the parts, or a Term where they differ between layers or heads.
+    """
+
+    @property
+    def card(self) -> MethodCard:
+        """The method described."""
+        built = cast(Callable[[], dict[str, Part] | Term], self.build)()
+        return self.card_with({axis: repr(part) for axis, part in _term(built).parts})
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Method:
+        """Build the method. Raises MethodError for an unknown keyword or a number that is not positive."""
+        assert not args, "methods take keywords only"
+        label = self.label(kwargs)
+        return Method((replace(_term(self.build(*args, **kwargs)), label=label),))
 
 
 def method(
-    *, paper: str, overflow: Overflow, needs: tuple[str, ...] = ()
-) -> Callable[[Callable[P, dict[str, Part]]], MethodFactory[P]]:
-    """Make a method of a function that returns the parts it sets; its docstring's first paragraph is the idea."""
-    return lambda build: MethodFactory(build, paper, overflow, needs)
+    *, paper: str, overflow: Overflow, needs: tuple[str, ...] = (), from_zero: tuple[str, ...] = ()
+) -> Callable[[Callable[P, dict[str, Part] | Term]], MethodFactory[P]]:
+    """Make a method of a function that returns what it sets; its docstring's first paragraph is the idea."""
+    return lambda build: MethodFactory(build, paper, overflow, needs, from_zero)
+
+
+def _term(built: dict[str, Part] | Term) -> Term:
+    return built if isinstance(built, Term) else Term.of(built)
 
 
 def choice(name: str, value: str, options: Mapping[str, Any]) -> Any:
@@ -201,3 +245,10 @@ def choice(name: str, value: str, options: Mapping[str, Any]) -> Any:
     if value not in options:
         raise MethodError(f"{name}={value!r} is unknown", fix=nearest(value, options))
     return options[value]
+
+
+def odd(name: str, value: int) -> int:
+    """The value, which must be odd. Raises MethodError."""
+    if value % 2 == 0:
+        raise MethodError(f"{name}={value}: {name} is odd, so that a token has as many neighbours on either side")
+    return value

@@ -55,12 +55,12 @@ def command(
     Reads generated texts of several lengths and reports the peak of resident memory and the speed of each. Every
     length is read by a process of its own. A method that keeps its promise shows the same peak for all.
     """
-    from farspan import methods
+    from farspan import readers
     from farspan.evals.config import versions
 
     settings = {
         "model": model,
-        "method": str(methods.parse(method or DEFAULT_METHOD)),
+        "method": str(readers.parse_method(method or DEFAULT_METHOD)),
         "budget": str(Budget.parse(budget or DEFAULT_BUDGET)),
         "dtype": dtype,
         "device": device,

@@ -18,7 +18,13 @@ DEFAULT_BUDGET = "64MiB"
 @click.command("loss")
 @click.argument("path", type=click.Path(path_type=Path))
 @model_option
-@click.option("--method", "methods", metavar="A,B,...", envvar="FARSPAN_EVAL_METHOD", help="Methods. [default: all]")
+@click.option(
+    "--method",
+    "methods",
+    metavar="A,B,...",
+    envvar="FARSPAN_EVAL_METHOD",
+    help="Methods that do not re-read. [default: all]",
+)
 @budget_option(DEFAULT_BUDGET)
 @click.option("--tokens", default="8K", show_default=True, metavar="N", help="How much of the text.")
 @click.option("--bin", "bin_tokens", default="1K", show_default=True, metavar="N", help="Tokens in a mean.")
@@ -42,16 +48,18 @@ def command(
     No question is asked: a method whose loss climbs beyond the model's window has lost its footing there.
     """
     import farspan
+    from farspan import readers
     from farspan.evals.loss import LossBin, loss_curve
     from farspan.tasks.kit.expression import listed
     from farspan.text import Document
 
     document = Document.from_path(path)
     length, each = token_count(tokens, "--tokens"), token_count(bin_tokens, "--bin")
+    chosen = [readers.parse_method(method) for method in listed(methods or "") or farspan.methods.self_sufficient()]
     work.hush()
     ready = farspan.load(model)
     bins: list[LossBin] = []
-    for method in listed(methods or "") or farspan.methods.names():
+    for method in chosen:
         if not quiet:
             show.note(f"{path}, {method}")
         bins += loss_curve(

@@ -34,7 +34,13 @@ FAILED = 1
 @click.command("run")
 @click.argument("tasks", nargs=-1, required=True)
 @model_option
-@click.option("--method", "methods", metavar="A,B,...", envvar="FARSPAN_EVAL_METHOD", help="Methods. [default: all]")
+@click.option(
+    "--method",
+    "methods",
+    metavar="A,B,...",
+    envvar="FARSPAN_EVAL_METHOD",
+    help="Methods. [default: all but those that re-read]",
+)
 @budget_option(DEFAULT_BUDGET)
 @click.option("--lengths", "sizes", metavar="N,N,...", help="Tokens of context, question and answer together.")
 @click.option("--n", "questions", type=click.IntRange(min=1), help="At least so many questions in every cell.")
@@ -139,7 +145,7 @@ def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> 
         raise UsageError(f"{len(named)} suites have sizes of their own", fix="run them one after the other")
     suite = named[0] if named else suites.Suite(about="", tasks=(), lengths=(1024, 4096))
     every = [one for name in names for one in (known[name].tasks if name in known else (name,))]
-    chosen = tuple(listed(given["methods"] or "")) or suite.methods or tuple(methods.names())
+    chosen = tuple(listed(given["methods"] or "")) or suite.methods or tuple(methods.self_sufficient())
     plan = Plan(
         tasks=tuple(every),
         methods=(ENDPOINT,) if endpoint else chosen,

@@ -1,7 +1,7 @@
 """Keys without the channels that queries hardly look at (ThinK, arXiv 2407.21018, section 3.2).
 
 Shapes: G KV heads, N blocks, B tokens in a block, D key width, E value width, T last queries, F frequencies, U units of
-two channels, K channels kept; ... any leading dims.
+two channels, K channels kept; H query heads; ... any leading dims.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from torch import Tensor
 
 from farspan.attention.rope import Rope
 from farspan.cache.columns import BlockShape, Column, Rows
-from farspan.methods.parts.axes import Surroundings
+from farspan.methods.parts.decoding import Decoding, Surroundings
+from farspan.methods.parts.notes import NewBlocks, Notes
+
+_ENERGY = "energy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +37,42 @@ class PrunedChannels:
         """Nothing here depends on the window."""
         return self
 
+    def notes(self, shape: BlockShape) -> tuple[Column, ...]:
+        """Squares of the last queries, the mean over the heads of a KV head; zeros where there are not so many yet."""
+        return (Column(_ENERGY, shape.heads, (self.queries, shape.key_dim), torch.float32),)
+
+    def after_queries(self, notes: Notes, q_HTD: Tensor) -> Notes:
+        """The newest take the place of the oldest."""
+        held_GTD = notes[_ENERGY]
+        new_GTD = q_HTD[:, -self.queries :].float().square().unflatten(0, (held_GTD.shape[0], -1)).mean(1)
+        return {_ENERGY: torch.cat((held_GTD, new_GTD), dim=1)[:, -self.queries :].contiguous()}
+
+    def before_blocks(self, notes: Notes, new: NewBlocks) -> Notes:
+        """Keys are not remembered."""
+        return {}
+
     def columns(self, shape: BlockShape) -> tuple[Column, ...]:
         """The kept channels side by side, and which they are."""
         kept = shape.key_dim - 2 * self._dropped(shape.key_dim)
         return (
-            Column("k", shape.heads, (shape.tokens, kept), shape.dtype),
+            Column("k", shape.heads, (shape.tokens, kept), shape.dtype, by_token=True),
             Column("k_channels", shape.heads, (kept,), torch.int16),
-            Column("v", shape.heads, (shape.tokens, shape.value_dim), shape.dtype),
+            Column("v", shape.heads, (shape.tokens, shape.value_dim), shape.dtype, by_token=True),
         )
 
     def encode(self, k_GNBD: Tensor, v_GNBE: Tensor, around: Surroundings) -> Rows:
         """Choose the channels by the queries so far."""
-        channel_GNK = self._kept(k_GNBD.float().square().mean(-2), around.energy_GTD.mean(1), around.rope)
+        channel_GNK = self._kept(k_GNBD.float().square().mean(-2), around.notes[_ENERGY].mean(1), around.rope)
         index_GNBK = channel_GNK.unsqueeze(-2).expand(*k_GNBD.shape[:-1], -1)
         return {"k": k_GNBD.gather(-1, index_GNBK), "k_channels": channel_GNK.to(torch.int16), "v": v_GNBE}
 
-    def keys(self, rows: Rows, shape: BlockShape) -> Tensor:
+    def keys(self, rows: Rows, by: Decoding) -> Tensor:
         """Dropped channels are zero, which attends as if queries had none there either."""
         kept = rows["k"]
         index = rows["k_channels"].long().unsqueeze(-2).expand_as(kept)
-        return kept.new_zeros((*kept.shape[:-1], shape.key_dim)).scatter_(-1, index, kept)
+        return kept.new_zeros((*kept.shape[:-1], by.shape.key_dim)).scatter_(-1, index, kept)
 
-    def values(self, rows: Rows, shape: BlockShape) -> Tensor:
+    def values(self, rows: Rows, by: Decoding) -> Tensor:
         """The column itself."""
         return rows["v"]
 

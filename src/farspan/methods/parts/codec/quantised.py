@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from farspan.cache.columns import BlockShape, Column, Rows
-from farspan.methods.parts.axes import Surroundings
+from farspan.methods.parts.decoding import Decoding, Surroundings
+from farspan.methods.parts.notes import NoNotes
 
 _GRID = torch.float16
 _LIMITS = torch.finfo(_GRID)
@@ -24,13 +25,12 @@ _LEAST = 2.0**-24
 
 
 @dataclass(frozen=True, slots=True)
-class QuantisedBlocks:
+class QuantisedBlocks(NoNotes):
     """`bits` (8 or 4) a number, and a grid of two half-precision numbers for every `group` numbers or what is left."""
 
     bits: int = 8
     group: int = 32
     lossless: bool = False
-    queries: int = 0
     key_columns: tuple[str, ...] = ("k", "k_grid")
     value_columns: tuple[str, ...] = ("v", "v_grid")
 
@@ -43,7 +43,7 @@ class QuantisedBlocks:
         heads, tokens = shape.heads, shape.tokens
         key_groups, value_groups = -(-tokens // self.group), -(-shape.value_dim // self.group)
         return (
-            Column("k", heads, (tokens, self._packed(shape.key_dim)), torch.uint8),
+            Column("k", heads, (tokens, self._packed(shape.key_dim)), torch.uint8, by_token=key_groups == 1),
             Column("k_grid", heads, (key_groups, shape.key_dim, 2), _GRID),
             Column("v", heads, (tokens, self._packed(shape.value_dim)), torch.uint8),
             Column("v_grid", heads, (value_groups, tokens, 2), _GRID),
@@ -60,14 +60,14 @@ class QuantisedBlocks:
             "v_grid": v_grid,
         }
 
-    def keys(self, rows: Rows, shape: BlockShape) -> Tensor:
+    def keys(self, rows: Rows, by: Decoding) -> Tensor:
         """The points of the grid that the codes stand for."""
-        return self._restore(self._unpack(rows["k"], shape.key_dim), rows["k_grid"]).to(shape.dtype)
+        return self._restore(self._unpack(rows["k"], by.shape.key_dim), rows["k_grid"]).to(by.shape.dtype)
 
-    def values(self, rows: Rows, shape: BlockShape) -> Tensor:
+    def values(self, rows: Rows, by: Decoding) -> Tensor:
         """The points of the grid that the codes stand for."""
-        codes = self._unpack(rows["v"], shape.value_dim).transpose(-1, -2)
-        return self._restore(codes, rows["v_grid"]).transpose(-1, -2).to(shape.dtype).contiguous()
+        codes = self._unpack(rows["v"], by.shape.value_dim).transpose(-1, -2)
+        return self._restore(codes, rows["v_grid"]).transpose(-1, -2).to(by.shape.dtype).contiguous()
 
     def _quantise(self, x_SC: Tensor) -> tuple[Tensor, Tensor]:
         """Codes `[..., S, C]` and grids `[..., n, C, 2]`: no number is further from its point than half a step."""

@@ -11,15 +11,15 @@ from typing import Self
 from torch import Tensor
 
 from farspan.cache.columns import BlockShape, Column, Rows
-from farspan.methods.parts.axes import Surroundings
+from farspan.methods.parts.decoding import Decoding, Surroundings
+from farspan.methods.parts.notes import NoNotes
 
 
 @dataclass(frozen=True, slots=True)
-class RawBlocks:
+class RawBlocks(NoNotes):
     """Nothing is encoded; reading a block copies nothing."""
 
     lossless: bool = True
-    queries: int = 0
     key_columns: tuple[str, ...] = ("k",)
     value_columns: tuple[str, ...] = ("v",)
 
@@ -30,18 +30,18 @@ class RawBlocks:
     def columns(self, shape: BlockShape) -> tuple[Column, ...]:
         """Keys and values in the model's dtype."""
         return (
-            Column("k", shape.heads, (shape.tokens, shape.key_dim), shape.dtype),
-            Column("v", shape.heads, (shape.tokens, shape.value_dim), shape.dtype),
+            Column("k", shape.heads, (shape.tokens, shape.key_dim), shape.dtype, by_token=True),
+            Column("v", shape.heads, (shape.tokens, shape.value_dim), shape.dtype, by_token=True),
         )
 
     def encode(self, k_GNBD: Tensor, v_GNBE: Tensor, around: Surroundings) -> Rows:
         """The tensors themselves."""
         return {"k": k_GNBD, "v": v_GNBE}
 
-    def keys(self, rows: Rows, shape: BlockShape) -> Tensor:
+    def keys(self, rows: Rows, by: Decoding) -> Tensor:
         """The column itself."""
         return rows["k"]
 
-    def values(self, rows: Rows, shape: BlockShape) -> Tensor:
+    def values(self, rows: Rows, by: Decoding) -> Tensor:
         """The column itself."""
         return rows["v"]

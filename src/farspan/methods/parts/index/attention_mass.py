@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Tensor
 
+from farspan.attention.adapter import LayerFacts
 from farspan.cache.columns import Column, Rows
+from farspan.methods.parts.block_tokens import BlockTokens
+from farspan.methods.parts.notes import NoNotes
 
 COLUMN = "mean"
 
 
 @dataclass(frozen=True, slots=True)
-class MostAttended:
+class MostAttended(NoNotes):
     """The mean of the `tokens` keys of a block that received most attention while they were in the local window.
 
     The authors keep one vector for every query head; here the heads that share a KV head share one, chosen by the sum
@@ -26,20 +28,22 @@ class MostAttended:
 
     tokens: int = 4
     needs_mass: bool = True
+    needs_queries: bool = False
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""
         return self
 
-    def columns(self, heads: int, key_dim: int) -> tuple[Column, ...]:
+    def columns(self, facts: LayerFacts) -> tuple[Column, ...]:
         """One vector of key width for every KV head."""
-        return (Column(COLUMN, heads, (key_dim,), torch.float32),)
+        return (Column(COLUMN, facts.kv_heads, (facts.key_dim,), torch.float32),)
 
-    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor, length_N: Tensor) -> Rows:
+    def rows(self, blocks: BlockTokens) -> Rows:
         """Mean un-rotated key of the most attended tokens, of all where a block has fewer: `[G, N, D]`."""
+        k_GNBD, length_N = blocks.k_GNBD, blocks.length_N
         beyond_NB = torch.arange(k_GNBD.shape[2], device=length_N.device) >= length_N[:, None]
         count = min(self.tokens, k_GNBD.shape[2])
-        top_GNK = mass_GNB.masked_fill(beyond_NB, -1.0).topk(count, dim=-1).indices
+        top_GNK = blocks.mass_GNB.masked_fill(beyond_NB, -1.0).topk(count, dim=-1).indices
         picked_GNKD = k_GNBD.gather(2, top_GNK.unsqueeze(-1).expand(-1, -1, -1, k_GNBD.shape[-1])).float()
         counts_GNK1 = (top_GNK < length_N[:, None]).unsqueeze(-1)
         return {COLUMN: (picked_GNKD * counts_GNK1).sum(2) / counts_GNK1.sum(2)}

@@ -5,25 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from torch import Tensor
-
+from farspan.attention.adapter import LayerFacts
 from farspan.cache.columns import Column, Rows
+from farspan.methods.parts.block_tokens import BlockTokens
+from farspan.methods.parts.notes import NoNotes
 
 
 @dataclass(frozen=True, slots=True)
-class NoIndex:
+class NoIndex(NoNotes):
     """No index."""
 
     needs_mass: bool = False
+    needs_queries: bool = False
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""
         return self
 
-    def columns(self, heads: int, key_dim: int) -> tuple[Column, ...]:
+    def columns(self, facts: LayerFacts) -> tuple[Column, ...]:
         """No columns."""
         return ()
 
-    def rows(self, k_GNBD: Tensor, mass_GNB: Tensor, length_N: Tensor) -> Rows:
+    def rows(self, blocks: BlockTokens) -> Rows:
         """No columns."""
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -16,15 +16,17 @@ class CappedDistance:
     """No key is further away than the local window is long; the order of far keys is lost.
 
     `beyond` says what becomes of tokens that left the window and are in no block: `hidden` in LM-Infinite, `far` in
-    InfLLM.
+    InfLLM. With a `recall_share`, fetched keys are met at the model's window divided by that.
     """
 
     beyond: Beyond = "far"
+    recall_share: int | None = None
+    recalls_at: int | None = None
     keeps_distance: bool = False
 
     def resolve(self, window: int) -> Self:
         """The cap is the local window, whatever its length."""
-        return self
+        return self if self.recall_share is None else replace(self, recalls_at=max(1, window // self.recall_share))
 
     def queries(self, position_T: Tensor, far: int, reach_T: Tensor) -> Tensor:
         """Queries stand at the cap, or at their own position while that is less."""

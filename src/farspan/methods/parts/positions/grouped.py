@@ -19,6 +19,7 @@ class GroupedPositions:
     group: int = 4
     beyond: Beyond = "far"
     keeps_distance: bool = False
+    recalls_at: int | None = None
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""

@@ -16,6 +16,7 @@ class TruePositions:
 
     beyond: Beyond = "near"
     keeps_distance: bool = True
+    recalls_at: int | None = None
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""

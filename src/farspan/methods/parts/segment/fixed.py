@@ -12,16 +12,17 @@ from farspan.methods.parts.window_share import window_share
 
 @dataclass(frozen=True, slots=True)
 class FixedBlocks:
-    """Every block has `block` tokens; by default `most`, and a 32nd of the window where that is less."""
+    """Every block has `block` tokens; by default `most`, and the window divided by `share` where that is less."""
 
     block: int | None = None
     most: int = 128
+    share: int = 32
     surprise: bool = False
     by_keys: bool = False
 
     def resolve(self, window: int) -> Self:
         """Choose the length for a model trained on `window` tokens."""
-        return self if self.block is not None else replace(self, block=window_share(window, 32, self.most))
+        return self if self.block is not None else replace(self, block=window_share(window, self.share, self.most))
 
     @property
     def row(self) -> int:

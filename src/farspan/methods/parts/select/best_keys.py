@@ -13,8 +13,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from farspan.methods.parts.axes import Fetched, Search
-from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, works
+from farspan.methods.parts.searching import Fetched, Search
+from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, layers_before, works
 
 _PIECE_TOKENS = 8192
 _CHUNK = 32
@@ -22,10 +22,14 @@ _CHUNK = 32
 
 @dataclass(frozen=True, slots=True)
 class BestKeys:
-    """The `count` blocks with the largest single key for a query: what every cheaper selection approximates."""
+    """The `count` blocks with the largest single key for a query: what every cheaper selection approximates.
+
+    The first `skip` layers fetch nothing; None: the first eighth of them.
+    """
 
     count: int = 8
     when: When = "answering"
+    skip: int | None = 0
     recalls: bool = True
     needs_all: bool = False
 
@@ -39,7 +43,8 @@ class BestKeys:
 
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The best blocks of every head and token."""
-        if not works(self.when, search.answering):
+        skip = len(search.peers) // 8 if self.skip is None else self.skip
+        if layers_before(search) < skip or not works(self.when, search.answering):
             return
         rows_NX = best_rows(self._scored(search), self.count)
         if rows_NX is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from farspan.methods.parts.axes import Fetched, Search
+from farspan.methods.parts.searching import Fetched, Search
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from farspan.methods.parts.axes import Fetched, Search
+from farspan.methods.parts.searching import Fetched, Search
 
 _LAST_ROW = 0x7FFFFFFF
 _ROW_BITS = 0xFFFFFFFF
@@ -44,6 +44,17 @@ def ranked_rows(scored: Iterable[tuple[int, Tensor]], count: int) -> Tensor | No
     return None if best_NX is None else _LAST_ROW - (best_NX & _ROW_BITS)
 
 
+def in_text_order(rows_NX: Tensor, meets_NX: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows sorted, those that are not met before all others and as few of them as searches differ; where they were.
+
+    So what is met ends where the window begins, however many are met. At least one row a search is left.
+    """
+    sorted_NX, order_NX = rows_NX.masked_fill(~meets_NX, -1).sort(dim=1, stable=True)
+    most = max(1, int((sorted_NX >= 0).sum(1).max()))
+    order_NX = order_NX[:, -most:]
+    return rows_NX.gather(1, order_NX), sorted_NX[:, -most:] >= 0, order_NX
+
+
 def _ranks(score_Nn: Tensor, first: int) -> Tensor:
     """One whole number a block that sorts by score and then by row, so that no choice hangs on how a scan is cut."""
     bits_Nn = score_Nn.float().contiguous().view(torch.int32)
@@ -52,11 +63,29 @@ def _ranks(score_Nn: Tensor, first: int) -> Tensor:
     return (ordered_Nn.long() << 32) | (_LAST_ROW - row_n)
 
 
+def layers_before(search: Search) -> int:
+    """How many layers have had this chunk already."""
+    return next((place for place, peer in enumerate(search.peers) if peer is search.carried), 0)
+
+
 def heads_of(search: Search, per_token: bool) -> Tensor:
     """The KV head of every search of one query head each, for every token apart or for the chunk as a whole: `[N]`."""
     heads, tokens, _ = search.q_HTD.shape
     heads_H = torch.arange(heads, device=search.q_HTD.device) // (heads // search.kv_heads)
     return heads_H.repeat_interleave(tokens) if per_token else heads_H
+
+
+def single_keys(search: Search, token_NX: Tensor, heads_N: Tensor) -> Tensor:
+    """Un-rotated keys `[N, X, D]` of single tokens, numbered through all blocks, of KV head `heads_N[i]`."""
+    rows_NX, within_NX = token_NX // search.block, token_NX % search.block
+    names = search.codec.key_columns
+    apart = {column.name for column in search.arena.columns if column.by_token}
+    parts = zip(names, search.arena.gather(names, rows_NX, heads_N, within_NX), strict=True)
+    rows = {name: part.unsqueeze(2) if name in apart else part for name, part in parts}
+    k_NXBD = search.codec.keys(rows, search.decoding(heads_N))
+    if k_NXBD.shape[2] == 1:
+        return k_NXBD.squeeze(2)
+    return k_NXBD.gather(2, within_NX[..., None, None].expand(-1, -1, 1, k_NXBD.shape[-1])).squeeze(2)
 
 
 def fetch(search: Search, rows_NX: Tensor, heads_N: Tensor, *, per_head: bool, per_token: bool) -> Fetched:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from farspan.cache.arena import Arena
-from farspan.methods.parts.axes import Fetched, Search
+from farspan.methods.parts.searching import Fetched, Search
 from farspan.methods.parts.select.ranking import fetch, ranked_rows
 from farspan.methods.parts.select.top_blocks import shared_scores
 from farspan.methods.parts.window_share import window_share

@@ -1,7 +1,7 @@
 """For every query head, blocks that are found by halving chunks in three stages (InfiniteHiP, arXiv 2502.08910).
 
-Shapes: H query heads, T tokens of the chunk, M pooled queries, X chunks or blocks, n chunks in a piece, B tokens in a
-block, s = n * B, D key width.
+Shapes: H query heads, T tokens of the chunk, M pooled queries, X chunks or blocks, n chunks in a piece, s keys, D key
+width.
 """
 
 from __future__ import annotations
@@ -13,23 +13,27 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from farspan.methods.parts.axes import Fetched, Search
-from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, works
+from farspan.methods.parts.searching import Fetched, Search
+from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, single_keys, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_ROWS = 4096
 _QUERIES = 64
+_STEP, _KEPT = "step", "kept"
 
 
 class Stage(NamedTuple):
-    """Blocks in a chunk, how many times the tokens of the last stage are kept, queries pooled into one."""
+    """Blocks in a chunk, how many times the tokens of the last stage are kept, queries pooled into one; for how many
+    steps of an answer, one token each, the chunks found are kept.
+    """
 
     blocks: int
     times: int
     stride: int
+    refresh: int
 
 
-STAGES = (Stage(32, 16, 4), Stage(4, 4, 4), Stage(1, 1, 1))
+STAGES = (Stage(32, 16, 4, 32), Stage(4, 4, 4, 16), Stage(1, 1, 1, 8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,9 @@ class TreeScan:
 
     A chunk is halved: the middle keys of its halves are scored, the better half goes on, down to one token; the
     chunk counts as its best score on the way. Chunks of 32 blocks over everything, then of 4 within the best, then
-    single blocks; what does not fill a chunk goes on to the next stage. `tokens` of None are 2,048, and a quarter of
-    the window where that is less.
+    single blocks; what does not fill a chunk goes on to the next stage. While an answer is written token by token,
+    a stage is scanned anew after so many steps only; blocks made meanwhile are all fetched. `tokens` of None are 2,048,
+    and a quarter of the window where that is less.
     """
 
     tokens: int | None = None
@@ -63,16 +68,27 @@ class TreeScan:
     def find(self, search: Search) -> Tensor:
         """The blocks for every query head: `[H, X]`."""
         assert self.tokens is not None
-        rest = search.arena.first
-        found_HX = torch.empty((search.q_HTD.shape[0], 0), dtype=torch.long, device=search.q_HTD.device)
-        chunk = 1
-        for stage in STAGES:
-            inner = torch.arange(0, chunk, stage.blocks, device=found_HX.device)
-            found_HX = (found_HX.unsqueeze(-1) + inner).flatten(1)
-            scan = _Scan(search, stage, found_HX, rest)
-            found_HX = scan.best(max(1, stage.times * self.tokens // (stage.blocks * search.block)))
-            rest, chunk = scan.end, stage.blocks
-        return found_HX
+        carried, device = search.carried, search.q_HTD.device
+        writing = search.answering and search.q_HTD.shape[1] == 1
+        step = int(carried.get(_STEP, 0)) if writing else 0
+        carried[_STEP] = torch.tensor(step + 1 if writing else 0)
+        rest, chunk, anew = search.arena.first, 1, False
+        found_HX = torch.empty((search.q_HTD.shape[0], 0), dtype=torch.long, device=device)
+        for number, stage in enumerate(STAGES):
+            kept = f"{_KEPT}{number}"
+            anew = anew or step % stage.refresh == 0 or bool((carried[kept] < search.arena.first).any())
+            if anew:
+                inner = torch.arange(0, chunk, stage.blocks, device=device)
+                scan = _Scan(search, stage, (found_HX.unsqueeze(-1) + inner).flatten(1), rest)
+                found_HX = scan.best(max(1, stage.times * self.tokens // (stage.blocks * search.block)))
+                rest = scan.end
+            else:
+                found_HX, rest = carried[kept][:, :-1].to(device), int(carried[kept][0, -1])
+            if writing:
+                carried[kept] = torch.nn.functional.pad(found_HX, (0, 1), value=rest)
+            chunk = stage.blocks
+        new_n = torch.arange(rest, search.arena.length, device=device)
+        return torch.cat((found_HX, new_n.expand(len(found_HX), -1)), dim=1)
 
 
 class _Scan:
@@ -110,38 +126,21 @@ class _Scan:
 
     def _halved(self, row_Hn: Tensor) -> Tensor:
         """The best score that halving meets in the chunks whose first blocks these are; of equal halves the right."""
-        size, block = self.size, self.search.block
+        tokens = self.size * self.search.block
+        low_Hn = row_Hn * self.search.block
+        high_Hn = low_Hn + tokens
         best_Hn = torch.full(row_Hn.shape, float("-inf"), device=row_Hn.device)
-        while size > 1:
-            size //= 2
-            middle = size * block // 2
-            lower_Hn, upper_Hn = (
-                self._scores(begin_Hn + middle // block)[..., middle % block] for begin_Hn in (row_Hn, row_Hn + size)
-            )
+        for _ in range(max(1, (tokens - 1).bit_length())):
+            centre_Hn = (low_Hn + high_Hn) // 2
+            lower_Hn, upper_Hn = self._scores((low_Hn + centre_Hn) // 2, (centre_Hn + high_Hn) // 2)
             best_Hn = best_Hn.maximum(lower_Hn).maximum(upper_Hn)
-            row_Hn = torch.where(lower_Hn > upper_Hn, row_Hn, row_Hn + size)
-        return best_Hn.maximum(_halved_within(self._scores(row_Hn)))
+            is_lower_Hn = lower_Hn > upper_Hn
+            low_Hn = torch.where(is_lower_Hn, low_Hn, centre_Hn)
+            high_Hn = torch.where(is_lower_Hn, centre_Hn, high_Hn)
+        return best_Hn
 
-    def _scores(self, row_Hn: Tensor) -> Tensor:
-        """For every key of these blocks the greatest dot product with the pooled queries: `[H, n, B]`."""
-        k_HnBD, _ = self.search.gather(row_Hn, self.heads_H)
-        score_HsM = torch.matmul(k_HnBD.flatten(1, 2), self.q_HMD.transpose(1, 2))
-        return score_HsM.amax(-1).float().view(*row_Hn.shape, -1)
-
-
-def _halved_within(score_HnB: Tensor) -> Tensor:
-    """The same inside of a block, all of whose keys are scored."""
-    block = score_HnB.shape[-1]
-    left_Hn = torch.zeros(score_HnB.shape[:2], dtype=torch.long, device=score_HnB.device)
-    right_Hn = left_Hn + block
-    best_Hn = torch.full_like(score_HnB[..., 0], float("-inf"))
-    for _ in range(max(1, (block - 1).bit_length())):
-        centre_Hn = (left_Hn + right_Hn) // 2
-        at_Hn2 = torch.stack(((left_Hn + centre_Hn) // 2, (centre_Hn + right_Hn) // 2), -1)
-        lower_Hn, upper_Hn = score_HnB.gather(2, at_Hn2).unbind(-1)
-        best_Hn = best_Hn.maximum(lower_Hn).maximum(upper_Hn)
-        left_Hn, right_Hn = (
-            torch.where(lower_Hn > upper_Hn, left_Hn, centre_Hn),
-            torch.where(lower_Hn > upper_Hn, centre_Hn, right_Hn),
-        )
-    return best_Hn
+    def _scores(self, *token_Hn: Tensor) -> tuple[Tensor, ...]:
+        """For every one of these keys the greatest dot product with the pooled queries."""
+        k_HsD = single_keys(self.search, torch.cat(token_Hn, dim=1), self.heads_H)
+        score_Hs = torch.matmul(k_HsD, self.q_HMD.transpose(1, 2)).amax(-1).float()
+        return tuple(torch.split(score_Hs, [part.shape[1] for part in token_Hn], dim=1))

@@ -1,0 +1,38 @@
+"""Expected Attention (Devoto et al. 2025): what queries to come are expected to look at."""
+
+from __future__ import annotations
+
+from farspan.methods.parts.axes import Part
+from farspan.methods.parts.importance.expected_attention import ExpectedAttention
+from farspan.methods.parts.keep.best_tokens import BestTokens
+from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.positions.far import KEPT
+from farspan.methods.parts.select.nothing import Nothing
+
+
+@method(
+    paper="Devoto et al. 2025, Expected Attention: KV Cache Compression by Estimating Attention from Future "
+    "Queries (arXiv 2510.00636)",
+    overflow="forgets",
+)
+def expected_attention(
+    *,
+    capacity: int | None = None,
+    future: int = 512,
+    sinks: int = 4,
+    recent: int = 1,
+    positions: str = "compact",
+) -> dict[str, Part]:
+    """Keep, for every head, the tokens to which the queries to come are expected to attend, weighed by the norm of
+    their values: queries are taken for normally distributed, as they were so far, at the next `future` positions.
+
+    `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
+    for less. The first `sinks` tokens and `recent` ones stay. Mean and covariance are of all queries of the stream,
+    and paid from the budget. Kept tokens are counted 0, 1, 2, ... so that no position is untrained; `positions=true`
+    leaves them where the paper has them, for texts that fit the model's window.
+    """
+    return {
+        "keep": BestTokens(ExpectedAttention(future, sinks), capacity, sinks, recent),
+        "positions": choice("positions", positions, KEPT),
+        "select": Nothing(),
+    }

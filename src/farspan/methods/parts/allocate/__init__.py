@@ -1,0 +1,1 @@
+"""`allocate`: how the room for the tokens worth most is shared by the layers."""

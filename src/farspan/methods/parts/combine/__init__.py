@@ -1,0 +1,1 @@
+"""`combine`: how a chunk's queries attend to the keys that they meet."""

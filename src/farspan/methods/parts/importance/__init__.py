@@ -1,0 +1,1 @@
+"""What a token is worth to the part of `keep` that holds the best tokens."""

@@ -1,0 +1,79 @@
+"""The attention that queries to come are expected to give (Expected Attention, arXiv 2510.00636, section 3).
+
+Shapes: H query heads, R of them to a KV head, G KV heads, T queries, A candidates, D key width, P positions to come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from farspan.attention.rope import Rope
+from farspan.methods.parts.importance.base import Held, Importance
+
+
+@dataclass(frozen=True)
+class ExpectedAttention(Importance):
+    """Queries are taken for normally distributed, with the mean and the covariance of all so far, turned to the next
+    `ahead` positions on average; a token is worth the attention that they would give it, times the norm of its value.
+
+    The first `skipped` queries do not count.
+    """
+
+    ahead: int = 512
+    skipped: int = 4
+
+    def note(self, notes: dict[str, Tensor], q_HTD: Tensor) -> dict[str, Tensor]:
+        """Count, mean and co-moments of the queries (Chan et al.'s update)."""
+        heads, _, width = q_HTD.shape
+        if not notes:
+            notes = {
+                "seen": torch.zeros((), dtype=torch.int64, device=q_HTD.device),
+                "mean": q_HTD.new_zeros((heads, width), dtype=torch.float32),
+                "moment": q_HTD.new_zeros((heads, width, width), dtype=torch.float32),
+            }
+        seen, counted = int(notes["seen"]), max(0, int(notes["seen"]) - self.skipped)
+        new_HTD = q_HTD[:, max(0, self.skipped - seen) :].float()
+        added = new_HTD.shape[1]
+        after = {**notes, "seen": notes["seen"] + q_HTD.shape[1]}
+        if added == 0:
+            return after
+        mean_HD = new_HTD.mean(1)
+        apart_HTD = new_HTD - mean_HD.unsqueeze(1)
+        step_HD = mean_HD - notes["mean"]
+        weight = added / (counted + added)
+        after["mean"] = notes["mean"] + weight * step_HD
+        between_HDD = step_HD.unsqueeze(2) * step_HD.unsqueeze(1) * (counted * weight)
+        after["moment"] = notes["moment"] + apart_HTD.transpose(1, 2) @ apart_HTD + between_HDD
+        return after
+
+    def note_bytes(self, heads: int, key_dim: int, itemsize: int) -> int:
+        """Mean and co-moments, in float32."""
+        return 4 * heads * key_dim * (key_dim + 1) + 8
+
+    def scores(self, held: Held) -> Tensor:
+        """The expected attention, the mean over the query heads of a KV head, times the norm of the value."""
+        k_GAD, notes = held.rotated_keys(), held.notes
+        count = max(1, int(notes["seen"]) - self.skipped)
+        turn_DD = mean_rotation(held.rope, held.ahead, self.ahead, k_GAD)
+        mean_HD = notes["mean"] @ turn_DD.T
+        cov_HDD = turn_DD @ (notes["moment"] / count) @ turn_DD.T
+        group = len(mean_HD) // len(k_GAD)
+        k_HAD = k_GAD.repeat_interleave(group, 0)
+        logit_HA = held.scale * (k_HAD @ mean_HD.unsqueeze(2)).squeeze(2)
+        logit_HA += held.scale**2 / 2 * (k_HAD @ cov_HDD * k_HAD).sum(-1)
+        share_GA = logit_HA.softmax(-1).unflatten(0, (-1, group)).mean(1)
+        norm_GA: Tensor = held.tokens.v_GTE.float().norm(dim=-1)
+        worth_GA: Tensor = share_GA * norm_GA
+        return worth_GA
+
+
+def mean_rotation(rope: Rope | None, first: int, count: int, like: Tensor) -> Tensor:
+    """What turning a vector to the positions `first` to `first + count - 1` does to it on average: `[D, D]`."""
+    eye_DD = torch.eye(like.shape[-1], device=like.device)
+    if rope is None:
+        return eye_DD
+    cos, sin = rope.table(torch.arange(first, first + count, device=like.device))
+    return rope.apply(eye_DD, (cos.mean(0), sin.mean(0))).T

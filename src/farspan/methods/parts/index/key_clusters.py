@@ -1,0 +1,110 @@
+"""Keys that point the same way are represented by one centroid (Squeezed Attention, arXiv 2411.09688, section 3).
+
+Shapes: G KV heads, N stretches of the text, B tokens in a stretch, K clusters in a stretch, D key width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from farspan.attention.adapter import LayerFacts
+from farspan.cache.columns import Column, Rows
+from farspan.methods.parts.block_tokens import BlockTokens
+from farspan.methods.parts.notes import NoNotes
+from farspan.methods.parts.segment.stretches import stretch
+
+_GOLDEN = (5**0.5 - 1) / 2
+CENTROID, MEMBERS, CLUSTER = "centroid", "members", "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyClusters(NoNotes):
+    """The un-rotated keys of every stretch and KV head in clusters, as many as a `share` of its tokens.
+
+    A stretch has `tokens` tokens, as the segment cuts it. Clusters are found by k-means++ of directions, whose
+    draws are fixed numbers; it ends after `rounds` or when nothing changes. A centroid is the mean of its keys.
+    """
+
+    tokens: int | None = None
+    share: float = 0.05
+    rounds: int = 30
+    needs_mass: bool = False
+    needs_queries: bool = False
+
+    def resolve(self, window: int) -> Self:
+        """Choose the length of a stretch for a model trained on `window` tokens."""
+        return replace(self, tokens=stretch(self.tokens, window))
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters a stretch has."""
+        assert self.tokens is not None
+        return max(1, int(self.share * self.tokens))
+
+    def columns(self, facts: LayerFacts) -> tuple[Column, ...]:
+        """Centroids, how many keys each stands for, and the cluster of every token."""
+        assert self.tokens is not None
+        return (
+            Column(CENTROID, facts.kv_heads, (self.clusters, facts.key_dim), torch.float32),
+            Column(MEMBERS, facts.kv_heads, (self.clusters,), torch.int32),
+            Column(CLUSTER, facts.kv_heads, (self.tokens,), torch.int16),
+        )
+
+    def rows(self, blocks: BlockTokens) -> Rows:
+        """Cluster every stretch by itself, one after the other, as many may come at once."""
+        parts = [self._rows(k_GnBD.float()) for k_GnBD in blocks.k_GNBD.split(1, dim=1)]
+        return {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+
+    def _rows(self, k_GNBD: Tensor) -> Rows:
+        cluster_GNB = clustered(k_GNBD, self.clusters, self.rounds)
+        total_GNKD, members_GNK = _sums(k_GNBD, cluster_GNB, self.clusters)
+        return {
+            CENTROID: total_GNKD / members_GNK.clamp(min=1).unsqueeze(-1),
+            MEMBERS: members_GNK.int(),
+            CLUSTER: cluster_GNB.short(),
+        }
+
+
+def clustered(k_GNBD: Tensor, clusters: int, rounds: int) -> Tensor:
+    """The cluster of every key: `[G, N, B]`. One that loses all its keys stays where it was."""
+    unit_GNBD = torch.nn.functional.normalize(k_GNBD, dim=-1)
+    centre_GNKD = _first_centres(unit_GNBD, clusters)
+    cluster_GNB = _nearest(unit_GNBD, centre_GNKD)
+    for _ in range(rounds):
+        total_GNKD, members_GNK = _sums(unit_GNBD, cluster_GNB, clusters)
+        moved_GNKD = torch.nn.functional.normalize(total_GNKD, dim=-1)
+        centre_GNKD = torch.where(members_GNK.unsqueeze(-1) > 0, moved_GNKD, centre_GNKD)
+        before_GNB, cluster_GNB = cluster_GNB, _nearest(unit_GNBD, centre_GNKD)
+        if torch.equal(before_GNB, cluster_GNB):
+            break
+    return cluster_GNB
+
+
+def _first_centres(unit_GNBD: Tensor, clusters: int) -> Tensor:
+    """Keys, each drawn with odds that are its distance from those before it; the draws are the same every time."""
+    distance_GNB = torch.ones_like(unit_GNBD[..., 0])
+    centres: list[Tensor] = []
+    for number in range(1, clusters + 1):
+        upto_GNB = distance_GNB.cumsum(-1)
+        drawn_GN1 = number * _GOLDEN % 1 * upto_GNB[..., -1:]
+        at_GN1 = (upto_GNB <= drawn_GN1).sum(-1, keepdim=True).clamp(max=unit_GNBD.shape[2] - 1)
+        centre_GN1D = unit_GNBD.gather(2, at_GN1.unsqueeze(-1).expand(-1, -1, -1, unit_GNBD.shape[-1]))
+        distance_GNB = torch.minimum(distance_GNB, 1 - (unit_GNBD * centre_GN1D).sum(-1)).clamp(min=0)
+        centres.append(centre_GN1D)
+    return torch.cat(centres, 2)
+
+
+def _nearest(unit_GNBD: Tensor, centre_GNKD: Tensor) -> Tensor:
+    return torch.matmul(unit_GNBD, centre_GNKD.transpose(-1, -2)).argmax(-1)
+
+
+def _sums(x_GNBD: Tensor, cluster_GNB: Tensor, clusters: int) -> tuple[Tensor, Tensor]:
+    """The sums of the clusters' members `[G, N, K, D]`, and their numbers `[G, N, K]`."""
+    total_GNKD = x_GNBD.new_zeros((*x_GNBD.shape[:2], clusters, x_GNBD.shape[-1]))
+    total_GNKD.scatter_add_(2, cluster_GNB.unsqueeze(-1).expand_as(x_GNBD), x_GNBD)
+    members_GNK = cluster_GNB.new_zeros(total_GNKD.shape[:3])
+    return total_GNKD, members_GNK.scatter_add_(2, cluster_GNB, torch.ones_like(cluster_GNB))

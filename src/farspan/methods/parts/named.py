@@ -1,0 +1,37 @@
+"""What is found by its name: a file of a folder with a function of the same name, or an installed entry point."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar, cast
+
+from farspan.errors import MethodError, nearest
+
+F = TypeVar("F")
+
+
+@dataclass(frozen=True)
+class Named(Generic[F]):
+    """The files of a package, which is also the group of entry points; `kind` is what an error calls one of them."""
+
+    package: str
+    folders: Iterable[str]
+    kind: str
+
+    def names(self) -> list[str]:
+        """All that are installed, sorted."""
+        own = {module.name for module in pkgutil.iter_modules(self.folders) if not module.ispkg}
+        return sorted(own | {point.name for point in entry_points(group=self.package)})
+
+    def get(self, name: str) -> F:
+        """The one of that name; an entry point goes before a file. Raises MethodError that names the nearest."""
+        if name not in self.names():
+            raise MethodError(f"there is no {self.kind} {name!r}", fix=nearest(name, self.names()))
+        for point in entry_points(group=self.package):
+            if point.name == name:
+                return cast(F, point.load())
+        return cast(F, getattr(importlib.import_module(f"{self.package}.{name}"), name))

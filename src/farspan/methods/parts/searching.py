@@ -1,0 +1,98 @@
+"""What a selection of blocks may look at, and what it fetches.
+
+Shapes: H query heads, G KV heads, T query tokens, N searches, n blocks in a piece, X blocks a search fetches, S keys,
+B tokens in a block, D key width, E value width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from farspan.attention.kernels import Scoring
+from farspan.cache.arena import Arena
+from farspan.cache.columns import BlockShape
+from farspan.methods.parts.decoding import Decoding
+from farspan.methods.parts.notes import Notes
+
+if TYPE_CHECKING:
+    from farspan.methods.parts.axes import Codec
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a selector may look at: the chunk's queries as they meet far keys, and un-rotated, and the blocks.
+
+    `arena` stores the tokens in rows of `block`, which `keys`, `keys_and_values` and `gather` decode; `index` has a row
+    for every block, if anything stands for it. `carried` is what the selector left there at the chunk before, to be
+    replaced and not changed; `peers` are those of all layers in the order in which they take the chunk, for reading;
+    `notes` is what codec and index remember of the layer.
+    """
+
+    q_HTD: Tensor
+    still_HTD: Tensor
+    scoring: Scoring
+    arena: Arena
+    index: Arena | None
+    answering: bool
+    carried: dict[str, Tensor]
+    peers: Sequence[Mapping[str, Tensor]]
+    codec: Codec
+    shape: BlockShape
+    notes: Notes
+
+    @property
+    def kv_heads(self) -> int:
+        """KV heads of the layer."""
+        return self.shape.heads
+
+    @property
+    def block(self) -> int:
+        """Tokens in a row of the arena."""
+        return self.shape.tokens
+
+    def keys(self, limit: int) -> Iterator[tuple[int, Tensor]]:
+        """All blocks, oldest first, `limit` at a time at most: the first's number, un-rotated keys `[G, n, B, D]`."""
+        for first, rows in self.arena.scan(self.codec.key_columns, limit):
+            yield first, self.codec.keys(rows, self.decoding())
+
+    def keys_and_values(self, limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The same with the values `[G, n, B, E]`."""
+        for first, rows in self.arena.scan(self._columns, limit):
+            by = self.decoding()
+            yield first, self.codec.keys(rows, by), self.codec.values(rows, by)
+
+    def gather(self, rows_NX: Tensor, heads_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys `[N, X, B, D]` and values `[N, X, B, E]` of blocks `rows_NX[i]` of KV head `heads_N[i]`."""
+        rows = dict(zip(self._columns, self.arena.gather(self._columns, rows_NX, heads_N), strict=True))
+        by = self.decoding(heads_N)
+        return self.codec.keys(rows, by), self.codec.values(rows, by)
+
+    def decoding(self, heads_N: Tensor | None = None) -> Decoding:
+        """By what rows of these KV heads are decoded; None: of all."""
+        heads_N = torch.arange(self.kv_heads, device=self.arena.device) if heads_N is None else heads_N
+        return Decoding(self.shape, heads_N, self.notes)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.codec.key_columns, *self.codec.value_columns)))
+
+
+class Fetched(NamedTuple):
+    """Blocks that were fetched for a chunk: keys `[N, S, D]`, values `[N, S, E]`, block numbers `[N, X]`, S = X * B.
+
+    `per_head`: searches are made for query heads, otherwise for KV heads; `per_token`: for every token of the chunk,
+    otherwise for the chunk as a whole. N runs over heads first, then tokens. `mask_NS`: which keys are met, if not all,
+    where searches fetch different numbers.
+    """
+
+    k_NSD: Tensor
+    v_NSE: Tensor
+    rows_NX: Tensor
+    per_head: bool
+    per_token: bool
+    mask_NS: Tensor | None = None
