@@ -8,6 +8,7 @@ Shapes: H query heads, G KV heads, T tokens of a chunk, N tokens so far, S keys,
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.adapter import AttendCall, HostedModel
+from tests.tiny import stream
 
 
 class Keys(NamedTuple):
@@ -79,6 +81,16 @@ class Brute:
         local_S = torch.cat([torch.full((len(keys.token_S),), keys.local) for keys in met])
         self.mass_GN[group, token_S[local_S]] += weight_S[local_S]
         return weight_S @ self.v_GND[group, token_S]
+
+
+def brutes(hosted: HostedModel, rules: Sequence[Rule]) -> list[Brute]:
+    """Every layer, answered by its rule."""
+    return [Brute(hosted, fact.index, rule) for fact, rule in zip(hosted.facts, rules, strict=True)]
+
+
+def reference(hosted: HostedModel, make: Callable[[], Rule], ids: list[int], chunk: int) -> Tensor:
+    """The logits of every token, when every layer is answered by a rule of this kind."""
+    return stream(hosted, brutes(hosted, [make() for _ in hosted.facts]), ids, chunk)
 
 
 def span(start: int, end: int) -> Tensor:

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farspan import methods
+from farspan.cache.columns import BlockShape
 from farspan.engine import Model, Session
 from farspan.errors import MethodError
 from farspan.methods.parts.allocate.pyramid import Pyramid
 from farspan.methods.parts.importance.expected_attention import ExpectedAttention
 from farspan.types import Budget
-from tests.methods.brute import Brute
+from tests.methods.brute import brutes
 from tests.methods.brute_kept import Kept, different, expected, heavy, observed, small
 from tests.tiny import WINDOW, different_ids, eager, llama, model, random_ids, stream, tokenizer
 
@@ -49,10 +50,7 @@ def held(session: Session) -> list[list[list[int]]]:
 def test_a_method_keeps_what_its_paper_says(small_model: Model, method: str) -> None:
     ids = different_ids(TOKENS, seed=3)
     rules = [RULES[method]() for _ in small_model.hosted.facts]
-    handlers = [
-        Brute(small_model.hosted, fact.index, rule) for fact, rule in zip(small_model.hosted.facts, rules, strict=True)
-    ]
-    wanted = stream(small_model.hosted, handlers, ids, CHUNK)
+    wanted = stream(small_model.hosted, brutes(small_model.hosted, rules), ids, CHUNK)
     with small_model.session(method, chunk=CHUNK) as session:
         logits = session.logits(ids)
         kept = held(session)
@@ -131,9 +129,11 @@ def test_pyramidkv_is_snapkv_with_more_room_below() -> None:
 @given(cuts=st.lists(st.integers(1, 30), min_size=1, max_size=6), seed=st.integers(0, 99))
 def test_mean_and_covariance_of_queries_do_not_depend_on_chunks(cuts: list[int], seed: int) -> None:
     q_HTD = torch.randn(3, sum(cuts) + 4, 6, generator=torch.Generator().manual_seed(seed))
-    by, notes = ExpectedAttention(skipped=4), {}
+    by = ExpectedAttention(skipped=4)
+    columns = by.notes(BlockShape(3, 1, 6, 6, torch.float32))
+    notes = {column.name: torch.zeros(column.heads, *column.shape, dtype=column.dtype) for column in columns}
     for part in q_HTD.split([4, *cuts] if seed % 2 else [2, 2, *cuts], dim=1):
-        notes = by.note(notes, part)
+        notes = {**notes, **by.after_queries(notes, part)}
     rest = q_HTD[:, 4:]
     torch.testing.assert_close(notes["mean"], rest.mean(1), atol=1e-5, rtol=1e-5)
     wanted = torch.stack([head.T.cov(correction=0) for head in rest])

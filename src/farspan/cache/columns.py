@@ -33,13 +33,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class BlockShape:
-    """What a block of one layer holds before it is encoded: `tokens` keys and values for each KV head, in `dtype`."""
+    """What a block of one layer holds before it is encoded: `tokens` keys and values for each KV head, in `dtype`.
+
+    `group` query heads share a KV head.
+    """
 
     heads: int
     tokens: int
     key_dim: int
     value_dim: int
     dtype: torch.dtype
+    group: int = 1
 
 
 def row_bytes(columns: tuple[Column, ...]) -> int:

@@ -153,7 +153,6 @@ class Allocator:
         if plan.index.needs_queries:
             noted += Recent.buffer_tokens(self._capacity(plan)) * facts.q_heads * facts.key_dim * self._dtype.itemsize
         if plan.pool is not None:
-            noted += plan.pool.by.note_bytes(facts.q_heads, facts.key_dim, self._dtype.itemsize)
             later = self._recent_bytes(facts, plan.window + plan.pool.room) + self._pool_bytes(holder)
             recent = max(recent, later)
         return noted + self._recent_bytes(facts, max(1, plan.sinks)) + recent
@@ -236,12 +235,14 @@ def _index_rows(plan: Plan, tiers: TierRows) -> TierRows:
 
 def block_shape(facts: LayerFacts, plan: Plan, dtype: torch.dtype) -> BlockShape:
     """What a block of a layer holds before it is encoded."""
-    return BlockShape(facts.kv_heads, plan.block, facts.key_dim, facts.value_dim, dtype)
+    group = facts.q_heads // facts.kv_heads
+    return BlockShape(facts.kv_heads, plan.block, facts.key_dim, facts.value_dim, dtype, group)
 
 
 def note_columns(plan: Plan, shape: BlockShape) -> tuple[Column, ...]:
-    """What codec and index remember of a layer whose rows are of this shape."""
-    return (*plan.codec.notes(shape), *plan.index.notes(shape))
+    """What the parts of a plan remember of a layer whose rows are of this shape."""
+    parts = (plan.codec, plan.index, *(() if plan.pool is None else (plan.pool.by,)))
+    return tuple(column for part in parts for column in part.notes(shape))
 
 
 def _window_plan(plan: Plan, window: int) -> Plan:

@@ -7,7 +7,7 @@ Shapes: T tokens of a chunk, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from farspan.engine.heads import handlers
 from farspan.engine.highlight import Highlight
 from farspan.engine.layer import LayerMemory
 from farspan.engine.layer_state import under
-from farspan.engine.surprise import surprises
+from farspan.engine.surprise import Surprise
 from farspan.engine.watch import Watch
 from farspan.errors import SessionError
 from farspan.methods import Method
@@ -89,10 +89,12 @@ class KVMemory:
         if self.steering is not None:
             self.steering.heads.check([facts.q_heads for facts in hosted.facts])
         self._handlers = handlers(self.layers)
-        self._surprises = surprises(self.layers, hosted.vocab_size)
+        groups = _by_plan(governed(self.layers))
+        self._surprises = [Surprise(own, hosted.vocab_size) for plan, own in groups.items() if plan.surprise]
         self._answered = False
-        for layer in governed(self.layers):
-            layer.peers = [other.carried for other in governed(self.layers) if other.plan == layer.plan]
+        for own in groups.values():
+            for layer in own:
+                layer.peers = [other.carried for other in own]
         if state is not None and tensors is not None:
             for number, layer in enumerate(self.layers):
                 layer.load_state(state["layers"][number], tensors, f"{number}.")
@@ -275,6 +277,13 @@ class KVMemory:
 
     def _file(self, number: int, name: str, own: Share, origin: int, rows: int = 0) -> BlockFile:
         return BlockFile(self.folder, _stem(number, name), own.columns, origin, rows, nameless=not self._lasting)
+
+
+def _by_plan(layers: Sequence[LayerMemory]) -> dict[Plan, list[LayerMemory]]:
+    groups: dict[Plan, list[LayerMemory]] = {}
+    for layer in layers:
+        groups.setdefault(layer.plan, []).append(layer)
+    return groups
 
 
 def _check_same_heads(holders: list[Holder], state: Mapping[str, Any]) -> None:

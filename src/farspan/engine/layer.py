@@ -32,7 +32,7 @@ from farspan.engine.segments import Scene, Segment
 from farspan.engine.storing import Leaving, Stored, store
 from farspan.engine.watch import Watch
 from farspan.methods.parts.importance.base import Importance
-from farspan.methods.parts.notes import Notes
+from farspan.methods.parts.notes import Notes, Noting
 from farspan.methods.parts.plan import Plan
 
 
@@ -41,7 +41,7 @@ class _Before(NamedTuple):
 
     seen: int
     fetched: int
-    mass_GT: Tensor | None
+    masses: tuple[Tensor, ...]
     carried: dict[str, Tensor]
     notes: Notes
 
@@ -61,7 +61,7 @@ class LayerMemory:
     `rope`, `answering`, `watch` and `highlight` are set by the owner before a chunk. `arenas` are "blocks", where there
     is a store, and "index", where something stands for a block. `carried` is what the method's selection hands on to
     the next chunk, one and the same dict for ever, and `peers` are those of all layers of the same plan. `notes` is
-    what codec and index remember of the layer.
+    what the parts of the plan remember of the layer.
     """
 
     def __init__(
@@ -128,19 +128,15 @@ class LayerMemory:
 
     def attend(self, q_HTD: Tensor, k_GTD: Tensor, v_GTD: Tensor, call: AttendCall) -> Tensor:
         """Take in un-rotated keys and values and answer the un-rotated queries: `[H, T, E]` in the queries' dtype."""
-        mass_GT = self.recent.tokens.mass_GT.clone() if self.plan.weighs else None
-        self._before = _Before(self.seen, self.fetched, mass_GT, dict(self.carried), self.notes)
-        if self.pool is not None:
-            self.pool.begin()
+        masses = tuple(mass_GS.clone() for mass_GS in self._growing)
+        self._before = _Before(self.seen, self.fetched, masses, dict(self.carried), self.notes)
         self.recent.append(k_GTD, v_GTD, q_HTD=q_HTD)
         self.seen += k_GTD.shape[1]
         sharp_HTD = self.plan.sharpened(q_HTD, self.facts.index, self.seen)
         scene = self._scene(sharp_HTD, Scoring(call.scaling, call.softcap), self.recent.tokens, self.plan.weighs)
         sink_HT = None if call.sinks_H is None else call.sinks_H[:, None].expand(q_HTD.shape[:2])
         out_HTE, lse_HT = attend(scene, sink_HT, lambda segment: self._note(segment, scene.scoring))
-        self._note_queries(sharp_HTD)
-        if self.pool is not None:
-            self.pool.note(q_HTD)
+        self._note_queries(q_HTD, sharp_HTD)
         if self.watch is not None:
             self.watch.close(lse_HT[:, -1])
         return out_HTE.to(q_HTD.dtype)
@@ -195,10 +191,8 @@ class LayerMemory:
         self.notes = self._before.notes
         self.carried.clear()
         self.carried.update(self._before.carried)
-        if self.pool is not None:
-            self.pool.undo()
-        if self._before.mass_GT is not None:
-            self.recent.tokens.mass_GT.copy_(self._before.mass_GT)
+        for mass_GS, before_GS in zip(self._growing, self._before.masses, strict=True):
+            mass_GS.copy_(before_GS)
 
     def _leaving(self, tokens: int, told: Told | None) -> tuple[int, list[int], int]:
         """What must leave the recent tokens before `tokens` more: tokens to the sinks, blocks, other tokens."""
@@ -217,6 +211,13 @@ class LayerMemory:
         """Tokens that are in no block."""
         return len(self.sinks) + len(self.recent) + (0 if self.pool is None else len(self.pool))
 
+    @property
+    def _growing(self) -> list[Tensor]:
+        """The masses that a chunk's attention adds to, apart from those of its own tokens."""
+        if not self.plan.weighs:
+            return []
+        return [self.recent.tokens.mass_GT, *(() if self.pool is None else (self.pool.held.tokens.mass_GT,))]
+
     def _choose(self, pool: PoolMemory, sinks: int, leaving: int, told: Told | None) -> None:
         """Let recent tokens come to the sinks and to the pool, and drop those that are worth least."""
         plan = self.plan.pool
@@ -225,7 +226,7 @@ class LayerMemory:
         recent = self.recent.tokens._replace(mass_GT=self._masses(pool, plan.by, told))
         first = len(self.sinks) + sinks
         self.dropped += pool.age(
-            self.plan, Aging(recent, sinks, leaving, first, self.seen), self.rope, self.facts.scaling
+            self.plan, Aging(recent, sinks, leaving, first, self.seen), self.notes, self.rope, self.facts.scaling
         )
         self.sinks.append(*recent.part(0, sinks))
         self.recent.take(sinks + leaving)
@@ -238,7 +239,7 @@ class LayerMemory:
         if by.surprise:
             assert told is not None
             return told.surprise_S.to(recent.mass_GT.device).expand_as(recent.mass_GT)
-        q_HTD = by.queries(pool.notes)
+        q_HTD = by.queries(self.notes)
         if q_HTD is not None:
             recent = recent._replace(mass_GT=torch.zeros_like(recent.mass_GT))
             pool.held.tokens.mass_GT.zero_()
@@ -276,10 +277,12 @@ class LayerMemory:
             layer=self.facts.index,
         )
 
-    def _note_queries(self, q_HTD: Tensor) -> None:
-        """What codec and index remember of the queries."""
-        for part in (self.plan.codec, self.plan.index):
-            self.notes = {**self.notes, **part.after_queries(self.notes, q_HTD)}
+    def _note_queries(self, q_HTD: Tensor, sharp_HTD: Tensor) -> None:
+        """What the parts remember of the queries; those for the pool are sharpened when they are asked."""
+        pairs: list[tuple[Noting, Tensor]] = [(self.plan.codec, sharp_HTD), (self.plan.index, sharp_HTD)]
+        pairs += [] if self.plan.pool is None else [(self.plan.pool.by, q_HTD)]
+        for part, own_HTD in pairs:
+            self.notes = {**self.notes, **part.after_queries(self.notes, own_HTD)}
 
     def _note(self, segment: Segment, scoring: Scoring) -> None:
         """Count what was fetched, each block once, and show the watch what the chunk's last query attends to."""

@@ -25,7 +25,7 @@ def plain_state(layer: LayerMemory) -> dict[str, Any]:
 
 
 def tensor_state(layer: LayerMemory) -> dict[str, Tensor]:
-    """Sinks, recent tokens and pool; what the selection carries, and what codec and index remember."""
+    """Sinks, recent tokens and pool; what the selection carries, and what the parts remember."""
     held = {"sinks": layer.sinks.tokens, "recent": layer.recent.tokens}
     fields = [(name, field, value) for name, part in held.items() for field, value in part._asdict().items()]
     tensors = {f"{name}.{field}": value for name, field, value in fields if value.shape[0]}

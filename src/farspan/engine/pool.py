@@ -16,9 +16,8 @@ from farspan.attention.adapter import LayerFacts
 from farspan.attention.rope import Rope
 from farspan.cache.recent import Tokens
 from farspan.methods.parts.importance.base import Held, Importance
+from farspan.methods.parts.notes import Notes
 from farspan.methods.parts.plan import Plan
-
-_NOTES = "notes."
 
 
 class Pooled(NamedTuple):
@@ -41,13 +40,8 @@ class Aging(NamedTuple):
     seen: int
 
 
-class _Before(NamedTuple):
-    mass_GC: Tensor
-    notes: dict[str, Tensor]
-
-
 class PoolMemory:
-    """The pool of one layer, and what its importance knows of the queries so far. A choice replaces all tensors."""
+    """The pool of one layer. A choice replaces all tensors."""
 
     def __init__(self, facts: LayerFacts, by: Importance, like: Tensor) -> None:
         self._by = by
@@ -59,13 +53,11 @@ class PoolMemory:
             like.new_empty((0, 0, facts.key_dim)),
         )
         self.held = Pooled(empty, like.new_empty((heads, 0), dtype=torch.int64))
-        self.notes: dict[str, Tensor] = {}
-        self._before: _Before | None = None
 
     def __len__(self) -> int:
         return self.held.tokens.length
 
-    def age(self, plan: Plan, aging: Aging, rope: Rope | None, scale: float) -> int:
+    def age(self, plan: Plan, aging: Aging, notes: Notes, rope: Rope | None, scale: float) -> int:
         """Take in tokens that leave the window, hold those that are worth most, and return how many go."""
         assert plan.pool is not None
         tokens, position_GA = self._candidates(aging)
@@ -76,7 +68,7 @@ class PoolMemory:
             seen_1, reach_1 = slot_A.new_tensor([aging.seen]), slot_A.new_tensor([newer.length + 1])
             ahead_1 = plan.positions.queries(seen_1, aging.first + tokens.length, reach_1)
             at_GA = plan.positions.keys(slot_A, position_GA).expand_as(position_GA)
-            score_GA = self._by.scores(Held(tokens, newer, at_GA, int(ahead_1), rope, scale, self.notes))
+            score_GA = self._by.scores(Held(tokens, newer, at_GA, int(ahead_1), rope, scale, notes))
             kept_GK = score_GA.topk(plan.pool.best, dim=1).indices.sort(dim=1).values.expand(len(position_GA), -1)
             tokens = Tokens(*(_taken(value, kept_GK) for value in tokens))
             position_GA = position_GA.gather(1, kept_GK)
@@ -91,32 +83,17 @@ class PoolMemory:
         at_A = torch.arange(start, start + aged.length, device=tokens.k_GTD.device)
         return Pooled(tokens, torch.cat((self.held.position_GC, at_A.expand(len(tokens.k_GTD), -1)), 1))
 
-    def begin(self) -> None:
-        """Remember what a chunk changes, for `undo`."""
-        self._before = _Before(self.held.tokens.mass_GT.clone(), self.notes)
-
-    def undo(self) -> None:
-        """Back to `begin`."""
-        assert self._before is not None
-        self.held.tokens.mass_GT.copy_(self._before.mass_GC)
-        self.notes = self._before.notes
-
-    def note(self, q_HTD: Tensor) -> None:
-        """Take in un-rotated queries."""
-        self.notes = self._by.note(self.notes, q_HTD)
-
     def decay(self) -> None:
         """A turn has ended."""
         self.held.tokens.mass_GT.mul_(self._by.decay)
 
     def nbytes(self) -> int:
-        """Bytes of keys, values and notes."""
-        return self.held.tokens.nbytes + sum(note.numel() * note.element_size() for note in self.notes.values())
+        """Bytes of keys and values."""
+        return self.held.tokens.nbytes
 
     def state_dict(self) -> dict[str, Tensor]:
         """All there is."""
-        fields = {**self.held.tokens._asdict(), "position_GC": self.held.position_GC}
-        return fields | {f"{_NOTES}{name}": value for name, value in self.notes.items()}
+        return {**self.held.tokens._asdict(), "position_GC": self.held.position_GC}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Continue from what `state_dict` gave."""
@@ -124,7 +101,6 @@ class PoolMemory:
         here = {name: value.to(device) for name, value in state.items()}
         tokens = Tokens(*(here[field] for field in Tokens._fields))
         self.held = Pooled(tokens._replace(mass_GT=tokens.mass_GT.clone()), here["position_GC"])
-        self.notes = {name.removeprefix(_NOTES): value for name, value in here.items() if name.startswith(_NOTES)}
 
 
 def _taken(value: Tensor, kept_GK: Tensor) -> Tensor:

@@ -140,7 +140,7 @@ class Scene:
             pinned_X = self._pinned(search)
             for fetched, hidden_X in self._fetched(search, pinned_X):
                 far = max(far, self.sinks.length + fetched.k_NSD.shape[1])
-                yield self._recalled(fetched, far, hidden_X)
+                yield self._recalled(search, fetched, far, hidden_X)
         yield from self._edges(far)
 
     def _steered(self, segment: Segment) -> Segment:
@@ -201,15 +201,14 @@ class Scene:
         for fetched in self.plan.select.segments(search):
             yield fetched, pinned_X
 
-    def _recalled(self, fetched: Fetched, far: int, hidden_X: Tensor | None) -> Segment:
+    def _recalled(self, search: Search, fetched: Fetched, far: int, hidden_X: Tensor | None) -> Segment:
         folding = self._folding(fetched.per_head, fetched.per_token)
         slot_S = torch.arange(self.sinks.length, self.sinks.length + fetched.k_NSD.shape[1], device=self.q_HTD.device)
         position_NS = self._places(fetched.rows_NX)
-        at = self.plan.positions.recalls_at
-        if at is None:
+        if self.plan.positions.recalls_at is None:
             q_HTD, k_at_NS = self._far_queries(far), self.plan.positions.keys(slot_S, position_NS)
         else:
-            q_HTD, k_at_NS = self._rotate(self.q_HTD, self._at_T.clamp(max=at)), torch.zeros_like(slot_S[:1])
+            q_HTD, k_at_NS = search.q_HTD, torch.zeros_like(slot_S[:1])
         q_NMD, k_NSD = folding.fold(q_HTD), self._rotate(fetched.k_NSD, k_at_NS)
         bias_N1S = None if hidden_X is None else self._hiding(fetched.rows_NX, hidden_X)
         mask_NS = None if fetched.mask_NS is None or bool(fetched.mask_NS.all()) else fetched.mask_NS

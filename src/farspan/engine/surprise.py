@@ -12,18 +12,8 @@ import torch
 from torch import Tensor
 
 from farspan.engine.layer import LayerMemory, Told
-from farspan.methods.parts.plan import Plan
 
 _FROM_DEPTH = 5 / 8
-
-
-def surprises(layers: Sequence[LayerMemory], vocabulary: int) -> list[Surprise]:
-    """A record for every plan by which some of the layers look at what surprised the model."""
-    alike: dict[Plan, list[LayerMemory]] = {}
-    for layer in layers:
-        if layer.plan.surprise:
-            alike.setdefault(layer.plan, []).append(layer)
-    return [Surprise(own, vocabulary) for own in alike.values()]
 
 
 class Surprise:

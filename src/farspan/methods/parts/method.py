@@ -21,7 +21,7 @@ from farspan.methods.parts.plan import HeadsPlan, Plan
 from farspan.methods.parts.positions.true import TruePositions
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.everything import Everything
-from farspan.methods.parts.terms import ModelFacts, Named, Parts, Term, joined, parts_by_head
+from farspan.methods.parts.terms import Labelled, ModelFacts, Parts, Term, joined, parts_by_head
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,7 +60,7 @@ class Method:
     def parts(self) -> Parts:
         """What it sets where no layer or head is an exception."""
         everywhere = (term for term in self.terms if not term.places)
-        return tuple(joined(Named(term.label, dict(term.parts)) for term in everywhere).items())
+        return tuple(joined(Labelled(term.label, dict(term.parts)) for term in everywhere).items())
 
     def __or__(self, other: Method) -> Method:
         """Both together. Raises MethodError when they choose the same axis."""

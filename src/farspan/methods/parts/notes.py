@@ -1,4 +1,4 @@
-"""What the codec and the index of a method may remember of each layer: a few tensors that a stream keeps for it.
+"""What the parts of a method may remember of each layer: a few tensors that a stream keeps for it.
 
 Shapes: H query heads, G KV heads, T query tokens, N blocks, B tokens in a block, S tokens at hand, D key width.
 """

@@ -84,7 +84,7 @@ class Term:
 Varied = tuple[Place, Mapping[str, Part]]
 
 
-class Named(NamedTuple):
+class Labelled(NamedTuple):
     """Parts and the method that sets them."""
 
     label: str
@@ -101,14 +101,14 @@ def parts_by_head(terms: Sequence[Term], model: ModelFacts) -> dict[tuple[int, i
     by_term = [(term, term.by_head(model)) for term in terms]
     found = {}
     for at in every_head(model):
-        here = [(term.places, Named(term.label, parts[at])) for term, parts in by_term if at in parts]
+        here = [(term.places, Labelled(term.label, parts[at])) for term, parts in by_term if at in parts]
         placed = joined(one for places, one in here if places)
         free = (one for places, one in here if not places and not placed.keys() & one.parts.keys())
         found[at] = joined(free) | placed
     return found
 
 
-def joined(methods: Iterable[Named]) -> dict[str, Part]:
+def joined(methods: Iterable[Labelled]) -> dict[str, Part]:
     """The parts of all of them. Raises MethodError, naming both, when two choose the same axis."""
     owner: dict[str, str] = {}
     parts: dict[str, Part] = {}

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from farspan.attention.rope import Rope
 from farspan.cache.recent import Tokens
+from farspan.methods.parts.notes import NoNotes, Notes
 
 
 class Held(NamedTuple):
     """What an importance may look at when some of the tokens must go.
 
     `tokens` are the candidates in the order of the text, `newer` those that stay whatever they are; the candidates are
-    met at the positions `at_GA`, and the next query will stand at `ahead`. `notes` is what `note` made.
+    met at the positions `at_GA`, and the next query will stand at `ahead`. `notes` is what is remembered of the layer.
     """
 
     tokens: Tokens
@@ -27,7 +28,7 @@ class Held(NamedTuple):
     ahead: int
     rope: Rope | None
     scale: float
-    notes: dict[str, Tensor]
+    notes: Notes
 
     def rotated_keys(self) -> Tensor:
         """The candidates' keys as they are met: `[G, A, D]` in float32."""
@@ -42,7 +43,7 @@ class Held(NamedTuple):
         return k_GSD if self.rope is None else self.rope.rotate(k_GSD, at)
 
 
-class Importance:
+class Importance(NoNotes):
     """How much each kept token is worth to a method; those worth least go first. A base with what most do not need.
 
     A token's mass is the attention that it received: from all queries since it came (`mass`), or from `queries` at the
@@ -60,15 +61,7 @@ class Importance:
         """This importance with every open number chosen for a model trained on `window` tokens."""
         return self
 
-    def note(self, notes: dict[str, Tensor], q_HTD: Tensor) -> dict[str, Tensor]:
-        """What to know of all queries so far, the last `q_HTD` un-rotated: new tensors, whose size does not grow."""
-        return notes
-
-    def note_bytes(self, heads: int, key_dim: int, itemsize: int) -> int:
-        """Bytes of these in one layer."""
-        return 0
-
-    def queries(self, notes: dict[str, Tensor]) -> Tensor | None:
+    def queries(self, notes: Notes) -> Tensor | None:
         """The last queries `[H, T, D]` whose attention becomes the mass of every token."""
         return None
 

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from farspan.attention.rope import Rope
+from farspan.cache.columns import BlockShape, Column
 from farspan.methods.parts.importance.base import Held, Importance
+from farspan.methods.parts.notes import Notes
 
 
 @dataclass(frozen=True)
@@ -25,19 +27,21 @@ class ExpectedAttention(Importance):
     ahead: int = 512
     skipped: int = 4
 
-    def note(self, notes: dict[str, Tensor], q_HTD: Tensor) -> dict[str, Tensor]:
-        """Count, mean and co-moments of the queries (Chan et al.'s update)."""
-        heads, _, width = q_HTD.shape
-        if not notes:
-            notes = {
-                "seen": torch.zeros((), dtype=torch.int64, device=q_HTD.device),
-                "mean": q_HTD.new_zeros((heads, width), dtype=torch.float32),
-                "moment": q_HTD.new_zeros((heads, width, width), dtype=torch.float32),
-            }
+    def notes(self, shape: BlockShape) -> tuple[Column, ...]:
+        """How many queries there were; mean and co-moments of those that count."""
+        heads, width = shape.heads * shape.group, shape.key_dim
+        return (
+            Column("seen", 1, (), torch.int64),
+            Column("mean", heads, (width,), torch.float32),
+            Column("moment", heads, (width, width), torch.float32),
+        )
+
+    def after_queries(self, notes: Notes, q_HTD: Tensor) -> Notes:
+        """Chan et al.'s update of count, mean and co-moments."""
         seen, counted = int(notes["seen"]), max(0, int(notes["seen"]) - self.skipped)
         new_HTD = q_HTD[:, max(0, self.skipped - seen) :].float()
         added = new_HTD.shape[1]
-        after = {**notes, "seen": notes["seen"] + q_HTD.shape[1]}
+        after = {"seen": notes["seen"] + q_HTD.shape[1]}
         if added == 0:
             return after
         mean_HD = new_HTD.mean(1)
@@ -48,10 +52,6 @@ class ExpectedAttention(Importance):
         between_HDD = step_HD.unsqueeze(2) * step_HD.unsqueeze(1) * (counted * weight)
         after["moment"] = notes["moment"] + apart_HTD.transpose(1, 2) @ apart_HTD + between_HDD
         return after
-
-    def note_bytes(self, heads: int, key_dim: int, itemsize: int) -> int:
-        """Mean and co-moments, in float32."""
-        return 4 * heads * key_dim * (key_dim + 1) + 8
 
     def scores(self, held: Held) -> Tensor:
         """The expected attention, the mean over the query heads of a KV head, times the norm of the value."""

@@ -11,7 +11,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from farspan.cache.columns import BlockShape, Column
 from farspan.methods.parts.importance.base import Held, Importance
+from farspan.methods.parts.notes import Notes
 from farspan.methods.parts.window_share import window_share
 
 _QUERIES = "queries"
@@ -44,17 +46,16 @@ class ObservedAttention(Importance):
         assert self.count is not None
         return self.count
 
-    def note(self, notes: dict[str, Tensor], q_HTD: Tensor) -> dict[str, Tensor]:
+    def notes(self, shape: BlockShape) -> tuple[Column, ...]:
+        """The last queries of every query head; zeros where there are not so many yet."""
+        return (Column(_QUERIES, shape.heads * shape.group, (self.every, shape.key_dim), shape.dtype),)
+
+    def after_queries(self, notes: Notes, q_HTD: Tensor) -> Notes:
+        """The newest take the place of the oldest."""
+        return {_QUERIES: torch.cat((notes[_QUERIES], q_HTD), dim=1)[:, -self.every :].contiguous()}
+
+    def queries(self, notes: Notes) -> Tensor | None:
         """The last queries."""
-        before = [notes[_QUERIES]] if notes else []
-        return {_QUERIES: torch.cat((*before, q_HTD), dim=1)[:, -self.every :].contiguous()}
-
-    def note_bytes(self, heads: int, key_dim: int, itemsize: int) -> int:
-        """Those queries."""
-        return heads * self.every * key_dim * itemsize
-
-    def queries(self, notes: dict[str, Tensor]) -> Tensor | None:
-        """Those queries."""
         return notes[_QUERIES]
 
     def scores(self, held: Held) -> Tensor:

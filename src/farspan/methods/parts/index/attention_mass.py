@@ -6,20 +6,16 @@ Shapes: G KV heads, N blocks, B tokens in a block, D key width, K representative
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 
-from farspan.attention.adapter import LayerFacts
-from farspan.cache.columns import Column, Rows
+from farspan.cache.columns import Rows
 from farspan.methods.parts.block_tokens import BlockTokens
-from farspan.methods.parts.notes import NoNotes
-
-COLUMN = "mean"
+from farspan.methods.parts.index.one_key import COLUMN, OneKey
 
 
 @dataclass(frozen=True, slots=True)
-class MostAttended(NoNotes):
+class MostAttended(OneKey):
     """The mean of the `tokens` keys of a block that received most attention while they were in the local window.
 
     The authors keep one vector for every query head; here the heads that share a KV head share one, chosen by the sum
@@ -29,14 +25,6 @@ class MostAttended(NoNotes):
     tokens: int = 4
     needs_mass: bool = True
     needs_queries: bool = False
-
-    def resolve(self, window: int) -> Self:
-        """Nothing here depends on the window."""
-        return self
-
-    def columns(self, facts: LayerFacts) -> tuple[Column, ...]:
-        """One vector of key width for every KV head."""
-        return (Column(COLUMN, facts.kv_heads, (facts.key_dim,), torch.float32),)
 
     def rows(self, blocks: BlockTokens) -> Rows:
         """Mean un-rotated key of the most attended tokens, of all where a block has fewer: `[G, N, D]`."""

@@ -6,31 +6,20 @@ Shapes: G KV heads, N pages, B tokens in a page, D key width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 
-from farspan.attention.adapter import LayerFacts
-from farspan.cache.columns import Column, Rows
+from farspan.cache.columns import Rows
 from farspan.methods.parts.block_tokens import BlockTokens
-from farspan.methods.parts.index.attention_mass import COLUMN
-from farspan.methods.parts.notes import NoNotes
+from farspan.methods.parts.index.one_key import COLUMN, OneKey
 
 
 @dataclass(frozen=True, slots=True)
-class LastKey(NoNotes):
+class LastKey(OneKey):
     """The un-rotated key of a block's last token, the only one that has seen the whole block."""
 
     needs_mass: bool = False
     needs_queries: bool = False
-
-    def resolve(self, window: int) -> Self:
-        """Nothing here depends on the window."""
-        return self
-
-    def columns(self, facts: LayerFacts) -> tuple[Column, ...]:
-        """One vector of key width for every KV head."""
-        return (Column(COLUMN, facts.kv_heads, (facts.key_dim,), torch.float32),)
 
     def rows(self, blocks: BlockTokens) -> Rows:
         """The last keys: `[G, N, D]`."""

@@ -14,7 +14,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from farspan.methods.parts.index.attention_mass import COLUMN
+from farspan.methods.parts.index.one_key import COLUMN
 from farspan.methods.parts.searching import Fetched, Search
 from farspan.methods.parts.select.ranking import When, fetch, layers_before, ranked_rows, works
 from farspan.methods.parts.window_share import window_share

@@ -13,7 +13,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from farspan.methods.parts.index.attention_mass import COLUMN
+from farspan.methods.parts.index.one_key import COLUMN
 from farspan.methods.parts.searching import Fetched, Search
 from farspan.methods.parts.select.ranking import When, best_rows, fetch, works
 from farspan.methods.parts.window_share import window_share
