@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.adapter import HostedModel
-from tests.methods.brute import Blocks, Brute, InfLLM
+from tests.methods.brute import Blocks, Brute, InfLLM, brutes
 
 
 @dataclass
@@ -92,7 +92,7 @@ class EMLLM(InfLLM):
 
 def logits(hosted: HostedModel, rules: list[EMLLM], ids: list[int], chunk: int) -> Tensor:
     """The logits of every token, read chunk by chunk; all rules share one record."""
-    handlers = [Brute(hosted, fact.index, rule) for fact, rule in zip(hosted.facts, rules, strict=True)]
+    handlers = brutes(hosted, rules)
     last_V = torch.full((hosted.vocab_size,), 1 / hosted.vocab_size).log()
     parts = []
     for start in range(0, len(ids), chunk):

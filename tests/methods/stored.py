@@ -1,15 +1,22 @@
 """Blocks as an index gets them, and the layer that they are of, for tests of one part alone.
 
-Shapes: G KV heads, N blocks, B tokens in a block, D key width.
+Shapes: H query heads, G KV heads, T tokens, N blocks, B tokens in a block, D key width.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from farspan.attention.adapter import LayerFacts
+from farspan.attention.kernels import Scoring
+from farspan.cache.arena import Arena
+from farspan.cache.columns import BlockShape
+from farspan.methods.parts.axes import Codec
 from farspan.methods.parts.block_tokens import BlockTokens
+from farspan.methods.parts.searching import Search
 
 
 def layer(heads: int, width: int) -> LayerFacts:
@@ -25,6 +32,16 @@ def layer(heads: int, width: int) -> LayerFacts:
         rope_kind=None,
         softcap=None,
         has_sinks=False,
+    )
+
+
+def answering_search(
+    shape: BlockShape, codec: Codec, arena: Arena, index: Arena, q_HTD: Tensor, **other: Any
+) -> Search:
+    """What a selection is given while answering, with queries that no rotation turns."""
+    usual = {"answering": True, "carried": {}, "peers": (), "notes": {}, "scoring": Scoring(1.0)}
+    return Search(
+        q_HTD=q_HTD, still_HTD=q_HTD, shape=shape, codec=codec, arena=arena, index=index, **{**usual, **other}
     )
 
 

@@ -16,7 +16,7 @@ from farspan.errors import MethodError, SessionError
 from farspan.methods.parts.place.profile import HeadProfile, HeadScore, load_profile
 from farspan.types import Budget
 from tests.attention.families import build
-from tests.methods.brute import Brute, Keys, span, true
+from tests.methods.brute import Brute, Keys, brutes, span, true
 from tests.tiny import VOCABULARY, different_ids, eager, least_budget, random_ids, stream, tokenizer
 
 WINDOW, TOKENS = 96, 150
@@ -79,7 +79,7 @@ def test_heads_that_retrieve_meet_everything_and_the_others_sinks_and_window(
     model: Model, profile: Path, chunk: int
 ) -> None:
     ids = different_ids(TOKENS, seed=3)
-    wanted = stream(model.hosted, [Brute(model.hosted, layer, Duo(layer)) for layer in range(3)], ids, 25)
+    wanted = stream(model.hosted, brutes(model.hosted, [Duo(layer) for layer in range(3)]), ids, 25)
     budget = Budget() if chunk == 7 else Budget(least_budget(lambda one: model.session(duo(profile), one, chunk=chunk)))
     with model.session(duo(profile), budget, chunk=chunk) as session:
         logits = session.logits(ids)

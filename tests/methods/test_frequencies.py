@@ -17,7 +17,7 @@ from farspan.attention.rope import Rope
 from farspan.engine import Model
 from farspan.errors import MethodError
 from tests.attention.families import FAMILIES
-from tests.methods.brute import Brute, InfLLM, Keys, Streaming, span, true
+from tests.methods.brute import Brute, InfLLM, Keys, Streaming, brutes, reference, span, true
 from tests.tiny import WINDOW, different_ids, eager, least_budget, llama, random_ids, stream, tokenizer
 
 BASE = 10000.0
@@ -270,8 +270,7 @@ class Grouped:
 def test_self_extend_groups_what_is_far(window: int, group: int, chunk: int) -> None:
     ids = different_ids(130, seed=3)
     small = Model(llama(max_position_embeddings=48), tokenizer(), "small")
-    handlers = [Brute(small.hosted, fact.index, Grouped(48, window, group)) for fact in small.hosted.facts]
-    wanted = stream(small.hosted, handlers, ids, 130)
+    wanted = reference(small.hosted, lambda: Grouped(48, window, group), ids, 130)
     method = f"self_extend(group={group}, window={window})"
     for budget in (None, least_budget(lambda budget: small.session(method, budget, chunk=chunk))):
         with small.session(method, budget, chunk=chunk) as session:
@@ -301,7 +300,7 @@ def test_recall_and_frequencies_compose() -> None:
     assert methods.parse("yarn+streaming").resolve(4096).window == 4 * 4096 - 4
     ids = different_ids(144, seed=3)
     small = Model(llama(max_position_embeddings=24), tokenizer(), "small")
-    handlers = [Brute(small.hosted, fact.index, InfLLM(48, 3, 20, 5, 4)) for fact in small.hosted.facts]
+    handlers = brutes(small.hosted, [InfLLM(48, 3, 20, 5, 4) for _ in small.hosted.facts])
     for handler in handlers:
         inv_freq_F, scaling = theirs("yarn", 24, 16, 0, factor=2.0)
         handler.rope = Rope(inv_freq_F, scaling)

@@ -15,7 +15,7 @@ from farspan import methods
 from farspan.engine import Model
 from farspan.errors import MethodError, StorageFull
 from farspan.types import Budget
-from tests.methods.brute import Blocks, Brute, Keys, Rule, Streaming, span, true
+from tests.methods.brute import Blocks, Brute, Keys, Rule, Streaming, brutes, span, true
 from tests.tiny import different_ids, eager, least_budget, llama, random_ids, stream, tokenizer
 
 WINDOW, TOKENS = 48, 120
@@ -101,7 +101,7 @@ def test_every_layer_is_as_its_own_method_has_it(model: Model, method: str) -> N
     plain = eager(llama(max_position_embeddings=WINDOW, num_hidden_layers=3), ids)
     least = Budget(least_budget(lambda budget: model.session(method, budget, chunk=8)))
     for budget, dense in ((Budget(), WINDOW), (least, 24)):
-        handlers = [Brute(model.hosted, number, rule(dense)) for number, rule in enumerate(CASES[method])]
+        handlers = brutes(model.hosted, [rule(dense) for rule in CASES[method]])
         wanted = stream(model.hosted, handlers, ids, 8)
         with model.session(method, budget, chunk=8) as session:
             logits = session.logits(ids)

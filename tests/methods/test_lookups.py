@@ -21,8 +21,8 @@ from farspan.engine.kv import KVMemory, KVSettings
 from farspan.methods.parts.block_tokens import BlockTokens
 from farspan.methods.parts.index.chunk_keys import ChunkKeys
 from farspan.types import Budget
-from tests.methods.brute import Blocks, Brute, InfLLM, Keys, LMInfinite, Rule, span
-from tests.tiny import different_ids, eager, llama, stream, tokenizer
+from tests.methods.brute import Blocks, Brute, InfLLM, Keys, LMInfinite, Rule, brutes, reference, span
+from tests.tiny import different_ids, eager, llama, tokenizer
 
 WINDOW, TOKENS = 48, 144
 SIZES = "n_init=3, n_local=20, block=5, exc_block=8, min_k=1, warmup_step=3"
@@ -160,15 +160,10 @@ CASES: dict[str, tuple[Callable[[], Rule], list[int]]] = {
 }
 
 
-def reference(model: Model, make: Callable[[], Rule], ids: list[int], chunk: int) -> Tensor:
-    handlers = [Brute(model.hosted, fact.index, make()) for fact in model.hosted.facts]
-    return stream(model.hosted, handlers, ids, chunk)
-
-
 @pytest.mark.parametrize(("method", "chunk"), [(name, chunk) for name, case in CASES.items() for chunk in case[1]])
 def test_a_method_is_what_its_paper_says(model: Model, method: str, chunk: int) -> None:
     ids = different_ids(TOKENS, seed=3)
-    wanted = reference(model, CASES[method][0], ids, chunk)
+    wanted = reference(model.hosted, CASES[method][0], ids, chunk)
     with model.session(method, chunk=chunk) as session:
         logits = session.logits(ids)
     torch.testing.assert_close(logits, wanted, atol=2e-5, rtol=0)
@@ -180,7 +175,9 @@ def test_chunk_keys_are_not_means(model: Model) -> None:
     """The comparison above has teeth."""
     ids = different_ids(TOKENS, seed=3)
     kinds = LongHeads, OwnMeans
-    paper, mean = (reference(model, lambda kind=kind: kind(WINDOW, 5, 5, 5, 3, capped=False), ids, 8) for kind in kinds)
+    paper, mean = (
+        reference(model.hosted, lambda kind=kind: kind(WINDOW, 5, 5, 5, 3, capped=False), ids, 8) for kind in kinds
+    )
     assert (paper - mean).abs().max() > 0.01
 
 
@@ -192,7 +189,7 @@ def test_lm_infinite_takes_the_middle_in_from_a_layer_on_while_answering(
     method = methods.parse(f"lm_infinite(n_global=3, n_local=20, top_k=5{option})")
     memory = KVMemory(KVSettings(model.hosted, method, Budget(), 8), tmp_path)
     rules = [WithMiddle(3, 20, 5, begins) for begins in answers_from]
-    handlers = [Brute(model.hosted, fact.index, rule) for fact, rule in zip(model.hosted.facts, rules, strict=True)]
+    handlers = brutes(model.hosted, rules)
     start = 0
     while start < TOKENS:
         now = ids[start : start + min(memory.limit(start >= 80), 8 - start % 8)]
@@ -209,7 +206,7 @@ def test_weights_matter_to_a_probe(model: Model) -> None:
     """The same for the probe query."""
     ids = different_ids(TOKENS, seed=3)
     paper, mean = (
-        reference(model, lambda kind=kind: kind(WINDOW, 3, 20, 5, 4), ids, 8) for kind in (ActQKV, Unweighted)
+        reference(model.hosted, lambda kind=kind: kind(WINDOW, 3, 20, 5, 4), ids, 8) for kind in (ActQKV, Unweighted)
     )
     assert (paper - mean).abs().max() > 0.01
 
@@ -221,7 +218,7 @@ def test_layers_share_a_budget_while_answering(model: Model, tmp_path: Path, fla
     settings = KVSettings(model.hosted, methods.parse(f"actqkv({SIZES}, top_k=4)"), Budget(), 8)
     memory, layers = KVMemory(settings, tmp_path), list[ActQKV]()
     rules = [ActQKV(WINDOW, 3, 20, 5, 4, layers=layers) for _ in model.hosted.facts]
-    handlers = [Brute(model.hosted, fact.index, rule) for fact, rule in zip(model.hosted.facts, rules, strict=True)]
+    handlers = brutes(model.hosted, rules)
     shares = []
     for start in range(0, TOKENS, 8):
         for rule in rules:
@@ -253,7 +250,7 @@ def test_longheads_never_meets_more_than_its_budget_one_token_at_a_time(model: M
                 assert max(keys.query_at for keys in met[1:]) < 30
             return met
 
-    reference(model, lambda: Counting(WINDOW, 5, 5, 5, 3, capped=False), different_ids(TOKENS), 1)
+    reference(model.hosted, lambda: Counting(WINDOW, 5, 5, 5, 3, capped=False), different_ids(TOKENS), 1)
     assert most == 30
 
 

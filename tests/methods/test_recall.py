@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from farspan.attention.kernels import Scoring
 from farspan.cache.arena import Arena, TierRows
 from farspan.cache.columns import BlockShape
 from farspan.engine import Model
@@ -28,9 +27,9 @@ from farspan.methods.parts.searching import Search
 from farspan.methods.parts.select.best_bounds import BestBounds
 from farspan.methods.parts.select.ranking import single_keys
 from farspan.methods.parts.select.tree_scan import TreeScan
-from tests.methods.brute import Blocks, Brute, Keys, true
-from tests.methods.stored import blocks, layer
-from tests.tiny import different_ids, eager, llama, stream, tokenizer
+from tests.methods.brute import Blocks, Brute, Keys, reference, true
+from tests.methods.stored import answering_search, blocks, layer
+from tests.tiny import different_ids, eager, llama, tokenizer
 
 WINDOW, TOKENS = 48, 144
 GROUP, WIDTH, BLOCK = 2, 8, 4
@@ -120,19 +119,7 @@ def searched(k_GnBD: Tensor, q_HTD: Tensor) -> Search:
     )
     arena.append({"k": k_GnBD, "v": k_GnBD})
     index.append(bounds.rows(blocks(k_GnBD)))
-    return Search(
-        q_HTD,
-        q_HTD,
-        Scoring(1.0),
-        arena,
-        index,
-        answering=True,
-        carried={},
-        peers=(),
-        codec=RawBlocks(),
-        notes={},
-        shape=shape,
-    )
+    return answering_search(shape, RawBlocks(), arena, index, q_HTD)
 
 
 @settings(max_examples=60, deadline=None)
@@ -284,8 +271,7 @@ CASES = {
 @pytest.mark.parametrize("method", CASES)
 def test_a_method_is_what_its_paper_says(model: Model, method: str) -> None:
     ids = different_ids(TOKENS, seed=3)
-    handlers = [Brute(model.hosted, fact.index, CASES[method]()) for fact in model.hosted.facts]
-    wanted = stream(model.hosted, handlers, ids, 8)
+    wanted = reference(model.hosted, CASES[method], ids, 8)
     with model.session(method, chunk=8) as session:
         logits = session.logits(ids)
     torch.testing.assert_close(logits, wanted, atol=2e-5, rtol=0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from farspan.engine import Model
-from tests.methods.brute import BestKeys, Blocks, Brute, InfLLM, LMInfinite, RetroLM, Rule, Streaming
+from tests.methods.brute import BestKeys, Blocks, Brute, InfLLM, LMInfinite, RetroLM, Rule, Streaming, brutes, reference
 from tests.tiny import different_ids, eager, llama, stream, tokenizer
 
 WINDOW = 48
@@ -22,11 +22,6 @@ PAGES = BLOCKS.replace("block", "page")
 def model() -> Model:
     """A window of 48, so that a short text is several of them."""
     return Model(llama(max_position_embeddings=WINDOW), tokenizer(), "tiny")
-
-
-def reference(model: Model, make: Callable[[], Rule], ids: list[int], chunk: int) -> Tensor:
-    handlers = [Brute(model.hosted, fact.index, make()) for fact in model.hosted.facts]
-    return stream(model.hosted, handlers, ids, chunk)
 
 
 CASES: dict[str, tuple[Callable[[], Rule], list[int]]] = {
@@ -52,7 +47,7 @@ CASES: dict[str, tuple[Callable[[], Rule], list[int]]] = {
 @pytest.mark.parametrize(("method", "chunk"), [(name, chunk) for name, case in CASES.items() for chunk in case[1]])
 def test_a_method_is_what_its_paper_says(model: Model, method: str, chunk: int) -> None:
     ids = different_ids(TOKENS, seed=3)
-    wanted = reference(model, CASES[method][0], ids, chunk)
+    wanted = reference(model.hosted, CASES[method][0], ids, chunk)
     with model.session(method, chunk=chunk) as session:
         logits = session.logits(ids)
         counts = session.counts
@@ -65,9 +60,9 @@ def test_a_method_is_what_its_paper_says(model: Model, method: str, chunk: int) 
 def test_what_is_looked_up_matters(model: Model) -> None:
     """The comparisons above have teeth: other blocks, other logits."""
     ids = different_ids(TOKENS, seed=3)
-    right = reference(model, lambda: BestKeys(WINDOW, 3, 20, 5, 4), ids, 8)
+    right = reference(model.hosted, lambda: BestKeys(WINDOW, 3, 20, 5, 4), ids, 8)
     for other in (BestKeys(WINDOW, 3, 20, 5, 3), InfLLM(WINDOW, 3, 20, 5, 4), Nothing(WINDOW, 3, 20, 5, 0)):
-        assert (reference(model, lambda rule=other: type(rule)(**vars(rule)), ids, 8) - right).abs().max() > 1e-2
+        assert (reference(model.hosted, lambda rule=other: type(rule)(**vars(rule)), ids, 8) - right).abs().max() > 1e-2
 
 
 class Nothing(Blocks):
@@ -101,7 +96,7 @@ def test_topk_reads_with_its_window_and_answers_with_recall(model: Model, recall
     rules = [WhileAnswering(WINDOW, 3, 20, 5, 4) for _ in model.hosted.facts]
     for rule in rules:
         rule.begins_at = len(ids) if recalls else 10**9
-    handlers = [Brute(model.hosted, fact.index, rule) for fact, rule in zip(model.hosted.facts, rules, strict=True)]
+    handlers = brutes(model.hosted, rules)
     stream(model.hosted, handlers, ids, 16)
     start, feed, wanted = len(ids), prompt, []
     for _ in range(count):

@@ -24,9 +24,9 @@ from farspan.methods.parts.notes import NewBlocks, Notes
 from farspan.methods.parts.searching import Search
 from farspan.methods.parts.select.top_landmarks import TopLandmarks
 from farspan.types import Budget
-from tests.methods.brute import Blocks, Brute
-from tests.methods.stored import blocks, layer
-from tests.tiny import different_ids, eager, llama, stream, tokenizer
+from tests.methods.brute import Blocks, Brute, reference
+from tests.methods.stored import answering_search, blocks, layer
+from tests.tiny import different_ids, eager, llama, tokenizer
 
 WINDOW, TOKENS = 48, 144
 GROUP, WIDTH, BLOCK = 2, 8, 4
@@ -86,19 +86,7 @@ def searched(k_GNBD: Tensor, q_HTD: Tensor, notes: Notes) -> Search:
     index = Arena(INDEX.columns(layer(GROUP, WIDTH)), TierRows(), here)
     arena.append(CODEC.encode(k_GNBD, -k_GNBD, Surroundings(notes, None)))
     index.append(INDEX.rows(blocks(k_GNBD)))
-    return Search(
-        q_HTD,
-        q_HTD,
-        Scoring(0.5),
-        arena,
-        index,
-        answering=True,
-        carried={},
-        peers=(),
-        codec=CODEC,
-        shape=SHAPE,
-        notes=notes,
-    )
+    return answering_search(SHAPE, CODEC, arena, index, q_HTD, scoring=Scoring(0.5), notes=notes)
 
 
 def best_chunks(q_RTD: Tensor, k_NBD: Tensor, outliers: list[int], top: int, scale: float) -> list[int]:
@@ -176,8 +164,7 @@ SIZES = "n_init=3, n_local=20, chunk_size=5, sparse_budget=20, outlier_chunk=2, 
 def test_the_method_is_what_its_paper_says(model: Model, more: str, capped: bool, chunk: int) -> None:
     """With as many directions as keys have numbers, so that only what is met is compared."""
     ids = different_ids(TOKENS, seed=3)
-    handlers = [Brute(model.hosted, fact.index, ShadowKV(WINDOW, 3, 20, 5, 4, capped)) for fact in model.hosted.facts]
-    wanted = stream(model.hosted, handlers, ids, chunk)
+    wanted = reference(model.hosted, lambda: ShadowKV(WINDOW, 3, 20, 5, 4, capped), ids, chunk)
     with model.session(f"shadowkv({SIZES}, rank=1000{more})", chunk=chunk) as session:
         logits = session.logits(ids)
     torch.testing.assert_close(logits, wanted, atol=5e-5, rtol=0)

@@ -20,7 +20,7 @@ from farspan.errors import MethodError
 from farspan.methods.parts.index.key_clusters import KeyClusters
 from farspan.methods.parts.select.share_threshold import histogram, threshold
 from farspan.types import Budget
-from tests.methods.brute import Blocks, Brute, Keys, span, true
+from tests.methods.brute import Blocks, Brute, Keys, brutes, span, true
 from tests.methods.stored import blocks, layer
 from tests.tiny import different_ids, eager, llama, random_ids, stream, tokenizer
 
@@ -185,15 +185,10 @@ SIZES = "n_init=3, n_local=20, segment=12, clusters=0.25, when=both"
 def test_the_method_is_what_its_paper_says(model: Model, more: str, sparsity: float, observed: int, chunk: int) -> None:
     ids = different_ids(TOKENS, seed=3)
     record: dict[int, list[tuple[float, int]]] = {}
-    handlers = [
-        Brute(
-            model.hosted,
-            fact.index,
-            Squeezed(WINDOW, 3, 20, 12, 0, True, sparsity, 3, fact.index, observed, record),
-        )
-        for fact in model.hosted.facts
+    rules = [
+        Squeezed(WINDOW, 3, 20, 12, 0, True, sparsity, 3, fact.index, observed, record) for fact in model.hosted.facts
     ]
-    wanted = stream(model.hosted, handlers, ids, chunk)
+    wanted = stream(model.hosted, brutes(model.hosted, rules), ids, chunk)
     with model.session(f"squeezed({SIZES}{more})", chunk=chunk) as session:
         logits = session.logits(ids)
     torch.testing.assert_close(logits, wanted, atol=5e-5, rtol=0)
