@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from farspan import env
-from farspan.cli import measure, show
+from farspan.cli import show
 from farspan.cli.progress import PlainLines, describe
 from farspan.types import Counts, Progress
 from tests.cli.conftest import Run
@@ -106,14 +106,3 @@ def test_account_names_the_tiers_in_use() -> None:
 def test_quotes_stand_on_one_line() -> None:
     assert show.one_line("a\n  b\tc") == "a b c"
     assert len(show.one_line("word " * 100)) == show.QUOTE_WIDTH
-
-
-def test_generated_text_has_its_length_and_is_repeatable() -> None:
-    pieces = list(measure.generated_text(200_000))
-    assert sum(map(len, pieces)) == 200_000
-    assert pieces == list(measure.generated_text(200_000))
-    assert len(set(pieces)) == len(pieces)
-
-
-def test_peak_is_of_this_process() -> None:
-    assert 1 << 20 < measure.peak_bytes() < 1 << 40

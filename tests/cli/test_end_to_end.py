@@ -211,6 +211,20 @@ def test_bench_memory(run: Run) -> None:
     assert report["method"] == "streaming" and "torch" in report["versions"]
 
 
+def test_bench_speed(run: Run) -> None:
+    arguments = ["--method", "topk,streaming", "--budget", "16MiB", "--tokens", "1K,2K", "--rounds", "1"]
+    result = run("bench", "speed", *arguments, "--json", "-q")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert [(row["method"], row["tokens"]) for row in report["rows"]] == [
+        (method, tokens) for tokens in (1024, 2048) for method in ("topk", "streaming")
+    ]
+    for row in report["rows"]:
+        assert all(row[kind + of] > 0 for kind in ("read_", "written_") for of in ("per_s", "ratio"))
+    assert "times full" in run("bench", "speed", *arguments, "-q").stdout
+    check(run("bench", "speed", "--method", "xl3m", "--tokens", "1K"), 2, "xl3m")
+
+
 def test_bench_passes_on_what_went_wrong(run: Run) -> None:
     check(run("bench", "memory", "--budget", "64KiB", "--tokens", "1K", "-q"), 4)
 

@@ -80,6 +80,14 @@ def test_the_end_and_special_tokens_are_no_text(monkeypatch: pytest.MonkeyPatch)
         assert session.counts.seen == 1 + len(answer.ids) - 1
 
 
+def test_the_end_may_be_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = [*tokenizer().encode("so"), END, *tokenizer().encode("on")]
+    say(monkeypatch, drawn)
+    with model().session() as session:
+        answer = session.generate("x", max_new_tokens=len(drawn), ignore_eos=True)
+        assert answer.ids == drawn and answer.text == "soon"
+
+
 def test_a_stop_may_be_a_string(monkeypatch: pytest.MonkeyPatch) -> None:
     say(monkeypatch, tokenizer().encode("one. two. three."))
     with model().session() as session:

@@ -130,6 +130,13 @@ def test_a_method_is_what_its_paper_says(model: Model, chunk: int, n_mem: int, s
     assert bool(rules[0].queue) == (share > 0)
 
 
+def test_a_window_of_a_few_tokens_still_has_events(model: Model) -> None:
+    ids = different_ids(200, seed=3)
+    with model.session("em_llm", chunk=7) as session:
+        assert session.logits(ids).isfinite().all()
+        assert session.counts.fetched > 0
+
+
 @pytest.mark.parametrize("quality", ["modularity", "conductance"])
 def test_refined_boundaries_are_other_boundaries(model: Model, quality: str) -> None:
     ids = different_ids(144, seed=3)

@@ -102,6 +102,15 @@ def method_option(default: str) -> Option:
     return _shared("--method", metavar="EXPR", help=f"What becomes of what does not fit. [default: {default}]")
 
 
+methods_option = click.option(
+    "--method",
+    "methods",
+    metavar="A,B,...",
+    envvar="FARSPAN_EVAL_METHOD",
+    help="Methods that do not re-read. [default: all]",
+)
+
+
 def budget_option(default: str) -> Option:
     """`--budget`; its default is only told, so that a command can see whether it was given."""
     sizes = '32MiB, 8K (tokens) or "device=32MiB,disk=4GiB"'

@@ -23,6 +23,7 @@ from farspan.types import Budget
 
 if TYPE_CHECKING:
     from farspan import Model, Session
+    from farspan.methods import Method
     from farspan.readers.kit.session import ReaderSession
     from farspan.text import Document
 
@@ -58,6 +59,17 @@ def inputs(files: Sequence[str]) -> list[str]:
         if name != STDIN and not Path(name).is_dir():
             Document.from_path(name)
     return list(files) or _piped()
+
+
+def chosen_methods(listed_methods: str | None) -> list[Method]:
+    """Those of a list such as `"topk,infllm(top_k=4)"`; None is every method that needs no more than its name.
+
+    Raises MethodError for one that is no method or re-reads.
+    """
+    from farspan import methods, readers
+    from farspan.tasks.kit.expression import listed
+
+    return [readers.parse_method(name) for name in listed(listed_methods or "") or methods.self_sufficient()]
 
 
 def _piped() -> list[str]:

@@ -33,7 +33,7 @@ class Generation:
         self._stream = stream
         self._tokenizer = tokenizer.backend_tokenizer
         self._sampling = sampling
-        self._eos = eos
+        self._eos = frozenset() if sampling.ignore_eos else eos
         self._done = done
         self._watch = Watch()
         self.drawn: list[int] = []

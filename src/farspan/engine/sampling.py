@@ -20,7 +20,8 @@ class Sampling:
     """How tokens are chosen and when to stop.
 
     Temperature 0 is greedy; `top_p` keeps the smallest set of tokens with at least that much probability. The same
-    `seed` gives the same text. Raises UsageError for numbers out of range.
+    `seed` gives the same text. With `ignore_eos` an end-of-text token does not end it, as measuring speed wants.
+    Raises UsageError for numbers out of range.
     """
 
     max_new_tokens: int = 256
@@ -28,6 +29,7 @@ class Sampling:
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = field(default=())
+    ignore_eos: bool = False
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:

@@ -45,6 +45,8 @@ def em_llm(
     """
     if contiguity >= 1:
         raise MethodError(f"em_llm(contiguity={contiguity}) leaves nothing to recall", fix="give a share below 1")
+    if max_block_size is not None and max_block_size < 2:
+        raise MethodError("events of one token have no boundaries", fix="give max_block_size=2 or more")
     return {
         "keep": StoreTheRest(n_init, n_local),
         "segment": Events(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from farspan.cli.commands.bench import memory
+from farspan.cli.commands.bench import memory, speed
 
 
 @click.group("bench")
@@ -12,4 +12,5 @@ def command() -> None:
     """Measure memory and speed on this machine."""
 
 
-command.add_command(memory.command)
+for each in (memory.command, speed.command):
+    command.add_command(each)

@@ -90,7 +90,7 @@ def command(
 def _measured(settings: dict[str, Any]) -> dict[str, Any]:
     """One row, from a process of its own; its errors are passed on as they are."""
     run = subprocess.run(
-        [sys.executable, "-m", "farspan.cli.measure", json.dumps(settings)], capture_output=True, text=True
+        [sys.executable, "-m", "farspan.bench.memory", json.dumps(settings)], capture_output=True, text=True
     )
     try:
         row: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])

@@ -9,7 +9,15 @@ from pathlib import Path
 import click
 
 from farspan.cli import show, work
-from farspan.cli.options import budget_option, debug_option, json_option, model_option, quiet_option, token_count
+from farspan.cli.options import (
+    budget_option,
+    debug_option,
+    json_option,
+    methods_option,
+    model_option,
+    quiet_option,
+    token_count,
+)
 from farspan.types import format_count
 
 DEFAULT_BUDGET = "64MiB"
@@ -18,13 +26,7 @@ DEFAULT_BUDGET = "64MiB"
 @click.command("loss")
 @click.argument("path", type=click.Path(path_type=Path))
 @model_option
-@click.option(
-    "--method",
-    "methods",
-    metavar="A,B,...",
-    envvar="FARSPAN_EVAL_METHOD",
-    help="Methods that do not re-read. [default: all]",
-)
+@methods_option
 @budget_option(DEFAULT_BUDGET)
 @click.option("--tokens", default="8K", show_default=True, metavar="N", help="How much of the text.")
 @click.option("--bin", "bin_tokens", default="1K", show_default=True, metavar="N", help="Tokens in a mean.")
@@ -48,14 +50,12 @@ def command(
     No question is asked: a method whose loss climbs beyond the model's window has lost its footing there.
     """
     import farspan
-    from farspan import readers
     from farspan.evals.loss import LossBin, loss_curve
-    from farspan.tasks.kit.expression import listed
     from farspan.text import Document
 
     document = Document.from_path(path)
     length, each = token_count(tokens, "--tokens"), token_count(bin_tokens, "--bin")
-    chosen = [readers.parse_method(method) for method in listed(methods or "") or farspan.methods.self_sufficient()]
+    chosen = work.chosen_methods(methods)
     work.hush()
     ready = farspan.load(model)
     bins: list[LossBin] = []

@@ -26,6 +26,10 @@ class ByParts(Stretched):
 
     def __post_init__(self) -> None:
         Stretched.__post_init__(self)
+        if not self.slow < self.fast:
+            raise MethodError(
+                f"beta_slow={self.slow:g} is not below beta_fast={self.fast:g}", fix="give beta_slow the smaller number"
+            )
         if not max(self.fast, self.slow) <= _MOST_TURNS:
             raise MethodError("no frequency turns so many times in a window", fix=f"give {_MOST_TURNS:,.0f} or less")
 

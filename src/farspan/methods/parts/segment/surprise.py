@@ -22,8 +22,8 @@ class Events:
     of the local window before its chunk.
 
     With a `quality` every boundary moves to where it parts the keys best. Events have `shortest` to `longest` tokens: a
-    shorter one goes on with the next, a longer one is cut. None: 128 at most, a 32nd of the window where that is less,
-    and a 16th of that at least.
+    shorter one goes on with the next, a longer one is cut. None: 128 at most, a 32nd of the window where that is less
+    (but 2), and a 16th of that at least.
     """
 
     gamma: float = 1.0
@@ -34,7 +34,7 @@ class Events:
 
     def resolve(self, window: int) -> Self:
         """Choose the lengths for a model trained on `window` tokens."""
-        longest = window_share(window, 32, 128) if self.longest is None else self.longest
+        longest = max(2, window_share(window, 32, 128)) if self.longest is None else self.longest
         shortest = max(1, longest // 16) if self.shortest is None else min(self.shortest, longest)
         return replace(self, shortest=shortest, longest=longest)
 

@@ -1,40 +1,21 @@
 """Reads a generated text of a given length in this process and reports its peak memory and speed.
 
 `farspan bench memory` starts it once for every length, so that no length sees the memory of another:
-`python -m farspan.cli.measure '{"tokens": 65536, "method": "infllm", "budget": "32MiB"}'`.
+`python -m farspan.bench.memory '{"tokens": 65536, "method": "infllm", "budget": "32MiB"}'`.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import resource
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from farspan.bench.text import PIECE_CHARS, generated_text
 from farspan.errors import FarspanError
 from farspan.types import Budget
-
-WORDS = (
-    "the of and to a in that he was it his with for on as had at by not be which from but is this they all one her so "
-    "were are have said no an their who would been when them there him or what if out up then into more some could"
-).split()
-PIECE_CHARS = 1 << 16
-
-
-def generated_text(chars: int, seed: int = 0) -> Iterator[str]:
-    """Yield pieces of a text of about `chars` characters, made as it is read and never held whole."""
-    draw = random.Random(seed)
-    made = 0
-    while made < chars:
-        words = [draw.choice(WORDS) for _ in range(PIECE_CHARS // 5)]
-        lines = [" ".join(words[start : start + 12]) for start in range(0, len(words), 12)]
-        piece = (".\n".join(lines) + ".\n")[: chars - made]
-        made += len(piece)
-        yield piece
 
 
 def peak_bytes() -> int:

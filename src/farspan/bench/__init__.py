@@ -1,0 +1,1 @@
+"""What this machine gives: memory and speed. What methods find is measured in `farspan.evals`."""

@@ -1,0 +1,81 @@
+"""How fast methods read and write at a length, beside full attention that holds everything in memory.
+
+Both have read the same text and take turns, so that whatever else the machine does hits both alike; what counts is the
+ratio of their medians.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from statistics import median
+
+from farspan.bench.text import generated_text
+from farspan.engine import Model, Session
+from farspan.methods import Method
+from farspan.types import Budget
+
+BASELINE = "full"
+READ_TOKENS, NEW_TOKENS = 512, 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """Of a method that has read `tokens` tokens.
+
+    `read_per_s` tokens a second of the next `READ_TOKENS` that are read, `written_per_s` of the next `NEW_TOKENS` of an
+    answer; `read_ratio` and `written_ratio` how much faster that is than full attention; `kv_bytes` in memory.
+    """
+
+    method: str
+    tokens: int
+    read_per_s: float
+    read_ratio: float
+    written_per_s: float
+    written_ratio: float
+    kv_bytes: int
+
+
+def speeds(
+    model: Model, methods: Sequence[Method], budget: Budget | str | None, tokens: int, *, rounds: int = 5
+) -> Iterator[Speed]:
+    """One method after the other on its budget, each beside a session of full attention without limits."""
+    ids = chain.from_iterable(piece.ids for piece in model.encoder.stream(generated_text()))
+    text, more = list(islice(ids, tokens)), list(islice(ids, READ_TOKENS))
+    with model.session(BASELINE) as baseline:
+        baseline.read(text)
+        for method in methods:
+            with model.session(method, budget) as session:
+                session.read(text)
+                yield _compared(session, baseline, more, rounds)
+
+
+def _compared(session: Session, baseline: Session, more: Sequence[int], rounds: int) -> Speed:
+    """The first round warms up."""
+    took = [(_seconds(session, more), _seconds(baseline, more)) for _ in range(rounds + 1)][1:]
+    read_s, written_s = (median(ours[of] for ours, _ in took) for of in (0, 1))
+    full_read_s, full_written_s = (median(full[of] for _, full in took) for of in (0, 1))
+    return Speed(
+        method=str(session.method),
+        tokens=session.counts.seen,
+        read_per_s=round(len(more) / read_s, 1),
+        read_ratio=round(full_read_s / read_s, 2),
+        written_per_s=round(NEW_TOKENS / written_s, 1),
+        written_ratio=round(full_written_s / written_s, 2),
+        kv_bytes=session.counts.kv_bytes["device"],
+    )
+
+
+def _seconds(session: Session, more: Sequence[int]) -> tuple[float, float]:
+    """What reading on takes, and what writing takes, each on a fork so that the session stays as long as it is."""
+    with session.fork() as fork:
+        began = time.perf_counter()
+        fork.read(more)
+        read_s = time.perf_counter() - began
+    with session.fork() as fork:
+        answer = fork.generate(more[:1], max_new_tokens=NEW_TOKENS + 1, ignore_eos=True)
+        began = time.perf_counter()
+        assert len(answer.ids) == NEW_TOKENS + 1
+        return read_s, time.perf_counter() - began

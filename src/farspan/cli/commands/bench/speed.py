@@ -1,0 +1,85 @@
+"""`farspan bench speed`: how fast methods read and write, beside full attention."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from farspan.cli import show, work
+from farspan.cli.options import (
+    budget_option,
+    debug_option,
+    device_option,
+    dtype_option,
+    json_option,
+    methods_option,
+    model_option,
+    quiet_option,
+    token_counts,
+)
+from farspan.types import format_bytes, format_count
+
+DEFAULT_BUDGET = "64MiB"
+
+
+@click.command("speed")
+@model_option
+@methods_option
+@budget_option(DEFAULT_BUDGET)
+@dtype_option
+@device_option
+@click.option("--tokens", default="64K", show_default=True, metavar="N,N,...", help="The lengths, in tokens.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How many each median is of.")
+@json_option
+@quiet_option
+@debug_option
+def command(
+    model: str | None,
+    methods: str | None,
+    budget: str | None,
+    dtype: str | None,
+    device: str | None,
+    tokens: str,
+    rounds: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Show how fast methods read and write after so many tokens, beside full attention.
+
+    Full attention holds everything in memory; the methods have the budget. Both take turns, and the ratios say how much
+    faster than full attention a method is.
+    """
+    import farspan
+    from farspan.bench.speed import speeds
+    from farspan.evals.config import versions
+
+    lengths, chosen = token_counts(tokens, "--tokens"), work.chosen_methods(methods)
+    work.hush()
+    ready = farspan.load(model, dtype=dtype, device=device)
+    rows = []
+    for length in lengths:
+        for row in speeds(ready, chosen, budget or DEFAULT_BUDGET, length, rounds=rounds):
+            if not quiet:
+                show.note(f"{row.method} at {format_count(length)} tokens")
+            rows.append(row)
+    if as_json:
+        show.as_json(
+            {"rows": [asdict(row) for row in rows], "budget": budget or DEFAULT_BUDGET, "versions": versions()}
+        )
+        return
+    show.table(
+        ("method", "after", "reads, tokens/s", "times full", "writes, tokens/s", "times full", "memory"),
+        [
+            (
+                row.method,
+                format_count(row.tokens),
+                f"{row.read_per_s:,.0f}",
+                f"{row.read_ratio:.2f}",
+                f"{row.written_per_s:,.0f}",
+                f"{row.written_ratio:.2f}",
+                format_bytes(row.kv_bytes),
+            )
+            for row in rows
+        ],
+    )

@@ -1,0 +1,46 @@
+"""What is measured beside a result: the text that is read, the peak of a process, and the ratio of speeds."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from farspan.bench import memory, speed, text
+from farspan.engine.stream import Stream
+from farspan.methods import parse
+from tests.tiny import model
+
+
+def test_generated_text_has_its_length_and_is_repeatable() -> None:
+    pieces = list(text.generated_text(200_000))
+    assert sum(map(len, pieces)) == 200_000
+    assert pieces == list(text.generated_text(200_000))
+    assert len(set(pieces)) == len(pieces)
+    assert list(islice(text.generated_text(), len(pieces) - 1)) == pieces[:-1]
+
+
+def test_peak_is_of_this_process() -> None:
+    assert 1 << 20 < memory.peak_bytes() < 1 << 40
+
+
+def test_speed_is_the_ratio_of_medians_beside_full_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, step, hiccups = 0.0, Stream.step, iter([0.0, 90.0, 0.0, 0.0])
+
+    def timed(self: Stream, ids: list[int], *rest: Any, **options: Any) -> Tensor | None:
+        nonlocal now
+        now += len(ids) * (2.0 if str(self.kv.settings.method) == "full" else 0.5)
+        if len(ids) > 1 and self.seen == 1000:
+            now += next(hiccups, 0.0)  # the machine was busy once
+        return step(self, ids, *rest, **options)
+
+    monkeypatch.setattr(Stream, "step", timed)
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    first, second = speed.speeds(model(), [parse("streaming"), parse("full")], None, 1000, rounds=3)
+    assert (first.method, first.tokens, first.read_per_s, first.written_per_s) == ("streaming", 1000, 2.0, 2.0)
+    assert (first.read_ratio, first.written_ratio) == (4.0, 4.0)
+    assert (second.read_ratio, second.written_ratio) == (1.0, 1.0)
+    assert 0 < first.kv_bytes < second.kv_bytes
