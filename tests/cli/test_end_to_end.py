@@ -212,16 +212,15 @@ def test_bench_memory(run: Run) -> None:
 
 
 def test_bench_speed(run: Run) -> None:
-    arguments = ["--method", "topk,streaming", "--budget", "16MiB", "--tokens", "1K,2K", "--rounds", "1"]
+    arguments = ["--method", "topk,streaming", "--budget", "16MiB", "--tokens", "64,128", "--rounds", "1"]
     result = run("bench", "speed", *arguments, "--json", "-q")
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
     assert [(row["method"], row["tokens"]) for row in report["rows"]] == [
-        (method, tokens) for tokens in (1024, 2048) for method in ("topk", "streaming")
+        (method, tokens) for tokens in (64, 128) for method in ("topk", "streaming")
     ]
     for row in report["rows"]:
         assert all(row[kind + of] > 0 for kind in ("read_", "written_") for of in ("per_s", "ratio"))
-    assert "times full" in run("bench", "speed", *arguments, "-q").stdout
     check(run("bench", "speed", "--method", "xl3m", "--tokens", "1K"), 2, "xl3m")
 
 

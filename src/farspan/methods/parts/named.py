@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar, cast
 
 from farspan.errors import MethodError, nearest
@@ -24,14 +24,19 @@ class Named(Generic[F]):
 
     def names(self) -> list[str]:
         """All that are installed, sorted."""
-        own = {module.name for module in pkgutil.iter_modules(self.folders) if not module.ispkg}
-        return sorted(own | {point.name for point in entry_points(group=self.package)})
+        return sorted({*self._files(), *self._points()})
 
     def get(self, name: str) -> F:
         """The one of that name; an entry point goes before a file. Raises MethodError that names the nearest."""
-        if name not in self.names():
-            raise MethodError(f"there is no {self.kind} {name!r}", fix=nearest(name, self.names()))
-        for point in entry_points(group=self.package):
-            if point.name == name:
-                return cast(F, point.load())
-        return cast(F, getattr(importlib.import_module(f"{self.package}.{name}"), name))
+        points = self._points()
+        if name in points:
+            return cast(F, points[name].load())
+        if name in self._files():
+            return cast(F, getattr(importlib.import_module(f"{self.package}.{name}"), name))
+        raise MethodError(f"there is no {self.kind} {name!r}", fix=nearest(name, self.names()))
+
+    def _files(self) -> list[str]:
+        return [module.name for module in pkgutil.iter_modules(self.folders) if not module.ispkg]
+
+    def _points(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.package)}
