@@ -20,7 +20,7 @@ from farspan.cli.options import (
 )
 from farspan.types import format_bytes, format_count
 
-DEFAULT_BUDGET = "64MiB"
+DEFAULT_BUDGET = "unlimited"
 
 
 @click.command("speed")
@@ -30,7 +30,7 @@ DEFAULT_BUDGET = "64MiB"
 @dtype_option
 @device_option
 @click.option("--tokens", default="64K", show_default=True, metavar="N,N,...", help="The lengths, in tokens.")
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How many each median is of.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How many each median is of.")
 @json_option
 @quiet_option
 @debug_option
@@ -47,8 +47,8 @@ def command(
 ) -> None:
     """Show how fast methods read and write after so many tokens, beside full attention.
 
-    Full attention holds everything in memory; the methods have the budget. Both take turns, and the ratios say how much
-    faster than full attention a method is.
+    Full attention holds everything in memory; so may the methods, unless there is a --budget. They take turns, and the
+    ratios say how much faster than full attention a method is.
     """
     import farspan
     from farspan.bench.speed import speeds
