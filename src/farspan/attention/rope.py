@@ -49,12 +49,11 @@ class Rope:
         """Turn `x` `[..., T, D]` by a `table` that broadcasts to `[..., T, F]`; the result has the dtype of `x`."""
         cos, sin = table
         turned, passed = x[..., : self.width].to(torch.float32), x[..., self.width :]
-        if self.interleaved:
-            first, second = turned[..., 0::2], turned[..., 1::2]
-        else:
-            first, second = turned.chunk(2, dim=-1)
-        pair = (first * cos - second * sin, second * cos + first * sin)
-        out = torch.stack(pair, dim=-1).flatten(-2) if self.interleaved else torch.cat(pair, dim=-1)
+        first, second = self._halves(turned)
+        out = torch.empty_like(turned)
+        out_first, out_second = self._halves(out)
+        torch.mul(first, cos, out=out_first).addcmul_(second, sin, value=-1)
+        torch.mul(second, cos, out=out_second).addcmul_(first, sin)
         out = out.to(x.dtype)
         return torch.cat((out, passed), dim=-1) if passed.shape[-1] else out
 
@@ -64,3 +63,10 @@ class Rope:
         To turn many tensors to the same positions, make the `table` once and `apply` it.
         """
         return self.apply(x, self.table(positions))
+
+    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The first and the second dim of every pair: `[..., W]` to two of `[..., F]`."""
+        if self.interleaved:
+            return x[..., 0::2], x[..., 1::2]
+        first, second = x.chunk(2, dim=-1)
+        return first, second
