@@ -41,7 +41,8 @@ def em_llm(
     neighbours; None scales lengths down with a smaller window (and `n_local` to half of it, as in infllm).
     `refinement`: "modularity" and "conductance" move each boundary to where it parts the keys best ("none" is the
     authors' configuration; they report both). As in infllm, query heads that share a KV head share what stands for an
-    event.
+    event. Tokens are stored one by one, since events differ in length, so `int8` and `int4`, which share a grid among
+    the tokens of a block, save nothing here.
     """
     if contiguity >= 1:
         raise MethodError(f"em_llm(contiguity={contiguity}) leaves nothing to recall", fix="give a share below 1")
