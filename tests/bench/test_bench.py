@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import time
 from itertools import islice
 from typing import Any
@@ -44,3 +47,29 @@ def test_speed_is_the_ratio_of_medians_beside_full_attention(monkeypatch: pytest
     assert (first.read_ratio, first.written_ratio) == (4.0, 4.0)
     assert (second.read_ratio, second.written_ratio) == (1.0, 1.0)
     assert 0 < first.kv_bytes < second.kv_bytes
+
+
+FAULTS = """
+import resource
+from torch import empty
+from farspan.process import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(8):
+        empty(1 << 23).fill_(1.0)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+by_default = faults()
+assert keep_freed_memory()
+for _ in range(4):
+    faults()
+print(faults() / by_default)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc")
+def test_freed_memory_is_used_again() -> None:
+    """Tensors of 32 MiB are made of fresh pages by default, and then no more."""
+    run = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 0.2

@@ -15,6 +15,7 @@ from typing import Any
 
 from farspan.bench.text import PIECE_CHARS, generated_text
 from farspan.errors import FarspanError
+from farspan.process import keep_freed_memory
 from farspan.types import Budget
 
 
@@ -60,6 +61,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     """Write the row, or the error that kept it from being measured, as one line of JSON; return the exit code."""
+    keep_freed_memory()
     try:
         print(json.dumps(measure(json.loads(sys.argv[1]))))
     except FarspanError as error:

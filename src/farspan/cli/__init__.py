@@ -6,5 +6,7 @@ from __future__ import annotations
 def main() -> None:
     """Run the `farspan` command."""
     from farspan.cli.app import app
+    from farspan.process import keep_freed_memory
 
+    keep_freed_memory()
     app()
