@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import platform
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _BYTES = 1 << 30
@@ -15,7 +14,8 @@ def keep_freed_memory() -> bool:
     By default it hands large blocks back at once, and every tensor of that size is made of fresh pages, which takes
     longer than most of what is done with them. Resident memory stays at its peak, which it reaches anyway.
     """
-    if platform.libc_ver()[0] != "glibc":
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library, or none by that name
         return False
-    mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(_M_MMAP_THRESHOLD, _BYTES)) and bool(mallopt(_M_TRIM_THRESHOLD, _BYTES))

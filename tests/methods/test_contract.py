@@ -70,11 +70,17 @@ BOOK, MORE_TEXT, OTHER_TEXT, PROMPT, REST = TEXT[:240], TEXT[400:520], TEXT[600:
 
 
 @cache
-def tight(method: str, chunk: int, disk: int | None = None) -> Budget:
-    """A budget that is just enough, or twice that where the least would have a pool move token by token."""
+def least(method: str, chunk: int, disk: int | None = None) -> Budget:
+    """A budget that is just enough."""
     parsed = methods.parse(method)
-    least = least_budget(lambda budget: wide().session(parsed, budget, chunk=chunk))
-    return Budget(least * (2 if any(plan.pool for plan in plans(method)) else 1), disk=disk)
+    return Budget(least_budget(lambda budget: wide().session(parsed, budget, chunk=chunk)), disk=disk)
+
+
+def tight(method: str, chunk: int, disk: int | None = None) -> Budget:
+    """The least, or twice that where a pool would then move token by token."""
+    budget = least(method, chunk, disk)
+    assert budget.device is not None
+    return Budget(budget.device.amount * (2 if any(plan.pool for plan in plans(method)) else 1), disk=disk)
 
 
 def needs_all(method: str) -> bool:
@@ -140,7 +146,7 @@ def add_up(counts: Counts, budget: Budget) -> None:
 @pytest.mark.parametrize("disk", [None, 0])
 @pytest.mark.parametrize("method", MORE)
 def test_bounded_finite_and_the_counts_add_up_at_every_chunk(method: str, disk: int | None) -> None:
-    budget = Budget() if needs_all(method) and disk == 0 else tight(method, 16, disk)
+    budget = Budget() if needs_all(method) and disk == 0 else least(method, 16, disk)
     before = Counts()
     with model().session(method, budget, chunk=16) as session:
         for number in range(24):

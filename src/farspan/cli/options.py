@@ -102,13 +102,12 @@ def method_option(default: str) -> Option:
     return _shared("--method", metavar="EXPR", help=f"What becomes of what does not fit. [default: {default}]")
 
 
-methods_option = click.option(
-    "--method",
-    "methods",
-    metavar="A,B,...",
-    envvar="FARSPAN_EVAL_METHOD",
-    help="Methods that do not re-read. [default: all]",
-)
+def methods_option(told: str) -> Option:
+    """`--method` for several, `methods`; `told` is its help."""
+    return click.option("--method", "methods", metavar="A,B,...", envvar="FARSPAN_EVAL_METHOD", help=told)
+
+
+self_sufficient_option = methods_option("Methods that do not re-read. [default: all]")
 
 
 def budget_option(default: str) -> Option:

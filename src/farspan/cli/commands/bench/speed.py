@@ -13,9 +13,9 @@ from farspan.cli.options import (
     device_option,
     dtype_option,
     json_option,
-    methods_option,
     model_option,
     quiet_option,
+    self_sufficient_option,
     token_counts,
 )
 from farspan.types import format_bytes, format_count
@@ -25,7 +25,7 @@ DEFAULT_BUDGET = "unlimited"
 
 @click.command("speed")
 @model_option
-@methods_option
+@self_sufficient_option
 @budget_option(DEFAULT_BUDGET)
 @dtype_option
 @device_option
@@ -55,18 +55,17 @@ def command(
     from farspan.evals.config import versions
 
     lengths, chosen = token_counts(tokens, "--tokens"), work.chosen_methods(methods)
+    limit = budget or DEFAULT_BUDGET
     work.hush()
     ready = farspan.load(model, dtype=dtype, device=device)
     rows = []
     for length in lengths:
-        for row in speeds(ready, chosen, budget or DEFAULT_BUDGET, length, rounds=rounds):
+        for row in speeds(ready, chosen, limit, length, rounds=rounds):
             if not quiet:
                 show.note(f"{row.method} at {format_count(length)} tokens")
             rows.append(row)
     if as_json:
-        show.as_json(
-            {"rows": [asdict(row) for row in rows], "budget": budget or DEFAULT_BUDGET, "versions": versions()}
-        )
+        show.as_json({"rows": [asdict(row) for row in rows], "budget": limit, "versions": versions()})
         return
     show.table(
         ("method", "after", "reads, tokens/s", "times full", "writes, tokens/s", "times full", "memory"),

@@ -13,9 +13,9 @@ from farspan.cli.options import (
     budget_option,
     debug_option,
     json_option,
-    methods_option,
     model_option,
     quiet_option,
+    self_sufficient_option,
     token_count,
 )
 from farspan.types import format_count
@@ -26,7 +26,7 @@ DEFAULT_BUDGET = "64MiB"
 @click.command("loss")
 @click.argument("path", type=click.Path(path_type=Path))
 @model_option
-@methods_option
+@self_sufficient_option
 @budget_option(DEFAULT_BUDGET)
 @click.option("--tokens", default="8K", show_default=True, metavar="N", help="How much of the text.")
 @click.option("--bin", "bin_tokens", default="1K", show_default=True, metavar="N", help="Tokens in a mean.")

@@ -18,6 +18,7 @@ from farspan.cli.options import (
     device_option,
     dtype_option,
     json_option,
+    methods_option,
     model_option,
     quiet_option,
     token_counts,
@@ -34,13 +35,7 @@ FAILED = 1
 @click.command("run")
 @click.argument("tasks", nargs=-1, required=True)
 @model_option
-@click.option(
-    "--method",
-    "methods",
-    metavar="A,B,...",
-    envvar="FARSPAN_EVAL_METHOD",
-    help="Methods. [default: all but those that re-read]",
-)
+@methods_option("Methods. [default: all but those that re-read]")
 @budget_option(DEFAULT_BUDGET)
 @click.option("--lengths", "sizes", metavar="N,N,...", help="Tokens of context, question and answer together.")
 @click.option("--n", "questions", type=click.IntRange(min=1), help="At least so many questions in every cell.")
