@@ -57,8 +57,8 @@ def parse(text: str | Method | Reader) -> Method | Reader:
     """Read an expression of a reader or of methods; a value is returned as it is. Raises MethodError."""
     if not isinstance(text, str):
         return text
-    calls = expression.calls(text)
-    reading = [call for call in calls if call.name in names()]
+    calls, known = expression.calls(text), names()
+    reading = [call for call in calls if call.name in known]
     if not reading:
         for call in calls:
             describe(call.name)

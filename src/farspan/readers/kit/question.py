@@ -16,7 +16,7 @@ from farspan.engine.scores import Floats, attention_rows, entropy, last_products
 
 
 class Attended(NamedTuple):
-    """What a question's tokens attend to in the last layer, summed over its heads: the piece, and the question."""
+    """What a question's tokens attend to in one layer, summed over its heads: the piece, and the question."""
 
     piece_QC: Floats
     question_QQ: Floats
