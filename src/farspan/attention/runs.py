@@ -1,0 +1,109 @@
+"""Keys and values where they lie: runs of neighbouring tokens, and attention to them without copying what is met.
+
+A search meets some runs of one KV head, say the blocks that it fetched, or all that is recent. Keys are stored
+un-rotated; where a run begins decides how its keys are turned.
+
+Shapes: G KV heads, S stored tokens, N searches, X runs of a search, B tokens in a run, M query rows, K keys of a
+search, D key width, E value width, F rotary frequencies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from farspan.attention.rope import Rope
+
+Table = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """The angles of keys in runs: the first key of a run stands at its position, each further one `step` on (1 or 0).
+
+    `position_NX` may have one row for all searches. Layers whose keys stand alike share one, and so its tables.
+    """
+
+    rope: Rope
+    position_NX: Tensor
+    length: int
+    step: int
+
+    @cached_property
+    def start(self) -> Table:
+        """cos and sin where runs begin, the rope's scaling in them: `[N or 1, X, F]`, float32."""
+        cos_NXF, sin_NXF = self.rope.table(self.position_NX)
+        return cos_NXF.contiguous(), sin_NXF.contiguous()
+
+    @cached_property
+    def within(self) -> Table | None:
+        """cos and sin of what a key is further than the first of its run, `[B, F]`, float32; None where it is not."""
+        if not self.step:
+            return None
+        angles_BF = self._offset_B.to(torch.float32).unsqueeze(1) * self.rope.inv_freq_F.to(self.position_NX.device)
+        return angles_BF.cos(), angles_BF.sin()
+
+    @cached_property
+    def whole(self) -> Table:
+        """cos and sin of all keys: `[N or 1, X * B, F]`."""
+        return self.rope.table((self.position_NX.unsqueeze(-1) + self._offset_B).flatten(1))
+
+    @property
+    def _offset_B(self) -> Tensor:
+        return torch.arange(self.length, device=self.position_NX.device) * self.step
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """What searches meet: search i, of KV head `heads_N[i]`, the runs of `length` tokens from `first_NX[i]` on.
+
+    All runs are whole but the last, which ends when there are `keys` of them. `skip_N`: so many of the first runs of a
+    search are not met, where searches meet different numbers. `low_M` and `high_M`: row m sees keys
+    `[low_M[m], high_M[m])` of its search; None: all. `turn` is None for keys that are met as they are stored.
+    """
+
+    k_GSD: Tensor
+    v_GSE: Tensor
+    heads_N: Tensor
+    first_NX: Tensor
+    length: int
+    keys: int
+    turn: Turn | None = None
+    skip_N: Tensor | None = None
+    low_M: Tensor | None = None
+    high_M: Tensor | None = None
+
+    @cached_property
+    def k_NKD(self) -> Tensor:
+        """The keys side by side and turned, a copy."""
+        k_NKD = self._side_by_side(self.k_GSD)
+        if self.turn is None:
+            return k_NKD
+        cos, sin = self.turn.whole
+        return self.turn.rope.apply(k_NKD, (cos[:, : self.keys], sin[:, : self.keys]))
+
+    @cached_property
+    def v_NKE(self) -> Tensor:
+        """The values side by side, a copy."""
+        return self._side_by_side(self.v_GSE)
+
+    @cached_property
+    def mask_NMK(self) -> Tensor | None:
+        """Which keys are seen, where it is not all: broadcasts to `[N, M, K]`."""
+        key_K = torch.arange(self.keys, device=self.first_NX.device)
+        mask = None
+        if self.skip_N is not None:
+            mask = (key_K >= (self.skip_N * self.length).unsqueeze(1)).unsqueeze(1)
+        for bound_M, sees in ((self.low_M, torch.ge), (self.high_M, torch.lt)):
+            if bound_M is not None:
+                seen_MK = sees(key_K, bound_M.unsqueeze(1))
+                mask = seen_MK if mask is None else mask & seen_MK
+        return mask
+
+    def _side_by_side(self, x_GSW: Tensor) -> Tensor:
+        offset_B = torch.arange(self.length, device=self.first_NX.device)
+        at_NK = (self.first_NX.unsqueeze(-1) + offset_B).flatten(1)[:, : self.keys]
+        return x_GSW[self.heads_N.unsqueeze(1), at_NK]
