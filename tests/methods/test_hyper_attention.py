@@ -16,6 +16,7 @@ from farspan.engine import Model
 from farspan.methods.parts.combine import buckets_and_sample
 from farspan.methods.parts.combine.axis import Met, Moment
 from farspan.methods.parts.combine.buckets_and_sample import BucketsAndSample, gray_rank
+from farspan.methods.parts.searching import side_by_side
 from farspan.types import Budget
 from tests.tiny import WINDOW, eager, least_budget, llama, model, random_ids, tokenizer
 
@@ -25,7 +26,8 @@ Tensors = tuple[Tensor, Tensor, Tensor]
 def meeting(tensors: Tensors, *, answering: bool = False, stored: bool = True, position: int = 300) -> Met:
     """These queries, keys and values as a layer hands them on."""
     q, k, v = tensors
-    return Met(q, k, v, Scoring(q.shape[-1] ** -0.5), None, None, stored, answering, Moment(1, position, 2))
+    runs = side_by_side(k, v, k.shape[1]).runs(k.shape[1])
+    return Met(q, runs, Scoring(q.shape[-1] ** -0.5), None, stored, answering, Moment(1, position, 2))
 
 
 def noise(seed: int, n: int, m: int, s: int, d: int) -> Tensors:
@@ -54,12 +56,12 @@ def error(found: Partial, wanted: Partial) -> float:
 def by_hand(part: BucketsAndSample, met: Met) -> Partial:
     """One query at a time: its weights are those of its block, and of the drawn keys outside it, times n / m each."""
     assert part.block and part.sample
-    heads, keys, _ = met.k_NSD.shape
-    planes = torch.randn((met.k_NSD.shape[-1], part.projections), generator=torch.Generator().manual_seed(1))
+    heads, keys, _ = met.runs.k_NKD.shape
+    planes = torch.randn((met.runs.k_NKD.shape[-1], part.projections), generator=torch.Generator().manual_seed(1))
     drawn = torch.randint(keys, (heads, part.sample), generator=buckets_and_sample._generator(met.moment))
     outs, lses = [], []
     for n in range(heads):
-        bucket = [rank_by_hand(key, planes) for key in met.k_NSD[n]]
+        bucket = [rank_by_hand(key, planes) for key in met.runs.k_NKD[n]]
         order = sorted(range(keys), key=lambda at, bucket=bucket: (bucket[at], at))
         for m, query in enumerate(met.q_NMD[n]):
             own = rank_by_hand(query, planes)
@@ -74,8 +76,8 @@ def by_hand(part: BucketsAndSample, met: Met) -> Partial:
             for other in drawn[n].tolist():
                 if other // part.block != place // part.block:
                     count[order[other]] += keys / part.sample
-            weight = torch.tensor(count) * (met.k_NSD[n] @ query * met.scoring.scale).exp()
-            outs.append(weight @ met.v_NSE[n] / weight.sum())
+            weight = torch.tensor(count) * (met.runs.k_NKD[n] @ query * met.scoring.scale).exp()
+            outs.append(weight @ met.runs.v_NKE[n] / weight.sum())
             lses.append(weight.sum().log())
     rows = met.q_NMD.shape[1]
     return Partial(torch.stack(outs).view(heads, rows, -1), torch.stack(lses).view(heads, rows))
@@ -95,7 +97,7 @@ def rank_by_hand(vector: Tensor, planes: Tensor) -> int:
 def test_blocks_and_sample(seed: int, n: int, m: int, s: int, block: int, sample: int, projections: int) -> None:
     part = BucketsAndSample(projections, block, sample)
     met = meeting(noise(seed, n, m, s, 8), position=seed)
-    found, wanted = part.attend(met), by_hand(part, met)
+    found, wanted = part.attend(met)[0], by_hand(part, met)
     torch.testing.assert_close(found.out_NME, wanted.out_NME, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found.lse_NM, wanted.lse_NM, atol=1e-5, rtol=1e-5)
 
@@ -115,7 +117,7 @@ def test_neighbouring_buckets_differ_by_one_plane() -> None:
     ],
 )
 def test_exact_for_an_answer_for_recent_tokens_and_for_few_keys(met: Met) -> None:
-    found, wanted = BucketsAndSample(7, 8, 8).attend(met), met.attend()
+    found, wanted = BucketsAndSample(7, 8, 8).attend(met)[0], met.attend()[0]
     assert torch.equal(found.out_NME, wanted.out_NME) and torch.equal(found.lse_NM, wanted.lse_NM)
 
 
@@ -126,15 +128,15 @@ def test_exact_where_all_that_counts_is_in_the_bucket(monkeypatch: pytest.Monkey
     generator = torch.Generator().manual_seed(0)
     k = corner.repeat(16, 1)[torch.randperm(128, generator=generator)] + torch.rand(128, 3, generator=generator)
     met = meeting((corner[None], k[None], torch.randn(1, 128, 4, generator=generator)))
-    torch.testing.assert_close(BucketsAndSample(3, 16, 8).attend(met), met.attend(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(BucketsAndSample(3, 16, 8).attend(met)[0], met.attend()[0], atol=1e-6, rtol=1e-5)
 
 
 def test_the_sum_of_all_weights_is_right_on_average() -> None:
     """The log-sum-exp is that of an estimate without bias: the mean over many draws is the true sum."""
     tensors = noise(5, 1, 6, 300, 8)
     part = BucketsAndSample(4, 16, 32)
-    wanted = meeting(tensors).attend().lse_NM.exp()
-    draws = torch.stack([part.attend(meeting(tensors, position=at)).lse_NM.exp() for at in range(0, 4000, 10)])
+    wanted = meeting(tensors).attend()[0].lse_NM.exp()
+    draws = torch.stack([part.attend(meeting(tensors, position=at))[0].lse_NM.exp() for at in range(0, 4000, 10)])
     assert ((draws.mean(0) / wanted - 1).abs() < 4 * draws.std(0) / wanted / 20 + 1e-3).all()
     assert (draws.std(0) / wanted).max() > 0.01
 
@@ -145,13 +147,13 @@ def test_on_clustered_keys_blocks_and_sample_are_better_than_the_sample_alone(
 ) -> None:
     """Eight keys in 2,048 concern a query: 64 in a block and 64 drawn find them, where 128 drawn do not."""
     met = meeting(clustered(seed))
-    exact = met.attend()
-    both = error(BucketsAndSample(7, 64, 64).attend(met), exact)
-    drawn = error(BucketsAndSample(7, 1, 128).attend(met), exact)
+    exact, _ = met.attend()
+    both = error(BucketsAndSample(7, 64, 64).attend(met)[0], exact)
+    drawn = error(BucketsAndSample(7, 1, 128).attend(met)[0], exact)
     assert both < 0.4
     assert both < 0.5 * drawn
     monkeypatch.setattr(buckets_and_sample, "gray_rank", lambda x, planes: x[..., 0].argsort(dim=1).argsort(dim=1))
-    assert error(BucketsAndSample(7, 64, 64).attend(met), exact) > 2 * both, "any order of the keys would do"
+    assert error(BucketsAndSample(7, 64, 64).attend(met)[0], exact) > 2 * both, "any order of the keys would do"
 
 
 def test_the_papers_numbers() -> None:

@@ -131,7 +131,7 @@ def test_quest_fetches_the_pages_with_the_highest_bounds(seed: int, count: int, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("farspan.methods.parts.select.best_bounds._PIECE_PAGES", piece)
         (fetched,) = BestBounds(pages * BLOCK).segments(search)
-    rows = iter(zip(fetched.rows_NX.tolist(), fetched.k_NSD, strict=True))
+    rows = iter(zip(fetched.rows_NX.tolist(), fetched.found.runs(BLOCK).k_NKD, strict=True))
     for head in range(2 * GROUP):
         for q_D in q_HTD[head]:
             scores = [bound(q_D, k_BD) for k_BD in k_GnBD[head // 2]]

@@ -114,16 +114,18 @@ def test_chosen_chunks_have_keys_of_low_rank_and_outliers_exact_ones(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("farspan.methods.parts.select.top_landmarks._PIECE_CHUNKS", piece)
         (fetched,) = TopLandmarks(top * BLOCK).segments(search)
-    assert fetched.mask_NS is not None
+    assert fetched.skip_N is not None
+    runs = fetched.found.runs(BLOCK)
     for head in range(GROUP):
         outliers = worst(k_GNBD[head], 0, 3)
         best = best_chunks(q_HTD[2 * head : 2 * head + 2], k_GNBD[head], outliers, top, 0.5)
-        met_X = fetched.mask_NS[head].view(-1, BLOCK)[:, 0]
-        assert fetched.rows_NX[head][met_X].tolist() == sorted(outliers + best)
-        mask_S = fetched.mask_NS[head]
+        skip = int(fetched.skip_N[head])
+        assert fetched.rows_NX[head, skip:].tolist() == sorted(outliers + best)
         wanted = [(k_GNBD if chunk in outliers else low_GNBD)[head, chunk] for chunk in sorted(outliers + best)]
-        torch.testing.assert_close(fetched.k_NSD[head][mask_S], torch.cat(wanted), atol=1e-5, rtol=0)
-        torch.testing.assert_close(fetched.v_NSE[head][mask_S], -k_GNBD[head, sorted(outliers + best)].flatten(0, 1))
+        torch.testing.assert_close(runs.k_NKD[head, skip * BLOCK :], torch.cat(wanted), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            runs.v_NKE[head, skip * BLOCK :], -k_GNBD[head, sorted(outliers + best)].flatten(0, 1)
+        )
 
 
 @dataclass

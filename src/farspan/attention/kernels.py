@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from farspan.attention.runs import Runs
+
 _FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _FLASH_MIN_KEYS = 256
 
@@ -67,7 +69,14 @@ def partial_attention(
         return Partial(out_NME, out_NME.new_full(shape, float("-inf")))
     if bias_NMS is None and _flash_fits(q_NMD, k_NSD, v_NSE, scoring, mask_MS):
         return _flash(q_NMD, k_NSD, v_NSE, scoring, mask_MS)
-    return weighted_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
+    return observed_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
+
+
+def attend_runs(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool = False) -> tuple[Partial, Tensor | None]:
+    """Softmax attention to the keys of runs, with the logits `[N, M, K]` where they are wanted."""
+    if logits:
+        return observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.mask_NMK)
+    return partial_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.mask_NMK), None
 
 
 def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
@@ -84,7 +93,7 @@ def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
     return Partial(out_NME, lse_NM)
 
 
-def weighted_attention(
+def observed_attention(
     q_NMD: Tensor,
     k_NSD: Tensor,
     v_NSE: Tensor,
@@ -92,14 +101,14 @@ def weighted_attention(
     mask_MS: Tensor | None = None,
     bias_NMS: Tensor | None = None,
 ) -> tuple[Partial, Tensor]:
-    """Like `partial_attention`, with the softmax weights `[N, M, S]` within the segment, for who needs to see them."""
+    """Like `partial_attention`, with the logits `[N, M, S]`, for who needs to see them."""
     logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS, bias_NMS)
     top_NM1 = logits_NMS.amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
-    weights_NMS = logits_NMS.sub_(top_NM1).exp_()
+    weights_NMS = (logits_NMS - top_NM1).exp_()
     total_NM1 = weights_NMS.sum(-1, keepdim=True)
     weights_NMS.div_(total_NM1.clamp_min(torch.finfo(torch.float32).tiny))
     lse_NM = (top_NM1 + total_NM1.log()).squeeze(-1)
-    return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), weights_NMS
+    return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), logits_NMS
 
 
 def _flash_fits(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, mask: Tensor | None) -> bool:

@@ -9,7 +9,7 @@ search, D key width, E value width, F rotary frequencies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -49,6 +49,9 @@ class Turn:
     @cached_property
     def whole(self) -> Table:
         """cos and sin of all keys: `[N or 1, X * B, F]`."""
+        if not self.step:
+            cos_NXF, sin_NXF = self.start
+            return cos_NXF.repeat_interleave(self.length, 1), sin_NXF.repeat_interleave(self.length, 1)
         return self.rope.table((self.position_NX.unsqueeze(-1) + self._offset_B).flatten(1))
 
     @property
@@ -63,6 +66,8 @@ class Runs:
     All runs are whole but the last, which ends when there are `keys` of them. `skip_N`: so many of the first runs of a
     search are not met, where searches meet different numbers. `low_M` and `high_M`: row m sees keys
     `[low_M[m], high_M[m])` of its search; None: all. `turn` is None for keys that are met as they are stored.
+    `in_order` says that each search meets all that one head stores, from the first token on, and that search i has
+    head i.
     """
 
     k_GSD: Tensor
@@ -75,10 +80,11 @@ class Runs:
     skip_N: Tensor | None = None
     low_M: Tensor | None = None
     high_M: Tensor | None = None
+    in_order: bool = False
 
     @cached_property
     def k_NKD(self) -> Tensor:
-        """The keys side by side and turned, a copy."""
+        """The keys side by side and turned."""
         k_NKD = self._side_by_side(self.k_GSD)
         if self.turn is None:
             return k_NKD
@@ -87,7 +93,7 @@ class Runs:
 
     @cached_property
     def v_NKE(self) -> Tensor:
-        """The values side by side, a copy."""
+        """The values side by side."""
         return self._side_by_side(self.v_GSE)
 
     @cached_property
@@ -103,7 +109,26 @@ class Runs:
                 mask = seen_MK if mask is None else mask & seen_MK
         return mask
 
+    def part(self, searches: slice, rows: slice) -> Runs:
+        """What only these searches meet with only these rows."""
+        turn = self.turn
+        if turn is not None and len(turn.position_NX) > 1:
+            turn = replace(turn, position_NX=turn.position_NX[searches])
+        low_M, high_M = (None if bound_M is None else bound_M[rows] for bound_M in (self.low_M, self.high_M))
+        return replace(
+            self,
+            heads_N=self.heads_N[searches],
+            first_NX=self.first_NX[searches],
+            turn=turn,
+            skip_N=None if self.skip_N is None else self.skip_N[searches],
+            low_M=low_M,
+            high_M=high_M,
+            in_order=self.in_order and searches == slice(None),
+        )
+
     def _side_by_side(self, x_GSW: Tensor) -> Tensor:
+        if self.in_order:
+            return x_GSW[:, : self.keys]
         offset_B = torch.arange(self.length, device=self.first_NX.device)
         at_NK = (self.first_NX.unsqueeze(-1) + offset_B).flatten(1)[:, : self.keys]
         return x_GSW[self.heads_N.unsqueeze(1), at_NK]

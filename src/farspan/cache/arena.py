@@ -145,6 +145,16 @@ class Arena:
             out.append(found.view(*rows_NX.shape, *shape))
         return out
 
+    def lying(self, names: tuple[str, ...], rows_NX: Tensor) -> tuple[list[Tensor], Tensor] | None:
+        """The memory in which all of these rows lie, `[G, size, *shape]` a name, and where in it: `[N, X]`.
+
+        None when some lie elsewhere: on a lower tier, or with a parent.
+        """
+        ring = self._rings[0]
+        if bool((rows_NX < ring.start).any()):
+            return None
+        return ring.places(names, rows_NX)
+
     def scan(self, names: tuple[str, ...], limit: int) -> Iterator[tuple[int, Rows]]:
         """All rows from oldest to newest, at most `limit` at a time: the first's number, columns `[G, n, *shape]`."""
         for low, high, _, tier in self._tiers():

@@ -11,32 +11,43 @@ import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Partial, merge
-from farspan.engine.segments import Scene, Segment
+from farspan.engine.scene import Scene
+from farspan.engine.segments import Segment
 
 _MERGE_EVERY = 8
+Note = Callable[[Segment, Tensor | None], None]
 
 
-def attend(scene: Scene, sink_HT: Tensor | None, note: Callable[[Segment], None]) -> Partial:
-    """One softmax over all segments: `[H, T, E]` and its log-sum-exp `[H, T]`; `note` sees every segment.
+def attend(scene: Scene, sink_HT: Tensor | None, note: Note) -> Partial:
+    """One softmax over all segments: `[H, T, E]` and its log-sum-exp `[H, T]`.
 
-    The mass of keys, where a segment has one, grows by the attention that they receive.
+    `note` sees every segment and, where a scene is watched, the logits `[H, S]` of the chunk's last token. The mass of
+    keys, where a segment has one, grows by the attention that they receive.
     """
     parts: list[Partial] = []
-    weighed: list[tuple[Segment, Tensor, Tensor]] = []
+    weighed: list[tuple[Segment, Tensor]] = []
     for number, segment in enumerate(scene.segments()):
-        met = scene.met(segment, number)
-        if segment.mass_NS is None:
-            part = scene.plan.combine.attend(met)
-        else:
-            part, weights_NMS = met.weighed()
-            weighed.append((segment, part.lse_NM, weights_NMS))
+        part, logits_NMS = scene.plan.combine.attend(scene.met(segment, number))
+        if segment.mass_NS is not None:
+            assert logits_NMS is not None
+            weighed.append((segment, logits_NMS))
         parts.append(Partial(segment.folding.unfold(part.out_NME), segment.folding.unfold(part.lse_NM)))
-        note(segment)
+        note(segment, _last_logits(scene, segment, logits_NMS) if scene.watched else None)
         if len(parts) == _MERGE_EVERY:
             parts = [merge(parts)]
     whole = merge(parts, sink_HT)
-    for segment, lse_NM, weights_NMS in weighed:
-        share_NM = torch.exp(lse_NM - segment.folding.fold(whole.lse_NM.unsqueeze(-1)).squeeze(-1))
+    for segment, logits_NMS in weighed:
         assert segment.mass_NS is not None
-        segment.mass_NS.add_(torch.einsum("nm,nms->ns", share_NM, weights_NMS))
+        lse_NM1 = segment.folding.fold(whole.lse_NM.unsqueeze(-1))
+        segment.mass_NS.add_(torch.exp(logits_NMS - lse_NM1).sum(1))
     return whole
+
+
+def _last_logits(scene: Scene, segment: Segment, logits_NMS: Tensor | None) -> Tensor:
+    """The logits `[H, S]` of the chunk's last token; those of all tokens are at hand, or it is asked again."""
+    if logits_NMS is None:
+        _, logits_NMS = scene.met(segment.last(), 0).attend()
+        assert logits_NMS is not None
+    elif segment.folding.tokens > 1:
+        logits_NMS = logits_NMS[segment.folding.of_last]
+    return logits_NMS.flatten(0, 1)

@@ -44,15 +44,13 @@ class Folding:
             return x_STR.reshape(self.heads, self.tokens, *rest)
         return x_NM.reshape(self.heads, self.tokens, *rest)
 
-    def mask(self, mask_TS: Tensor) -> Tensor:
-        """Repeat a mask over tokens for the query rows of a search that has all tokens: `[T, S]` to `[M, S]`."""
+    def rows(self, x_T: Tensor) -> Tensor:
+        """Repeat what holds for tokens for the query rows of a search that has all tokens: `[T, ...]` to `[M, ...]`."""
         assert not self.per_token
-        return mask_TS.repeat(self.heads // self._searched_heads, 1)
+        return x_T.repeat(self.heads // self._searched_heads, *(1 for _ in x_T.shape[1:]))
 
-    def last_rows(self, x_NMW: Tensor) -> Tensor:
-        """Of a folded tensor, the rows of the chunk's last token; flattened they are in the order of the heads."""
-        return x_NMW[self.tokens - 1 :: self.tokens] if self.per_token else x_NMW[:, self.tokens - 1 :: self.tokens]
-
-    def last_searches(self, x_NSW: Tensor) -> Tensor:
-        """Of a tensor over searches, those that the chunk's last token takes part in."""
-        return x_NSW[self.tokens - 1 :: self.tokens] if self.per_token else x_NSW
+    @property
+    def of_last(self) -> tuple[slice, slice]:
+        """Which searches, and which of their rows, are of the chunk's last token; in the order of the heads."""
+        last, every = slice(self.tokens - 1, None, self.tokens), slice(None)
+        return (last, every) if self.per_token else (every, last)

@@ -24,6 +24,7 @@ from farspan.engine.heads import handlers
 from farspan.engine.highlight import Highlight
 from farspan.engine.layer import LayerMemory
 from farspan.engine.layer_state import under
+from farspan.engine.once import Once
 from farspan.engine.surprise import Surprise
 from farspan.engine.watch import Watch
 from farspan.errors import SessionError
@@ -147,9 +148,9 @@ class KVMemory:
             for layer in self.layers:
                 layer.end_turn()
         self._answered = answering
-        ropes = self._ropes(start + len(ids))
+        ropes, once = self._ropes(start + len(ids)), Once()
         for layer, rope in zip(self.layers, ropes, strict=True):
-            layer.rope = rope
+            layer.rope, layer.once = rope, once
             layer.settle(len(ids), told.get(layer))
             layer.answering, layer.watch = answering, watch if layer.facts.sliding_window is None else None
             layer.highlight = self.highlight if answering else None

@@ -27,8 +27,10 @@ from farspan.engine.allocation import block_shape, note_columns
 from farspan.engine.attending import attend
 from farspan.engine.highlight import Highlight
 from farspan.engine.layer_state import plain_state, restore, tensor_state, under
+from farspan.engine.once import Once
 from farspan.engine.pool import Aging, PoolMemory
-from farspan.engine.segments import Scene, Segment
+from farspan.engine.scene import Scene
+from farspan.engine.segments import Segment
 from farspan.engine.storing import Leaving, Stored, store
 from farspan.engine.watch import Watch
 from farspan.methods.parts.importance.base import Importance
@@ -58,10 +60,10 @@ class LayerMemory:
 
     `prepare`, `settle` and `attend` are called in this order for every chunk.
 
-    `rope`, `answering`, `watch` and `highlight` are set by the owner before a chunk. `arenas` are "blocks", where there
-    is a store, and "index", where something stands for a block. `carried` is what the method's selection hands on to
-    the next chunk, one and the same dict for ever, and `peers` are those of all layers of the same plan. `notes` is
-    what the parts of the plan remember of the layer.
+    `rope`, `answering`, `watch`, `highlight` and `once` are set by the owner before a chunk. `arenas` are "blocks",
+    where there is a store, and "index", where something stands for a block. `carried` is what the method's selection
+    hands on to the next chunk, one and the same dict for ever, and `peers` are those of all layers of the same plan.
+    `notes` is what the parts of the plan remember of the layer.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class LayerMemory:
         self.answering = False
         self.watch: Watch | None = None
         self.highlight: Highlight | None = None
+        self.once = Once()
         self.shape = block_shape(facts, plan, like.dtype)
         self.seen = self.dropped = self.fetched = 0
         self._before: _Before | None = None
@@ -135,7 +138,7 @@ class LayerMemory:
         sharp_HTD = self.plan.sharpened(q_HTD, self.facts.index, self.seen)
         scene = self._scene(sharp_HTD, Scoring(call.scaling, call.softcap), self.recent.tokens, self.plan.weighs)
         sink_HT = None if call.sinks_H is None else call.sinks_H[:, None].expand(q_HTD.shape[:2])
-        out_HTE, lse_HT = attend(scene, sink_HT, lambda segment: self._note(segment, scene.scoring))
+        out_HTE, lse_HT = attend(scene, sink_HT, self._note)
         self._note_queries(q_HTD, sharp_HTD)
         if self.watch is not None:
             self.watch.close(lse_HT[:, -1])
@@ -247,7 +250,7 @@ class LayerMemory:
             attend(
                 self._scene(self.plan.sharpened(q_HTD, self.facts.index, self.seen), scoring, recent, weighs=True),
                 None,
-                lambda segment: None,
+                lambda segment, logits_HS: None,
             )
         return recent.mass_GT
 
@@ -273,6 +276,8 @@ class LayerMemory:
             q_HTD=q_HTD,
             scoring=scoring,
             weighs=weighs,
+            watched=self.watch is not None,
+            once=self.once,
             focus=None if self.highlight is None else self.highlight.in_layer(self.plan, self.facts, self.heads),
             layer=self.facts.index,
         )
@@ -284,16 +289,10 @@ class LayerMemory:
         for part, own_HTD in pairs:
             self.notes = {**self.notes, **part.after_queries(self.notes, own_HTD)}
 
-    def _note(self, segment: Segment, scoring: Scoring) -> None:
+    def _note(self, segment: Segment, logits_HS: Tensor | None) -> None:
         """Count what was fetched, each block once, and show the watch what the chunk's last query attends to."""
         rows = segment.met_rows
         if rows is not None:
             self.fetched += rows.unique().numel() * self.plan.block
-        if self.watch is None:
-            return
-        folding = segment.folding
-        bias_NRS = None if segment.bias_NMS is None else folding.last_rows(segment.bias_NMS)
-        keys = folding.last_searches(segment.k_NSD)
-        logits_NRS = scoring.logits(folding.last_rows(segment.q_NMD), keys, segment.last_mask, bias_NRS)
-        position_NRS = folding.last_searches(segment.position_NS).unsqueeze(1).expand_as(logits_NRS)
-        self.watch.note(logits_NRS.flatten(0, 1), position_NRS.flatten(0, 1))
+        if self.watch is not None and logits_HS is not None:
+            self.watch.note(logits_HS, segment.last().places)

@@ -75,7 +75,7 @@ class _Layer:
         """Take in a chunk and answer it."""
         q_HTD = self._take(q_HTD, k_GTD, v_GTD)
         folding = Folding(len(q_HTD), len(k_GTD), q_HTD.shape[1])
-        mask_MS = folding.mask(self._sees(q_HTD.shape[1]))
+        mask_MS = folding.rows(self._sees(q_HTD.shape[1]))
         part = partial_attention(folding.fold(q_HTD), self.k_GSD, self._held.tokens.v_GTE, _scoring(call), mask_MS)
         sink_NM = None
         if call.sinks_H is not None:

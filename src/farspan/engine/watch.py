@@ -5,6 +5,8 @@ Shapes: H query heads, S keys of a segment, X keys noted, P places.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -24,13 +26,16 @@ class Watch:
         self._places: list[Tensor] = []
         self._scores: list[Tensor] = []
 
-    def note(self, logits_HS: Tensor, position_HS: Tensor) -> None:
-        """Take in one segment of the keys that a query sees."""
-        if self._strongest is not None:
-            logits_HS = torch.cat((self._strongest[0], logits_HS), dim=1)
-            position_HS = torch.cat((self._strongest[1], position_HS), dim=1)
+    def note(self, logits_HS: Tensor, places: Callable[[Tensor], Tensor]) -> None:
+        """Take in one segment of the keys that a query sees; `places` tells where keys `[H, X]` of it stand."""
         logits_HX, at_HX = logits_HS.topk(min(_STRONGEST, logits_HS.shape[1]), dim=1)
-        self._strongest = logits_HX, position_HS.gather(1, at_HX)
+        position_HX = places(at_HX)
+        if self._strongest is not None:
+            logits_HX = torch.cat((self._strongest[0], logits_HX), dim=1)
+            position_HX = torch.cat((self._strongest[1], position_HX), dim=1)
+            logits_HX, at_HX = logits_HX.topk(min(_STRONGEST, logits_HX.shape[1]), dim=1)
+            position_HX = position_HX.gather(1, at_HX)
+        self._strongest = logits_HX, position_HX
 
     def close(self, lse_H: Tensor) -> None:
         """End one layer's query: turn its logits into weights, given their log-sum-exp over all segments."""

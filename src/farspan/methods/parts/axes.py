@@ -8,7 +8,7 @@ S keys, A tokens of which some must go, B tokens in a block, D key width, E valu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Literal, Protocol, Self
 
 from torch import Tensor
@@ -25,7 +25,7 @@ from farspan.methods.parts.searching import Fetched, Search
 Beyond = Literal["hidden", "far", "near"]
 
 
-class Part(Protocol):
+class Part(Hashable, Protocol):
     """Anything that stands on an axis."""
 
     def resolve(self, window: int) -> Self:
@@ -49,6 +49,11 @@ class Positions(Part, Protocol):
     @property
     def recalls_at(self) -> int | None:
         """The distance at which all fetched keys are looked for and met; None: like other far keys."""
+        ...
+
+    @property
+    def step(self) -> int | None:
+        """By how much neighbouring far keys are apart; None: it differs."""
         ...
 
     def queries(self, position_T: Tensor, far: int, reach_T: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
+from farspan.attention.runs import Runs, Turn
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.methods.parts.decoding import Decoding
@@ -21,6 +22,8 @@ from farspan.methods.parts.notes import Notes
 
 if TYPE_CHECKING:
     from farspan.methods.parts.axes import Codec
+
+_FEW_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,18 @@ class Search:
             by = self.decoding()
             yield first, self.codec.keys(rows, by), self.codec.values(rows, by)
 
+    def found(self, rows_NX: Tensor, heads_N: Tensor) -> Found:
+        """Blocks `rows_NX[i]` of KV head `heads_N[i]` for attention: where they are stored if few queries meet
+        them and they lie there as they are met, otherwise brought together and decoded.
+        """
+        few = self.q_HTD.shape[1] <= _FEW_TOKENS
+        stored = self.arena.lying(self._columns, rows_NX) if few and self.codec.lossless else None
+        if stored is not None:
+            (k_GnBD, v_GnBE), at_NX = stored
+            return Found(k_GnBD.flatten(1, 2), v_GnBE.flatten(1, 2), heads_N, at_NX * self.block)
+        k_NXBD, v_NXBE = self.gather(rows_NX, heads_N)
+        return side_by_side(k_NXBD.flatten(1, 2), v_NXBE.flatten(1, 2), self.block)
+
     def gather(self, rows_NX: Tensor, heads_N: Tensor) -> tuple[Tensor, Tensor]:
         """Keys `[N, X, B, D]` and values `[N, X, B, E]` of blocks `rows_NX[i]` of KV head `heads_N[i]`."""
         rows = dict(zip(self._columns, self.arena.gather(self._columns, rows_NX, heads_N), strict=True))
@@ -82,17 +97,51 @@ class Search:
         return tuple(dict.fromkeys((*self.codec.key_columns, *self.codec.value_columns)))
 
 
-class Fetched(NamedTuple):
-    """Blocks that were fetched for a chunk: keys `[N, S, D]`, values `[N, S, E]`, block numbers `[N, X]`, S = X * B.
+class Found(NamedTuple):
+    """Where fetched blocks lie: search i meets those of KV head `heads_N[i]` that begin at tokens `first_NX[i]`.
 
-    `per_head`: searches are made for query heads, otherwise for KV heads; `per_token`: for every token of the chunk,
-    otherwise for the chunk as a whole. N runs over heads first, then tokens. `mask_NS`: which keys are met, if not all,
-    where searches fetch different numbers.
+    `in_order`: all that there is, head by head.
     """
 
-    k_NSD: Tensor
-    v_NSE: Tensor
+    k_GSD: Tensor
+    v_GSE: Tensor
+    heads_N: Tensor
+    first_NX: Tensor
+    in_order: bool = False
+
+    def singly(self, block: int) -> Found:
+        """The same with every token of a block by itself."""
+        return self._replace(first_NX=tokens_of(self.first_NX, block))
+
+    def runs(self, length: int, turn: Turn | None = None, skip_N: Tensor | None = None) -> Runs:
+        """What is met: `length` tokens from each beginning on, without the first `skip_N` stretches of search i."""
+        keys = self.first_NX.shape[1] * length
+        return Runs(*self[:4], length, keys, turn, skip_N, in_order=self.in_order)
+
+
+def tokens_of(first_NX: Tensor, block: int) -> Tensor:
+    """The numbers of all tokens of blocks that begin there: `[N, X]` to `[N, X * B]`."""
+    return (first_NX.unsqueeze(-1) + torch.arange(block, device=first_NX.device)).flatten(1)
+
+
+def side_by_side(k_NSD: Tensor, v_NSE: Tensor, block: int) -> Found:
+    """Blocks that were brought together for each search."""
+    searches, tokens, _ = k_NSD.shape
+    first_X = torch.arange(0, tokens, block, device=k_NSD.device)
+    heads_N = torch.arange(searches, device=k_NSD.device)
+    return Found(k_NSD, v_NSE, heads_N, first_X.expand(searches, -1), in_order=True)
+
+
+class Fetched(NamedTuple):
+    """Blocks that were fetched for a chunk, and their numbers `[N, X]`.
+
+    `per_head`: searches are made for query heads, otherwise for KV heads; `per_token`: for every token of the chunk,
+    otherwise for the chunk as a whole. N runs over heads first, then tokens. `skip_N`: how many of its first blocks a
+    search does not meet, where searches fetch different numbers.
+    """
+
+    found: Found
     rows_NX: Tensor
     per_head: bool
     per_token: bool
-    mask_NS: Tensor | None = None
+    skip_N: Tensor | None = None

@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from farspan.attention.kernels import Partial, Scoring, partial_attention, weighted_attention
+from farspan.attention.kernels import Partial, Scoring, attend_runs, observed_attention
+from farspan.attention.runs import Runs
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.combine.steering import Steering
 
@@ -25,28 +26,27 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """Keys that a chunk's queries meet together, rotated queries and keys, and who sees whom (see the kernels).
+    """Keys that a chunk's queries meet together, and the rotated queries.
 
-    `stored`: they lie in blocks; otherwise they are first or recent tokens.
+    `bias_NMS`, or what broadcasts to it, is added to the logits. `stored`: they lie in blocks; otherwise they are first
+    or recent tokens. `observed`: the logits are wanted.
     """
 
     q_NMD: Tensor
-    k_NSD: Tensor
-    v_NSE: Tensor
+    runs: Runs
     scoring: Scoring
-    mask_MS: Tensor | None
     bias_NMS: Tensor | None
     stored: bool
     answering: bool
     moment: Moment
+    observed: bool = False
 
-    def attend(self) -> Partial:
-        """Softmax attention to all of them."""
-        return partial_attention(self.q_NMD, self.k_NSD, self.v_NSE, self.scoring, self.mask_MS, self.bias_NMS)
-
-    def weighed(self) -> tuple[Partial, Tensor]:
-        """The same, with the weights `[N, M, S]`."""
-        return weighted_attention(self.q_NMD, self.k_NSD, self.v_NSE, self.scoring, self.mask_MS, self.bias_NMS)
+    def attend(self) -> tuple[Partial, Tensor | None]:
+        """Softmax attention to all of them, and the logits `[N, M, S]` if they are wanted."""
+        if self.bias_NMS is None:
+            return attend_runs(self.q_NMD, self.runs, self.scoring, self.observed)
+        keys, mask = (self.runs.k_NKD, self.runs.v_NKE), self.runs.mask_NMK
+        return observed_attention(self.q_NMD, *keys, self.scoring, mask, self.bias_NMS)
 
 
 class Combine(Part, Protocol):
@@ -62,6 +62,6 @@ class Combine(Part, Protocol):
         """What is made of a highlighted text; None: nothing."""
         ...
 
-    def attend(self, met: Met) -> Partial:
-        """The output, and the log-sum-exp with which it joins that of other keys."""
+    def attend(self, met: Met) -> tuple[Partial, Tensor | None]:
+        """The output, and the log-sum-exp with which it joins that of other keys; the logits if they are wanted."""
         ...

@@ -39,18 +39,19 @@ class BucketsAndSample:
         share = window_share(window, 16, 256)
         return replace(self, block=self.block or share, sample=self.sample or share)
 
-    def attend(self, met: Met) -> Partial:
+    def attend(self, met: Met) -> tuple[Partial, Tensor | None]:
         """Exact for an answer, for keys that are not stored, and where there is nothing to save."""
         assert self.block is not None and self.sample is not None
-        if met.answering or not met.stored or met.k_NSD.shape[1] <= self.block + self.sample:
+        if met.answering or not met.stored or met.runs.keys <= self.block + self.sample:
             return met.attend()
+        assert not met.observed, "only answers and recent tokens are observed"
         plane_DP = _planes(met.q_NMD.shape[-1], self.projections, met.moment.layer).to(met.q_NMD.device)
-        bucket_NS = gray_rank(met.k_NSD, plane_DP)
+        bucket_NS = gray_rank(met.runs.k_NKD, plane_DP)
         order_NS = bucket_NS.argsort(dim=1, stable=True)
-        k_NSD, v_NSE = _picked(met.k_NSD, order_NS), _picked(met.v_NSE, order_NS)
+        k_NSD, v_NSE = _picked(met.runs.k_NKD, order_NS), _picked(met.runs.v_NKE, order_NS)
         block_NM = _places(gray_rank(met.q_NMD, plane_DP), bucket_NS.gather(1, order_NS), met.moment) // self.block
         inside = _inside(met, k_NSD, v_NSE, block_NM, self.block)
-        return merge([inside, self._outside(met, k_NSD, v_NSE, block_NM)])
+        return merge([inside, self._outside(met, k_NSD, v_NSE, block_NM)]), None
 
     def _outside(self, met: Met, k_NSD: Tensor, v_NSE: Tensor, block_NM: Tensor) -> Partial:
         """A sample of all keys, each counted for as many as it stands for; those in a query's own block are hidden."""

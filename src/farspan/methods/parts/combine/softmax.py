@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from torch import Tensor
+
 from farspan.attention.kernels import Partial
 from farspan.methods.parts.combine.axis import Met
 from farspan.methods.parts.combine.steering import Steering
@@ -21,6 +23,6 @@ class Softmax:
         """Nothing here depends on the window."""
         return self
 
-    def attend(self, met: Met) -> Partial:
+    def attend(self, met: Met) -> tuple[Partial, Tensor | None]:
         """One softmax."""
         return met.attend()

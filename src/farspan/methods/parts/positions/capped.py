@@ -22,6 +22,7 @@ class CappedDistance:
     beyond: Beyond = "far"
     recall_share: int | None = None
     recalls_at: int | None = None
+    step: int | None = 0
     keeps_distance: bool = False
 
     def resolve(self, window: int) -> Self:
@@ -34,4 +35,4 @@ class CappedDistance:
 
     def keys(self, slot_S: Tensor, position_S: Tensor) -> Tensor:
         """Far keys stand at 0."""
-        return torch.zeros_like(position_S[..., :1])
+        return torch.zeros_like(slot_S)

@@ -21,6 +21,7 @@ class CompactPositions:
     beyond: Beyond = "near"
     keeps_distance: bool = False
     recalls_at: int | None = None
+    step: int | None = 1
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""

@@ -20,6 +20,7 @@ class GroupedPositions:
     beyond: Beyond = "far"
     keeps_distance: bool = False
     recalls_at: int | None = None
+    step: int | None = None
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""

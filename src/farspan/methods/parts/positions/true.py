@@ -17,6 +17,7 @@ class TruePositions:
     beyond: Beyond = "near"
     keeps_distance: bool = True
     recalls_at: int | None = None
+    step: int | None = 1
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""

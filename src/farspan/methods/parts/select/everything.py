@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from farspan.methods.parts.searching import Fetched, Search
+from farspan.methods.parts.searching import Fetched, Search, side_by_side
 from farspan.methods.parts.select.ranking import When, works
 
 _PIECE_TOKENS = 4096
@@ -45,13 +45,8 @@ class Everything:
         for first, k_GnBD, v_GnBE in _aligned(search.keys_and_values(count), count):
             heads, blocks, block, _ = k_GnBD.shape
             rows_Gn = torch.arange(first, first + blocks, device=k_GnBD.device).expand(heads, -1)
-            yield Fetched(
-                k_GnBD.reshape(heads, blocks * block, -1),
-                v_GnBE.reshape(heads, blocks * block, -1),
-                rows_Gn,
-                per_head=False,
-                per_token=False,
-            )
+            found = side_by_side(k_GnBD.flatten(1, 2), v_GnBE.flatten(1, 2), block)
+            yield Fetched(found, rows_Gn, per_head=False, per_token=False)
 
 
 def _aligned(pieces: Iterator[tuple[int, Tensor, Tensor]], count: int) -> Iterator[tuple[int, Tensor, Tensor]]:

@@ -45,14 +45,15 @@ def ranked_rows(scored: Iterable[tuple[int, Tensor]], count: int) -> Tensor | No
 
 
 def in_text_order(rows_NX: Tensor, meets_NX: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows sorted, those that are not met before all others and as few of them as searches differ; where they were.
+    """Rows sorted, those that are not met before all others and as few of them as searches differ; how many of them
+    are not met `[N]`; where they were.
 
     So what is met ends where the window begins, however many are met. At least one row a search is left.
     """
     sorted_NX, order_NX = rows_NX.masked_fill(~meets_NX, -1).sort(dim=1, stable=True)
     most = max(1, int((sorted_NX >= 0).sum(1).max()))
     order_NX = order_NX[:, -most:]
-    return rows_NX.gather(1, order_NX), sorted_NX[:, -most:] >= 0, order_NX
+    return rows_NX.gather(1, order_NX), (sorted_NX[:, -most:] < 0).sum(1), order_NX
 
 
 def _ranks(score_Nn: Tensor, first: int) -> Tensor:
@@ -90,13 +91,4 @@ def single_keys(search: Search, token_NX: Tensor, heads_N: Tensor) -> Tensor:
 
 def fetch(search: Search, rows_NX: Tensor, heads_N: Tensor, *, per_head: bool, per_token: bool) -> Fetched:
     """Bring blocks `rows_NX[i]` of KV head `heads_N[i]` together for attention."""
-    k_NXBD, v_NXBE = search.gather(rows_NX, heads_N)
-    searches, blocks = rows_NX.shape
-    tokens = blocks * search.block
-    return Fetched(
-        k_NXBD.view(searches, tokens, -1),
-        v_NXBE.view(searches, tokens, -1),
-        rows_NX,
-        per_head=per_head,
-        per_token=per_token,
-    )
+    return Fetched(search.found(rows_NX, heads_N), rows_NX, per_head=per_head, per_token=per_token)

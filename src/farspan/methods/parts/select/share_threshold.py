@@ -131,9 +131,9 @@ def _kept(search: Search, rows: Rows, keep_HnK: Tensor) -> Fetched | None:
     if not meets_HS.any():
         return None
     token_HS = token_nB.clamp(min=search.arena.first).flatten().expand(heads, -1)
-    row_HX, meets_HX, _ = in_text_order(token_HS, meets_HS)
+    row_HX, skip_H, _ = in_text_order(token_HS, meets_HS)
     fetched = fetch(search, row_HX, heads_of(search, per_token=False), per_head=True, per_token=False)
-    return fetched._replace(mask_NS=meets_HX)
+    return fetched._replace(skip_N=skip_H)
 
 
 def _by_query_head(x_G: Tensor, heads: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from farspan.methods.parts.index.landmarks import LANDMARK, Outliers
-from farspan.methods.parts.searching import Fetched, Search
+from farspan.methods.parts.searching import Fetched, Search, side_by_side
 from farspan.methods.parts.select.ranking import When, best_rows, in_text_order, works
 from farspan.methods.parts.window_share import window_share
 
@@ -81,16 +81,10 @@ def _together(search: Search, outliers: Outliers, best_GX: Tensor) -> Fetched:
     again_GX = (best_GX.unsqueeze(-1) == outliers.row_GO.unsqueeze(1)).any(-1)
     there_GO = outliers.row_GO >= search.arena.first
     row_GX = torch.cat((outliers.row_GO.clamp(min=search.arena.first), best_GX), 1)
-    row_GX, meets_GX, order_GX = in_text_order(row_GX, torch.cat((there_GO, ~again_GX), 1))
+    row_GX, skip_G, order_GX = in_text_order(row_GX, torch.cat((there_GO, ~again_GX), 1))
     k_GXBD, v_GXBE = search.gather(row_GX, torch.arange(search.kv_heads, device=row_GX.device))
     exact_GX, last = order_GX < there_GO.shape[1], there_GO.shape[1] - 1
     index_GXBD = order_GX.clamp(max=last)[..., None, None].expand(-1, -1, *k_GXBD.shape[2:])
     k_GXBD = torch.where(exact_GX[..., None, None], outliers.k_GOBD.gather(1, index_GXBD), k_GXBD)
-    return Fetched(
-        k_GXBD.flatten(1, 2),
-        v_GXBE.flatten(1, 2),
-        row_GX,
-        per_head=False,
-        per_token=False,
-        mask_NS=meets_GX.repeat_interleave(search.block, dim=1),
-    )
+    found = side_by_side(k_GXBD.flatten(1, 2), v_GXBE.flatten(1, 2), search.block)
+    return Fetched(found, row_GX, per_head=False, per_token=False, skip_N=skip_G)

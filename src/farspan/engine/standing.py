@@ -1,0 +1,152 @@
+"""Where the queries of a chunk and the keys of a layer stand, and the angles that follow.
+
+Shapes: H query heads, G KV heads, T tokens of the chunk, S keys, N searches, X runs, M query rows, D key width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from farspan.attention.rope import Rope
+from farspan.attention.runs import Runs, Turn
+from farspan.cache.recent import Tokens
+from farspan.engine.folding import Folding
+from farspan.engine.once import Once
+from farspan.methods.parts.plan import Plan
+
+_RUN = 64
+T = TypeVar("T")
+
+
+class Places(NamedTuple):
+    """Runs of `length` tokens that begin `first_1X` tokens into their storage, at `place_NX` in the text, turned by
+    `turn`. `low_M` and `high_M` bound what each row sees, where it is not all.
+    """
+
+    length: int
+    first_1X: Tensor
+    place_NX: Tensor
+    turn: Turn | None
+    low_M: Tensor | None = None
+    high_M: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One layer at the moment of one chunk, whose keys are the last of the recent ones.
+
+    `seen` counts the chunk's tokens. `once` holds what is the same in other layers.
+    """
+
+    plan: Plan
+    rope: Rope | None
+    sinks: Tokens
+    recent: Tokens
+    seen: int
+    q_HTD: Tensor
+    once: Once
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether everything so far is attended to at its true position."""
+        return self.seen <= self.plan.dense
+
+    def near(self, low: int, reach: int) -> Places:
+        """Runs from recent token `low` on, at their true distances; each query sees the last `reach`."""
+        keys, queries, folding = self.recent.length, self.q_HTD.shape[1], self.folding()
+
+        def make() -> Places:
+            first_1X = torch.arange(0, keys - low, _RUN, device=self.device).unsqueeze(0)
+            end_T = torch.arange(keys - queries + 1, keys + 1, device=self.device) - low
+            high_M = None if queries == 1 else folding.rows(end_T)
+            low_M = folding.rows((end_T - reach).clamp(min=0)) if keys - low > reach else None
+            turn = self.turn(first_1X + low, _RUN, 1)
+            return Places(_RUN, first_1X, first_1X + low + self.base, turn, low_M, high_M)
+
+        return self._once("near", (keys, low, reach, folding), make)
+
+    def edges(self, older: int) -> Places:
+        """The sinks and `older` recent tokens, of which each query sees those that are out of its window."""
+        sinks, folding, positions = self.sinks.length, self.folding(), self.plan.positions
+
+        def make() -> Places:
+            parts = [torch.arange(sinks), torch.arange(self.base, self.base + older)]
+            place_S = torch.cat(parts).to(self.device)
+            slot_S = torch.arange(len(place_S), device=self.device)
+            out_T = (self.at_T - self.plan.window + 1 - self.base).clamp(0, older)
+            high_M = folding.rows(out_T + sinks) if older and folding.tokens > 1 else None
+            turn = self.turn(positions.keys(slot_S, place_S).unsqueeze(0), 1, 1)
+            return Places(1, slot_S.unsqueeze(0), place_S.unsqueeze(0), turn, high_M=high_M)
+
+        return self._once("edges", (sinks, older, self.recent.length, self.plan.window, folding, positions), make)
+
+    def near_queries(self) -> Tensor:
+        """The queries turned as they meet recent tokens, the first of which stands at 0."""
+        keys = self.recent.length
+        return self._turned("near", (keys,), lambda: torch.arange(keys - self.q_HTD.shape[1], keys))
+
+    def far_queries(self, far: int) -> Tensor:
+        """The queries turned as they meet `far` far keys."""
+
+        def make() -> Tensor:
+            at_T, near = self.at_T, self.plan.positions.beyond == "near"
+            reach_T = at_T - self.base + 1 if near else torch.full_like(at_T, self.plan.window)
+            return self.plan.positions.queries(at_T, far, reach_T)
+
+        return self._turned("far", (far, self.recent.length, self.plan.window, self.plan.positions), make)
+
+    def searching_queries(self) -> Tensor:
+        """The queries turned as stored keys are looked for: to the edge of the window, or where they are met."""
+        at = self.plan.positions.recalls_at or self.plan.window
+        return self._turned("search", (at,), lambda: self.at_T.clamp(max=at))
+
+    def runs(self, k_GSD: Tensor, v_GSE: Tensor, places: Places) -> Runs:
+        """All of these keys, for the searches of a KV head each."""
+        heads, keys, _ = k_GSD.shape
+        heads_G = self._once("heads", (heads,), lambda: torch.arange(heads, device=self.device))
+        first_GX = places.first_1X.expand(heads, -1)
+        bounds = None, places.low_M, places.high_M
+        return Runs(k_GSD, v_GSE, heads_G, first_GX, places.length, keys, places.turn, *bounds, in_order=True)
+
+    def turn(self, position_NX: Tensor, length: int, step: int) -> Turn | None:
+        """The angles of runs that begin at these positions."""
+        return None if self.rope is None else Turn(self.rope, position_NX, length, step)
+
+    def folding(self, per_head: bool = False, per_token: bool = False) -> Folding:
+        """How the queries are laid out for searches of KV heads, or of query heads, or of tokens too."""
+        return Folding(self.q_HTD.shape[0], self.kv_heads, self.q_HTD.shape[1], per_head, per_token)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it all lies."""
+        return self.q_HTD.device
+
+    @property
+    def kv_heads(self) -> int:
+        """KV heads of the layer."""
+        return self.recent.k_GTD.shape[0]
+
+    @property
+    def base(self) -> int:
+        """The position in the text of the first recent token."""
+        return self.seen - self.recent.length
+
+    @property
+    def at_T(self) -> Tensor:
+        """The positions in the text of the queries."""
+        return torch.arange(self.seen - self.q_HTD.shape[1], self.seen, device=self.device)
+
+    def _turned(self, name: str, key: tuple[Hashable, ...], positions: Callable[[], Tensor]) -> Tensor:
+        """The queries at positions `[T]`, which name and key tell from others."""
+        if self.rope is None:
+            return self.q_HTD
+        rope = self.rope
+        return rope.apply(self.q_HTD, self._once(name, key, lambda: rope.table(positions().to(self.device))))
+
+    def _once(self, name: str, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
+        return self.once((name, id(self.rope), self.seen, self.q_HTD.shape[1], *key), make)
