@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from farspan.errors import UsageError, nearest
+
+KERNELS = ("auto", "native", "torch")
+
 
 def home() -> Path:
     """The folder for sessions and other files of the user: FARSPAN_HOME, or `~/.farspan`."""
@@ -20,3 +24,11 @@ def scratch_folder() -> Path | None:
     """Where the disk tier of unnamed sessions lies: FARSPAN_SCRATCH, or None for the system's temporary folder."""
     value = os.environ.get("FARSPAN_SCRATCH")
     return Path(value).expanduser() if value else None
+
+
+def kernels() -> str:
+    """Which attention kernels to use: FARSPAN_KERNELS, one of `KERNELS`; auto is native where it can be had."""
+    value = os.environ.get("FARSPAN_KERNELS") or "auto"
+    if value not in KERNELS:
+        raise UsageError(f"FARSPAN_KERNELS is {value!r}, which is not known", fix=nearest(value, KERNELS))
+    return value

@@ -15,6 +15,7 @@ import pytest
 
 import farspan
 from farspan import env, methods, readers
+from farspan.attention.native import library
 from tests.cli.conftest import Run
 from tests.cli.test_errors import check
 
@@ -238,6 +239,16 @@ def test_demo(run: Run, tmp_path: Path) -> None:
 def test_doctor(run: Run) -> None:
     report = json.loads(run("doctor", "--json").stdout)
     assert report["ok"] is True and report["torch"] and report["free_memory"]
+
+
+def test_doctor_says_which_kernels_are_used(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert json.loads(run("doctor", "--json").stdout)["kernels"].startswith(("native (", "torch (there is no"))
+    monkeypatch.setattr(library, "load", lambda: "there is no C compiler: install gcc or clang")
+    assert "kernels: torch (there is no C compiler: install gcc or clang)" in run("doctor").stdout
+    monkeypatch.setenv("FARSPAN_KERNELS", "torch")
+    assert "kernels: torch (FARSPAN_KERNELS is torch)" in run("doctor").stdout
+    monkeypatch.setenv("FARSPAN_KERNELS", "nativ")
+    check(run("doctor"), 2, "did you mean 'native'")
 
 
 def test_models(run: Run, tmp_path: Path) -> None:

@@ -352,20 +352,20 @@ class Pulled(BaseException):
 def test_broken_off_in_the_middle_of_a_step_it_goes_on_as_before(
     method: str, budget: Budget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rotate, left, wanted = Rope.rotate, 0, alone(method, budget)
+    apply, left, wanted = Rope.apply, 0, alone(method, budget)
 
-    def failing(self: Rope, x: Tensor, positions: Tensor) -> Tensor:
+    def failing(self: Rope, x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
         nonlocal left
         left -= 1
         if left < 0:
             raise Pulled
-        return rotate(self, x, positions)
+        return apply(self, x, table)
 
     with wide().session(method, budget, chunk=16) as pulled, wide().session(method, budget, chunk=16) as measured:
         for session in (pulled, measured):
             session.read(BOOK)
         step = MORE_TEXT[: pulled._stream.kv.limit(False)]
-        monkeypatch.setattr(Rope, "rotate", failing)
+        monkeypatch.setattr(Rope, "apply", failing)
         left = 1000
         measured.logits(step)
         calls = 1000 - left

@@ -3,7 +3,8 @@
 Every segment is computed apart, with its own rotation of queries and keys, and gives its output and the log-sum-exp of
 its logits; `merge` joins them into what one softmax over all of them would have given.
 
-Shapes: N independent problems (a KV head, or a head and token), M query rows, S keys, D key width, E value width.
+Shapes: N independent problems (a KV head, or a head and token), M query rows, S keys, D key width, E value width; K is
+S where the keys are runs.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from farspan import env
+from farspan.attention.native import call, library
 from farspan.attention.runs import Runs
+from farspan.errors import FarspanError
 
 _FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _FLASH_MIN_KEYS = 256
+NATIVE_MOST_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,20 @@ def partial_attention(
 
 
 def attend_runs(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool = False) -> tuple[Partial, Tensor | None]:
-    """Softmax attention to the keys of runs, with the logits `[N, M, K]` where they are wanted."""
-    if logits:
-        return observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.mask_NMK)
-    return partial_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.mask_NMK), None
+    """Attention to runs of keys where they lie, by queries that have been turned to their own positions.
+
+    With `logits`, also the logits `[N, M, K]` in float32, -inf where a key is not seen.
+    """
+    kernel = _native(q_NMD, runs)
+    if kernel is None:
+        return _gathered(q_NMD, runs, scoring, logits)
+    out_NME, lse_NM, logits_NMK = call.attend(kernel, q_NMD, runs, scoring.scale, scoring.softcap, logits)
+    return Partial(out_NME, lse_NM), logits_NMK
+
+
+def native_kernel() -> library.Kernel | str:
+    """The compiled kernel, or why torch computes what it would."""
+    return "FARSPAN_KERNELS is torch" if env.kernels() == "torch" else library.load()
 
 
 def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
@@ -109,6 +124,28 @@ def observed_attention(
     weights_NMS.div_(total_NM1.clamp_min(torch.finfo(torch.float32).tiny))
     lse_NM = (top_NM1 + total_NM1.log()).squeeze(-1)
     return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), logits_NMS
+
+
+def _native(q_NMD: Tensor, runs: Runs) -> library.Kernel | None:
+    """The compiled kernel, where it can read these tensors and is faster than torch with copies."""
+    wanted = env.kernels()
+    if wanted == "torch" or not runs.keys or not q_NMD.numel() or not call.fits(q_NMD, runs):
+        return None
+    if wanted == "auto" and q_NMD.shape[1] > NATIVE_MOST_ROWS:
+        return None
+    kernel = library.load()
+    if not isinstance(kernel, str):
+        return kernel
+    if wanted == "native":
+        raise FarspanError(f"the native kernel cannot be had: {kernel}", fix="unset FARSPAN_KERNELS")
+    return None
+
+
+def _gathered(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool) -> tuple[Partial, Tensor | None]:
+    if logits and runs.keys:
+        return observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.mask_NMK)
+    part = partial_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.mask_NMK)
+    return part, part.lse_NM.new_empty((*part.lse_NM.shape, 0)) if logits else None
 
 
 def _flash_fits(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, mask: Tensor | None) -> bool:

@@ -25,8 +25,8 @@ from farspan.types import format_bytes
 def command(as_json: bool) -> None:
     """Say what this machine has, and whether farspan runs on it.
 
-    Versions, devices, free memory and disk, folders, and whether the bundled model answers. Ends with code 1 when it
-    does not.
+    Versions, devices, kernels, free memory and disk, folders, and whether the bundled model answers. Ends with code 1
+    when it does not.
     """
     facts = {**_versions(), **_device(), **_room()}
     broken = _try_bundled_model()
@@ -56,7 +56,18 @@ def _device() -> dict[str, Any]:
     return {
         "device": ", ".join(cuda) or f"cpu ({torch.backends.cpu.get_cpu_capability()})",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
+        "kernels": _kernels(),
     }
+
+
+def _kernels() -> str:
+    """Which attention kernels are used where few queries meet many keys, and why."""
+    from farspan.attention.kernels import native_kernel
+
+    kernel = native_kernel()
+    if isinstance(kernel, str):
+        return f"torch ({kernel})"
+    return f"native ({kernel.compiler}, {'as many threads as torch' if kernel.team else 'one thread'})"
 
 
 def _room() -> dict[str, Any]:

@@ -1,0 +1,409 @@
+/* Attention of a few query rows to many keys, straight from where these lie.
+ *
+ * A search, of one KV head, meets runs of neighbouring tokens; all its rows share a key that has been loaded. Searches
+ * and pieces of their keys are tasks for threads; a task goes through its keys tile by tile, with the softmax as it
+ * goes, and fetches the next tile into the cache while it computes. Pieces depend on the shapes alone, and are joined
+ * in order: the result is the same for any number of threads.
+ *
+ * N searches, X runs, B tokens in a run, M rows, K keys, D key width, E value width, F rotary frequencies.
+ */
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vectors.h"
+
+#define TILE 64        /* most keys in a tile */
+#define SHORT 8        /* runs of less tokens share a tile: their keys are turned one by one, not their queries */
+#define BLOCK_WIDTH 4  /* vectors of a value that are summed at once */
+
+/* How keys are turned: not; or all of a run alike, which turns its queries the other way instead; or each by what it
+ * is further than the first of its run, the queries doing the rest; or each by its whole angle. */
+enum turning { AS_STORED, BY_QUERIES, WITHIN, EACH };
+
+typedef void work_fn(void *);
+typedef void team_fn(work_fn *, void *, unsigned, unsigned);
+
+/* Strides are in bytes for keys and values, in numbers for all else; the order is that of `call.py`. */
+struct job {
+    const float *q_NMD;
+    const char *k, *v;
+    int64_t k_head, k_token, v_head, v_token;
+    const int64_t *heads_N, *first_NX;
+    int64_t first_row, searches, rows, length, keys, key_width, value_width, kind;
+    int64_t turned, frequencies, interleaved, start_row;
+    const float *start_cos, *start_sin, *within_cos, *within_sin;
+    const int64_t *skip_N, *low_M, *high_M;
+    float scale, softcap;
+    float *out_NME, *lse_NM, *logits_NMK;
+    float *parts; /* [tasks, M, E + 2]: sums, the largest logit, the total */
+    int64_t pieces, piece;
+    team_fn *team;
+    int64_t threads;
+    int64_t next, failed;
+};
+
+struct tile {
+    int64_t key, run, count; /* of the first key: its number and that of its run */
+    const char *k[TILE], *v[TILE];
+    int32_t offset[TILE]; /* in its run */
+};
+
+/* What a thread works with. D and E are filled up to whole vectors, M to whole blocks of R rows. */
+struct work {
+    int64_t padded_rows, block_rows, D, E, tile_keys;
+    enum turning turning;
+    enum kind k_kind, v_kind;
+    int copies_k, copies_v;
+    struct tile tiles[2];
+    float *q, *k, *v, *sums, *weights, *top, *total, *decay;
+};
+
+INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
+INLINE int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/* ---- tiles ---- */
+
+static void fill(const struct job *job, const struct work *work, int64_t n, int64_t key, int64_t end,
+                 struct tile *tile) {
+    int64_t run = key / job->length, offset = key % job->length;
+    int alone = work->turning == BY_QUERIES || work->turning == WITHIN;
+    end = at_most(end, alone ? (run + 1) * job->length : end);
+    *tile = (struct tile){.key = key, .run = run, .count = at_least(0, at_most(work->tile_keys, end - key))};
+    const int64_t *first_X = job->first_NX + n * job->first_row;
+    const char *k = job->k + job->heads_N[n] * job->k_head, *v = job->v + job->heads_N[n] * job->v_head;
+    for (int64_t t = 0; t < tile->count; t++) {
+        int64_t token = first_X[run] + offset;
+        tile->k[t] = k + token * job->k_token;
+        tile->v[t] = v + token * job->v_token;
+        tile->offset[t] = (int32_t)offset;
+        if (++offset == job->length) offset = 0, run++;
+    }
+}
+
+INLINE void prefetch(const struct tile *next, const char *const *lines, int64_t t, int64_t bytes) {
+    if (t >= next->count) return;
+    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(lines[t] + i);
+}
+
+/* ---- turning ---- */
+
+/* Turn the pairs of `x` by cos and sin, the other way where `sign` is -1. */
+static void turn(const struct job *job, float *x, const float *cos_F, const float *sin_F, float sign) {
+    int64_t F = job->frequencies, step = job->interleaved ? 2 : 1, second = job->interleaved ? 1 : F;
+    for (int64_t f = 0; f < F; f++) {
+        float *a = x + f * step, *b = a + second, first = *a, sine = sign * sin_F[f];
+        *a = first * cos_F[f] - *b * sine;
+        *b = *b * cos_F[f] + first * sine;
+    }
+}
+
+/* The queries of search n, scaled, and turned back by where a run starts. */
+static void ready_queries(const struct job *job, struct work *work, int64_t n, int64_t run) {
+    int64_t F = job->frequencies, at = n * job->start_row + run * F;
+    for (int64_t m = 0; m < job->rows; m++) {
+        const float *from = job->q_NMD + (n * job->rows + m) * job->key_width;
+        float *q = work->q + m * work->D;
+        for (int64_t d = 0; d < job->key_width; d++) q[d] = from[d] * job->scale;
+        if (work->turning == BY_QUERIES || work->turning == WITHIN)
+            turn(job, q, job->start_cos + at, job->start_sin + at, -1);
+    }
+}
+
+static void widen(enum kind kind, const char *from, float *to, int64_t width) {
+    int64_t i = 0;
+    for (; i + W <= width; i += W) put(to + i, load(kind, from, i));
+    if (i == width) return;
+    char rest[4 * W] = {0};
+    memcpy(rest, from + i * size_of(kind), (size_t)((width - i) * size_of(kind)));
+    put(to + i, load(kind, rest, 0));
+}
+
+static void copy_keys(const struct job *job, struct work *work, struct tile *tile, int64_t n) {
+    int64_t F = job->frequencies;
+    for (int64_t t = 0; t < tile->count; t++) {
+        float *k = work->k + t * work->D;
+        widen(job->kind, tile->k[t], k, job->key_width);
+        int64_t run = (tile->key + t) / job->length, at = n * job->start_row + run * F;
+        if (work->turning == EACH) turn(job, k, job->start_cos + at, job->start_sin + at, 1);
+        if (work->turning != AS_STORED && job->within_cos)
+            turn(job, k, job->within_cos + tile->offset[t] * F, job->within_sin + tile->offset[t] * F, 1);
+        tile->k[t] = (const char *)k;
+    }
+}
+
+static void copy_values(const struct job *job, struct work *work, struct tile *tile) {
+    for (int64_t t = 0; t < tile->count; t++) {
+        float *v = work->v + t * work->E;
+        widen(job->kind, tile->v[t], v, job->value_width);
+        tile->v[t] = (const char *)v;
+    }
+}
+
+/* ---- logits ---- */
+
+/* Dots of R rows with a tile, to `out[t * R + r]`: a group of keys at a time, as many as there are accumulators. */
+INLINE void dots(enum kind kind, const int R, const int within, const struct job *job, const struct work *work,
+                 const struct tile *tile, const struct tile *next, const float *q, float *out) {
+    enum { MOST = ACCUMULATORS };
+    const int group = MOST / R;
+    int64_t D = work->D, half = within ? job->frequencies : 0, bytes = next ? job->key_width * size_of(job->kind) : 0;
+    for (int64_t t = 0; t < tile->count; t += group) {
+        vec sums[MOST] = {0};
+        const char *k[MOST];
+        const float *cosine[MOST], *sine[MOST];
+        UNROLL for (int g = 0; g < group; g++) {
+            int64_t one = at_most(t + g, tile->count - 1);
+            k[g] = tile->k[one];
+            cosine[g] = job->within_cos + tile->offset[one] * half;
+            sine[g] = job->within_sin + tile->offset[one] * half;
+            if (next) prefetch(next, next->k, t + g, bytes);
+        }
+        for (int64_t d = 0; d < half; d += W) {
+            UNROLL for (int g = 0; g < group; g++) {
+                vec a = load(kind, k[g], d), b = load(kind, k[g], half + d);
+                vec c = get(cosine[g] + d), s = get(sine[g] + d);
+                vec first = a * c - b * s, second = b * c + a * s;
+                UNROLL for (int r = 0; r < R; r++)
+                    sums[g * R + r] += first * get(q + r * D + d) + second * get(q + r * D + half + d);
+            }
+        }
+        for (int64_t d = 2 * half; d < D; d += W) {
+            UNROLL for (int g = 0; g < group; g++) {
+                vec one = load(kind, k[g], d);
+                UNROLL for (int r = 0; r < R; r++) sums[g * R + r] += one * get(q + r * D + d);
+            }
+        }
+        sum_lanes(sums);
+        UNROLL for (int i = 0; i < MOST / W; i++) put(out + t * R + i * W, sums[i]);
+    }
+}
+
+static void cap(float *logits, int64_t count, float softcap) {
+    for (int64_t i = 0; i < count; i += W) {
+        vec x = get(logits + i); /* divided by softcap before, as scale was */
+        ivec negative = x < (vec){0};
+        vec e = exp_of(choose(negative, x, -x) * splat(2)), tanh = (1 - e) / (1 + e);
+        put(logits + i, choose(negative, -tanh, tanh) * softcap);
+    }
+}
+
+static void hide(const struct job *job, float *logits, int64_t key, int64_t count, int64_t R, int64_t row) {
+    for (int64_t r = 0; r < at_most(R, job->rows - row); r++) {
+        int64_t low = job->low_M ? job->low_M[row + r] : 0, high = job->high_M ? job->high_M[row + r] : job->keys;
+        for (int64_t t = 0; t < count; t++)
+            if (key + t < low || key + t >= high) logits[t * R + r] = -INFINITY;
+    }
+}
+
+static void tell(const struct job *job, const float *logits, const struct tile *tile, int64_t n, int64_t R,
+                 int64_t row) {
+    for (int64_t r = 0; r < at_most(R, job->rows - row); r++) {
+        float *to = job->logits_NMK + (n * job->rows + row + r) * job->keys + tile->key;
+        for (int64_t t = 0; t < tile->count; t++) to[t] = logits[t * R + r];
+    }
+}
+
+/* Logits of R rows become weights below the largest so far; `decay` is what earlier sums are worth then. */
+static void weigh(struct work *work, float *logits, int64_t count, int64_t R, int64_t row) {
+    float *top = work->top + row, *total = work->total + row, *decay = work->decay + row;
+    int64_t whole = padded(count * R, W);
+    for (int64_t i = count * R; i < whole; i++) logits[i] = -INFINITY;
+    vec most = splat(-INFINITY), tops, sum = {0};
+    for (int64_t i = 0; i < whole; i += W) most = larger(get(logits + i), most);
+    for (int64_t r = 0; r < R; r++) {
+        float before = top[r];
+        for (int64_t i = r; i < W; i += R)
+            if (most[i] > top[r]) top[r] = most[i];
+        for (int64_t i = r; i < W; i += R) tops[i] = top[r];
+        decay[r] = expf(before - top[r]);
+    }
+    for (int64_t i = 0; i < whole; i += W) {
+        vec weight = exp_of(get(logits + i) - tops);
+        sum += weight;
+        put(logits + i, weight);
+    }
+    for (int64_t r = 0; r < R; r++) {
+        total[r] *= decay[r];
+        for (int64_t i = r; i < W; i += R) total[r] += sum[i];
+    }
+}
+
+/* ---- values ---- */
+
+INLINE void add_columns(enum kind kind, const int R, const int columns, const struct job *job, struct work *work,
+                        const struct tile *tile, const struct tile *next, const float *weights, int64_t row,
+                        int64_t e) {
+    vec sums[4][BLOCK_WIDTH];
+    int64_t bytes = next ? job->value_width * size_of(job->kind) : 0;
+    float *to = work->sums + row * work->E + e;
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int c = 0; c < columns; c++)
+            sums[r][c] = get(to + r * work->E + c * W) * work->decay[row + r];
+    for (int64_t t = 0; t < tile->count; t++) {
+        if (next) prefetch(next, next->v, t, bytes);
+        vec v[BLOCK_WIDTH];
+        UNROLL for (int c = 0; c < columns; c++) v[c] = load(kind, tile->v[t], e + c * W);
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int c = 0; c < columns; c++) sums[r][c] += v[c] * weights[t * R + r];
+    }
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int c = 0; c < columns; c++) put(to + r * work->E + c * W, sums[r][c]);
+}
+
+INLINE void add_values(enum kind kind, const int R, const struct job *job, struct work *work, const struct tile *tile,
+                       const struct tile *next, const float *weights, int64_t row) {
+    int64_t e = 0;
+    for (; e + BLOCK_WIDTH * W <= work->E; e += BLOCK_WIDTH * W)
+        add_columns(kind, R, BLOCK_WIDTH, job, work, tile, e ? NULL : next, weights, row, e);
+    for (; e < work->E; e += W) add_columns(kind, R, 1, job, work, tile, e ? NULL : next, weights, row, e);
+}
+
+/* ---- one kernel for each kind of number and block of rows ---- */
+
+typedef void dots_fn(const struct job *, const struct work *, const struct tile *, const struct tile *, const float *,
+                     float *);
+typedef void values_fn(const struct job *, struct work *, const struct tile *, const struct tile *, const float *,
+                       int64_t);
+
+#define KERNELS(kind, R) \
+    static void dots_##kind##_##R(const struct job *job, const struct work *work, const struct tile *tile, \
+                                  const struct tile *next, const float *q, float *out) { \
+        if (work->turning == WITHIN && !work->copies_k) dots(kind, R, 1, job, work, tile, next, q, out); \
+        else dots(kind, R, 0, job, work, tile, next, q, out); \
+    } \
+    static void values_##kind##_##R(const struct job *job, struct work *work, const struct tile *tile, \
+                                    const struct tile *next, const float *weights, int64_t row) { \
+        add_values(kind, R, job, work, tile, next, weights, row); \
+    }
+#define KERNELS_OF(kind) KERNELS(kind, 1) KERNELS(kind, 2) KERNELS(kind, 4)
+KERNELS_OF(FLOAT32)
+KERNELS_OF(BFLOAT16)
+KERNELS_OF(FLOAT16)
+
+#define TABLE(name) { \
+    {name##_FLOAT32_1, name##_FLOAT32_2, name##_FLOAT32_4}, \
+    {name##_BFLOAT16_1, name##_BFLOAT16_2, name##_BFLOAT16_4}, \
+    {name##_FLOAT16_1, name##_FLOAT16_2, name##_FLOAT16_4}}
+static dots_fn *const DOTS[3][3] = TABLE(dots);
+static values_fn *const VALUES[3][3] = TABLE(values);
+
+/* ---- tasks ---- */
+
+struct bounds {
+    int64_t low, high, all_low, all_high; /* keys that some row sees, and that all rows see */
+};
+
+static struct bounds bounds_of(const struct job *job, int64_t n) {
+    struct bounds b = {job->keys, 0, 0, job->keys};
+    for (int64_t m = 0; m < job->rows; m++) {
+        int64_t low = job->low_M ? job->low_M[m] : 0, high = job->high_M ? job->high_M[m] : job->keys;
+        b.low = at_most(b.low, low), b.all_low = at_least(b.all_low, low);
+        b.high = at_least(b.high, high), b.all_high = at_most(b.all_high, high);
+    }
+    if (job->skip_N) b.low = at_least(b.low, job->skip_N[n] * job->length);
+    return b;
+}
+
+static void do_tile(const struct job *job, struct work *work, struct tile *tile, const struct tile *next, int64_t n,
+                    int hides) {
+    int64_t R = work->block_rows, rows = R == 4 ? 2 : R - 1;
+    if (work->copies_k) copy_keys(job, work, tile, n);
+    if (work->copies_v) copy_values(job, work, tile);
+    for (int64_t row = 0; row < work->padded_rows; row += R) {
+        float *weights = work->weights;
+        DOTS[work->k_kind][rows](job, work, tile, row ? NULL : next, work->q + row * work->D, weights);
+        if (job->softcap > 0) cap(weights, tile->count * R, job->softcap);
+        if (hides) hide(job, weights, tile->key, tile->count, R, row);
+        if (job->logits_NMK) tell(job, weights, tile, n, R, row);
+        weigh(work, weights, tile->count, R, row);
+        VALUES[work->v_kind][rows](job, work, tile, row ? NULL : next, weights, row);
+    }
+}
+
+static void do_task(const struct job *job, struct work *work, int64_t task) {
+    int64_t n = task / job->pieces, begin = task % job->pieces * job->piece, E = job->value_width;
+    struct bounds b = bounds_of(job, n);
+    int64_t key = at_least(begin, b.low), end = at_most(at_most(begin + job->piece, job->keys), b.high), run = -1;
+    for (int64_t m = 0; m < work->padded_rows; m++) work->top[m] = -FLT_MAX, work->total[m] = 0;
+    memset(work->sums, 0, (size_t)(work->padded_rows * work->E) * sizeof(float));
+    fill(job, work, n, key, end, work->tiles);
+    for (int at = 0; work->tiles[at].count; at ^= 1) {
+        struct tile *tile = work->tiles + at, *next = work->tiles + !at;
+        fill(job, work, n, tile->key + tile->count, end, next);
+        if (run < 0 || ((work->turning == BY_QUERIES || work->turning == WITHIN) && run != tile->run))
+            ready_queries(job, work, n, run = tile->run);
+        do_tile(job, work, tile, next, n, tile->key < b.all_low || tile->key + tile->count > b.all_high);
+    }
+    for (int64_t m = 0; m < job->rows; m++) {
+        float *part = job->parts + (task * job->rows + m) * (E + 2);
+        memcpy(part, work->sums + m * work->E, (size_t)E * sizeof(float));
+        part[E] = work->top[m], part[E + 1] = work->total[m];
+    }
+}
+
+static enum turning turning_of(const struct job *job) {
+    if (!job->turned) return AS_STORED;
+    if (job->length < SHORT) return EACH;
+    return job->within_cos ? WITHIN : BY_QUERIES;
+}
+
+static struct work *new_work(const struct job *job) {
+    struct work w = {.D = padded(job->key_width, W), .E = padded(job->value_width, W), .tile_keys = TILE};
+    w.block_rows = job->rows == 1 ? 1 : job->rows == 2 ? 2 : 4;
+    w.padded_rows = padded(job->rows, w.block_rows);
+    w.turning = turning_of(job);
+    w.copies_k = w.D != job->key_width || w.turning == EACH ||
+                 (w.turning == WITHIN && (job->interleaved || job->frequencies % W));
+    w.copies_v = w.E != job->value_width;
+    w.k_kind = w.copies_k ? FLOAT32 : job->kind;
+    w.v_kind = w.copies_v ? FLOAT32 : job->kind;
+    int64_t q = w.padded_rows * w.D, k = w.copies_k * TILE * w.D, v = w.copies_v * TILE * w.E;
+    int64_t sums = w.padded_rows * w.E, weights = TILE * w.block_rows + ACCUMULATORS, rows = w.padded_rows;
+    struct work *work = calloc(1, sizeof w + (size_t)(q + k + v + sums + weights + 3 * rows) * sizeof(float));
+    if (!work) return NULL;
+    *work = w;
+    work->q = (float *)(work + 1);
+    work->k = work->q + q, work->v = work->k + k, work->sums = work->v + v, work->weights = work->sums + sums;
+    work->top = work->weights + weights, work->total = work->top + rows, work->decay = work->total + rows;
+    return work;
+}
+
+static void do_tasks(void *data) {
+    struct job *job = data;
+    struct work *work = new_work(job);
+    if (!work) {
+        __atomic_store_n(&job->failed, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    int64_t tasks = job->searches * job->pieces, task;
+    while ((task = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED)) < tasks) do_task(job, work, task);
+    free(work);
+}
+
+/* Join the pieces of one row; one that sees nothing has output 0 and log-sum-exp -inf. */
+static void join(const struct job *job, int64_t n, int64_t m) {
+    int64_t E = job->value_width;
+    float top = -FLT_MAX, total = 0, *out = job->out_NME + (n * job->rows + m) * E;
+    for (int64_t e = 0; e < E; e++) out[e] = 0;
+    for (int64_t piece = 0; piece < job->pieces; piece++) {
+        const float *part = job->parts + ((n * job->pieces + piece) * job->rows + m) * (E + 2);
+        float most = part[E] > top ? part[E] : top, old = expf(top - most), share = expf(part[E] - most);
+        for (int64_t e = 0; e < E; e++) out[e] = out[e] * old + part[e] * share;
+        total = total * old + part[E + 1] * share, top = most;
+    }
+    for (int64_t e = 0; e < E && total > 0; e++) out[e] /= total;
+    job->lse_NM[n * job->rows + m] = total == 0 ? -INFINITY : top + logf(total);
+}
+
+/* Returns 0, or 1 where memory was short. */
+int farspan_attend(struct job *job) {
+    if (job->team && job->threads > 1) job->team(do_tasks, job, (unsigned)job->threads, 0);
+    else do_tasks(job);
+    for (int64_t n = 0; n < job->searches; n++)
+        for (int64_t m = 0; m < job->rows; m++) join(job, n, m);
+    return (int)job->failed;
+}

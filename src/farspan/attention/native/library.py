@@ -1,0 +1,59 @@
+"""The compiled kernel in this process: loaded once, or the reason why there is none."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from farspan import env
+from farspan.attention.native import build
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The function `attend` of attend.c, and `team`: what runs it on the threads that torch has, None for one thread.
+
+    torch's own OpenMP is asked, whichever that is; a second one would have threads that fight with torch's.
+    """
+
+    attend: Any
+    team: int | None
+    compiler: str
+
+
+@functools.cache
+def load() -> Kernel | str:
+    """The kernel, or why there is none."""
+    try:
+        return _from(env.home() / "kernels")
+    except build.BuildError as error:
+        return str(error)
+    except OSError:
+        return _from_temporary()
+
+
+def _from_temporary() -> Kernel | str:
+    """The home cannot be used: the library is made for this process alone."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return _from(Path(folder))
+    except (OSError, build.BuildError) as error:
+        return str(error)
+
+
+def _from(folder: Path) -> Kernel:
+    path, compiler = build.library(folder)
+    attend = ctypes.CDLL(str(path)).farspan_attend
+    attend.argtypes, attend.restype = (ctypes.c_void_p,), ctypes.c_int
+    return Kernel(attend, _team(), compiler)
+
+
+def _team() -> int | None:
+    try:
+        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
+    except AttributeError:
+        return None

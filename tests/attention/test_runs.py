@@ -1,0 +1,264 @@
+"""Attention to runs where they lie equals one softmax over the keys they name, by every kernel that can be had."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from farspan.attention import kernels
+from farspan.attention.kernels import Partial, Scoring, attend_runs
+from farspan.attention.native import call, library
+from farspan.attention.rope import Rope
+from farspan.attention.runs import Runs, Turn
+from farspan.errors import FarspanError
+
+STORED = 200
+NATIVE = sys.platform.startswith(("linux", "darwin"))
+native_only = pytest.mark.skipif(not NATIVE, reason="the native kernel is built on Linux and macOS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is met and by how many rows; `seed` draws the numbers."""
+
+    seed: int = 0
+    searches: int = 3
+    rows: int = 4
+    runs: int = 5
+    length: int = 16
+    cut: int = 3
+    key_width: int = 32
+    value_width: int = 32
+    dtype: torch.dtype = torch.float32
+    step: int | None = 1
+    frequencies: int = 16
+    interleaved: bool = False
+    scaling: float = 1.0
+    softcap: float | None = None
+    one_position: bool = False
+    skips: bool = False
+    bounded: bool = False
+    strided: bool = False
+
+
+def drawn(case: Case) -> tuple[Tensor, Runs, Scoring]:
+    """The first run of a search is met again by its last; the others fall where they may, over each other or not."""
+    draw = torch.Generator().manual_seed(case.seed)
+    integers = functools.partial(torch.randint, generator=draw)
+    keys = case.runs * case.length - min(case.cut, case.length - 1)
+    first_NX = integers(0, STORED - case.length + 1, (case.searches, case.runs))
+    first_NX[:, -1] = first_NX[:, 0]
+    q_NMD = torch.randn(case.searches, case.rows, case.key_width, generator=draw).to(case.dtype)
+    runs = Runs(
+        stored(case, case.key_width, draw),
+        stored(case, case.value_width, draw),
+        integers(0, 2, (case.searches,)),
+        first_NX,
+        case.length,
+        keys,
+        turn_of(case, draw),
+        integers(0, case.runs, (case.searches,)) if case.skips else None,
+        integers(-2, keys // 2, (case.rows,)) if case.bounded else None,
+        integers(0, keys + 3, (case.rows,)) if case.bounded else None,
+    )
+    return q_NMD, runs, Scoring(case.key_width**-0.5, case.softcap)
+
+
+def stored(case: Case, width: int, draw: torch.Generator) -> Tensor:
+    """Two heads; where `strided`, a part of a larger buffer that holds tokens outside and heads inside."""
+    if not case.strided:
+        return torch.randn(2, STORED, width, generator=draw).to(case.dtype)
+    return torch.randn(STORED + 5, 3, width + 7, generator=draw).to(case.dtype).transpose(0, 1)[1:, 4:-1, 3:-4]
+
+
+def turn_of(case: Case, draw: torch.Generator) -> Turn | None:
+    if case.step is None:
+        return None
+    inv_freq_F = 100.0 ** -(torch.arange(case.frequencies) / case.frequencies)
+    rope = Rope(inv_freq_F, case.scaling, case.interleaved)
+    shape = (1 if case.one_position else case.searches, case.runs)
+    return Turn(rope, torch.randint(0, 300, shape, generator=draw), case.length, case.step)
+
+
+def defined(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> tuple[Partial, Tensor]:
+    """Key by key in float64, as it is defined."""
+    count, rows, _ = q_NMD.shape
+    logits_NMK = torch.full((count, rows, runs.keys), -math.inf, dtype=torch.float64)
+    v_NKE = torch.zeros(count, runs.keys, runs.v_GSE.shape[-1], dtype=torch.float64)
+    for n in range(count):
+        head, skip = int(runs.heads_N[n]), 0 if runs.skip_N is None else int(runs.skip_N[n]) * runs.length
+        for key in range(runs.keys):
+            token = int(runs.first_NX[n, key // runs.length]) + key % runs.length
+            v_NKE[n, key] = runs.v_GSE[head, token].double()
+            dots_M = q_NMD[n].double() @ turned(runs, n, key, runs.k_GSD[head, token].double()) * scoring.scale
+            if scoring.softcap is not None:
+                dots_M = scoring.softcap * torch.tanh(dots_M / scoring.softcap)
+            for m in range(rows):
+                low = -math.inf if runs.low_M is None else runs.low_M[m]
+                high = math.inf if runs.high_M is None else runs.high_M[m]
+                if max(low, skip) <= key < high:
+                    logits_NMK[n, m, key] = dots_M[m]
+    lse_NM = logits_NMK.logsumexp(-1)
+    weights_NMK = (logits_NMK - lse_NM.unsqueeze(-1)).exp().nan_to_num(0.0)
+    return Partial(weights_NMK @ v_NKE, lse_NM), logits_NMK
+
+
+def turned(runs: Runs, n: int, key: int, k_D: Tensor) -> Tensor:
+    if runs.turn is None:
+        return k_D
+    rope, run = runs.turn.rope, key // runs.length
+    position = runs.turn.position_NX[n % runs.turn.position_NX.shape[0], run] + key % runs.length * runs.turn.step
+    out_D = k_D.clone()
+    for frequency, (a, b) in zip(rope.inv_freq_F.tolist(), rope.pairs().tolist(), strict=True):
+        cos, sin = math.cos(position * frequency), math.sin(position * frequency)
+        out_D[a] = (k_D[a] * cos - k_D[b] * sin) * rope.attention_scaling
+        out_D[b] = (k_D[b] * cos + k_D[a] * sin) * rope.attention_scaling
+    return out_D
+
+
+def agrees(case: Case, tolerance: float) -> None:
+    q_NMD, runs, scoring = drawn(case)
+    wanted, wanted_logits = defined(q_NMD, runs, scoring)
+    found, none = attend_runs(q_NMD, runs, scoring)
+    assert none is None
+    told, logits_NMK = attend_runs(q_NMD, runs, scoring, logits=True)
+    assert logits_NMK is not None
+    close = functools.partial(torch.testing.assert_close, atol=tolerance, rtol=tolerance)
+    for each in (found, told):
+        assert each.out_NME.dtype == each.lse_NM.dtype == torch.float32
+        close(each.out_NME.double(), wanted.out_NME)
+        close(each.lse_NM.double(), wanted.lse_NM)
+    assert logits_NMK.dtype == torch.float32
+    close(logits_NMK.double(), wanted_logits)
+
+
+CASES = st.builds(
+    Case,
+    seed=st.integers(0, 10**6),
+    searches=st.integers(1, 4),
+    rows=st.sampled_from([1, 2, 3, 4, 5, 8, 13]),
+    runs=st.integers(1, 6),
+    length=st.sampled_from([1, 2, 7, 8, 16, 33, 64, 100]),
+    cut=st.integers(0, 40),
+    key_width=st.sampled_from([16, 24, 32, 40, 64, 80]),
+    value_width=st.sampled_from([1, 8, 16, 40, 64, 96]),
+    dtype=st.sampled_from(sorted(call.KINDS, key=str)),
+    step=st.sampled_from([None, 0, 1]),
+    frequencies=st.sampled_from([1, 4, 8]),
+    interleaved=st.booleans(),
+    scaling=st.sampled_from([1.0, 1.37]),
+    softcap=st.sampled_from([None, 2.0]),
+    one_position=st.booleans(),
+    skips=st.booleans(),
+    bounded=st.booleans(),
+    strided=st.booleans(),
+)
+
+
+@native_only
+@settings(max_examples=120, deadline=None)
+@given(case=CASES)
+def test_native(case: Case) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FARSPAN_KERNELS", "native")
+        agrees(case, 5e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=CASES)
+def test_torch(case: Case) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FARSPAN_KERNELS", "torch")
+        agrees(case, 5e-5 if case.dtype == torch.float32 else 0.15)
+
+
+@native_only
+@pytest.mark.parametrize("dtype", call.KINDS)
+@pytest.mark.parametrize("frequencies", [16, 32])
+def test_whole_vectors_are_turned_as_they_are_read(
+    dtype: torch.dtype, frequencies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FARSPAN_KERNELS", "native")
+    for rows in (1, 2, 7):
+        agrees(Case(rows=rows, key_width=64, value_width=64, frequencies=frequencies, dtype=dtype, length=50), 5e-5)
+
+
+@native_only
+def test_pieces_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARSPAN_KERNELS", "native")
+    draw = torch.Generator().manual_seed(1)
+    k_GSD, v_GSE = torch.randn(2, 2, 5000, 16, generator=draw)
+    runs = Runs(k_GSD, v_GSE, torch.arange(2), torch.zeros(2, 1, dtype=torch.int64), 5000, 5000)
+    q_NMD = torch.randn(2, 3, 16, generator=draw)
+    assert call._pieces(2, 5000)[0] > 1
+    one, _ = attend_runs(q_NMD, runs, Scoring(0.25))
+    wanted = kernels.partial_attention(q_NMD, k_GSD, v_GSE, Scoring(0.25))
+    torch.testing.assert_close(one, wanted)
+    try:
+        torch.set_num_threads(2)
+        two, _ = attend_runs(q_NMD, runs, Scoring(0.25))
+    finally:
+        torch.set_num_threads(1)
+    assert torch.equal(one.out_NME, two.out_NME) and torch.equal(one.lse_NM, two.lse_NM)
+
+
+@pytest.mark.parametrize("wanted", ["native", "torch"])
+def test_nothing_to_meet(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARSPAN_KERNELS", wanted)
+    empty = torch.zeros(1, 0, dtype=torch.int64)
+    runs = Runs(torch.randn(1, 9, 8), torch.randn(1, 9, 8), torch.zeros(1, dtype=torch.int64), empty, 4, 0)
+    found, logits_NMK = attend_runs(torch.randn(1, 2, 8), runs, Scoring(1.0), logits=True)
+    assert not found.out_NME.any() and (found.lse_NM == -math.inf).all()
+    assert logits_NMK is not None and logits_NMK.shape == (1, 2, 0)
+
+
+@native_only
+@pytest.mark.parametrize("wanted", ["native", "torch"])
+def test_what_is_no_number_is_not_hidden(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARSPAN_KERNELS", wanted)
+    q_NMD, runs, scoring = drawn(Case(rows=1))
+    runs.k_GSD[:, :, 0] = math.nan
+    assert attend_runs(q_NMD, runs, scoring)[0].out_NME.isnan().all()
+
+
+def used(monkeypatch: pytest.MonkeyPatch, q_NMD: Tensor, runs: Runs) -> bool:
+    """Whether the native kernel was."""
+    calls: list[int] = []
+    attend = call.attend
+    monkeypatch.setattr(call, "attend", lambda *args: calls.append(1) or attend(*args))
+    attend_runs(q_NMD, runs, Scoring(1.0))
+    monkeypatch.setattr(call, "attend", attend)
+    return bool(calls)
+
+
+@native_only
+def test_which_kernel_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    q_NMD, runs, _ = drawn(Case())
+    assert used(monkeypatch, q_NMD, runs)
+    assert not used(monkeypatch, *drawn(Case(rows=kernels.NATIVE_MOST_ROWS + 1))[:2])
+    assert not used(monkeypatch, *drawn(Case(dtype=torch.float64))[:2])
+    gaps = Runs(torch.randn(2, 8, 200).mT, runs.v_GSE, runs.heads_N, runs.first_NX, runs.length, runs.keys)
+    assert not used(monkeypatch, torch.randn(3, 4, 8), gaps)
+    monkeypatch.setenv("FARSPAN_KERNELS", "torch")
+    assert not used(monkeypatch, q_NMD, runs)
+    monkeypatch.setenv("FARSPAN_KERNELS", "fast")
+    with pytest.raises(FarspanError, match="FARSPAN_KERNELS is 'fast'"):
+        attend_runs(q_NMD, runs, Scoring(1.0))
+
+
+def test_without_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "load", lambda: "there is no C compiler")
+    q_NMD, runs, scoring = drawn(Case())
+    assert not used(monkeypatch, q_NMD, runs)
+    assert kernels.native_kernel() == "there is no C compiler"
+    monkeypatch.setenv("FARSPAN_KERNELS", "native")
+    with pytest.raises(FarspanError, match="there is no C compiler"):
+        attend_runs(q_NMD, runs, scoring)
