@@ -9,13 +9,16 @@ S where the keys are runs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from farspan import env
+from farspan.attention.meeting import Meeting, Strongest, TokenAttention
 from farspan.attention.native import call, library
 from farspan.attention.runs import Runs
 from farspan.errors import FarspanError
@@ -87,6 +90,33 @@ def attend_runs(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool = Fals
         return _gathered(q_NMD, runs, scoring, logits)
     out_NME, lse_NM, logits_NMK = call.attend(kernel, q_NMD, runs, scoring.scale, scoring.softcap, logits)
     return Partial(out_NME, lse_NM), logits_NMK
+
+
+def attend_token(
+    q_HD: Tensor,
+    meetings: Sequence[Meeting],
+    scoring: Scoring,
+    sinks_H: Tensor | None = None,
+    strongest: bool = False,
+) -> TokenAttention:
+    """One softmax over all that a token meets, by its un-rotated queries; `sinks_H` are logits without a value."""
+    searches = [(q_HD.view(len(met.runs.heads_N), -1, q_HD.shape[-1]), met.runs) for met in meetings]
+    kernels = [_native(q_NMD, runs) for q_NMD, runs in searches]
+    if kernels[0] is not None and None not in kernels:
+        return call.attend_token(kernels[0], q_HD, meetings, scoring.scale, scoring.softcap, sinks_H, strongest)
+    parts, best, told = [], list[Strongest](), list[Tensor | None]()
+    for met, (q_NMD, runs) in zip(meetings, searches, strict=True):
+        if met.angles is not None and runs.turn is not None:
+            q_NMD = runs.turn.rope.apply(q_NMD, met.angles)
+        part, logits_NMK = _gathered(q_NMD, runs, scoring, met.logits or strongest)
+        parts.append(Partial(part.out_NME.flatten(0, 1).unsqueeze(1), part.lse_NM.flatten().unsqueeze(1)))
+        told.append(logits_NMK)
+        if strongest and logits_NMK is not None:
+            best.append(Strongest.of(logits_NMK.flatten(0, 1), runs, met.place_NX))
+    whole = merge(parts, None if sinks_H is None else sinks_H.unsqueeze(1))
+    return TokenAttention(
+        whole.out_NME[:, 0], whole.lse_NM[:, 0], reduce(Strongest.joined, best) if best else None, told
+    )
 
 
 def native_kernel() -> library.Kernel | str:

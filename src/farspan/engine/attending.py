@@ -1,4 +1,4 @@
-"""Attention over all that a chunk meets in one layer, segment by segment.
+"""Attention over all that a chunk meets in one layer, segment by segment, or at once for a single token.
 
 Shapes: H query heads, G KV heads, T tokens, N searches, M query rows, S keys, E value width.
 """
@@ -6,48 +6,99 @@ Shapes: H query heads, G KV heads, T tokens, N searches, M query rows, S keys, E
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 from torch import Tensor
 
-from farspan.attention.kernels import Partial, merge
+from farspan.attention.kernels import Partial, attend_token, merge
+from farspan.attention.meeting import Strongest
 from farspan.engine.scene import Scene
 from farspan.engine.segments import Segment
 
 _MERGE_EVERY = 8
-Note = Callable[[Segment, Tensor | None], None]
+Weighed = list[tuple[Segment, Tensor]]
 
 
-def attend(scene: Scene, sink_HT: Tensor | None, note: Note) -> Partial:
-    """One softmax over all segments: `[H, T, E]` and its log-sum-exp `[H, T]`.
-
-    `note` sees every segment and, where a scene is watched, the logits `[H, S]` of the chunk's last token. The mass of
-    keys, where a segment has one, grows by the attention that they receive.
+class Attending:
+    """The attention of one layer's chunk. `note` sees every segment; `watched` says whether the keys are told that
+    draw most attention from the last token.
     """
-    parts: list[Partial] = []
-    weighed: list[tuple[Segment, Tensor]] = []
-    for number, segment in enumerate(scene.segments()):
-        part, logits_NMS = scene.plan.combine.attend(scene.met(segment, number))
-        if segment.mass_NS is not None:
-            assert logits_NMS is not None
-            weighed.append((segment, logits_NMS))
-        parts.append(Partial(segment.folding.unfold(part.out_NME), segment.folding.unfold(part.lse_NM)))
-        note(segment, _last_logits(scene, segment, logits_NMS) if scene.watched else None)
-        if len(parts) == _MERGE_EVERY:
-            parts = [merge(parts)]
-    whole = merge(parts, sink_HT)
-    for segment, logits_NMS in weighed:
-        assert segment.mass_NS is not None
-        lse_NM1 = segment.folding.fold(whole.lse_NM.unsqueeze(-1))
-        segment.mass_NS.add_(torch.exp(logits_NMS - lse_NM1).sum(1))
-    return whole
 
+    def __init__(self, scene: Scene, note: Callable[[Segment], None], watched: bool = False) -> None:
+        self._scene = scene
+        self._note = note
+        self._watched = watched
+        self._parts: list[Partial] = []
+        self._weighed: Weighed = []
+        self._strongest: list[Strongest] = []
 
-def _last_logits(scene: Scene, segment: Segment, logits_NMS: Tensor | None) -> Tensor:
-    """The logits `[H, S]` of the chunk's last token; those of all tokens are at hand, or it is asked again."""
-    if logits_NMS is None:
-        _, logits_NMS = scene.met(segment.last(), 0).attend()
-        assert logits_NMS is not None
-    elif segment.folding.tokens > 1:
-        logits_NMS = logits_NMS[segment.folding.of_last]
-    return logits_NMS.flatten(0, 1)
+    def run(self, sinks_H: Tensor | None = None) -> Partial:
+        """One softmax over all segments and `sinks_H`, logits without a value: `[H, T, E]` and its log-sum-exp
+        `[H, T]`.
+
+        The mass of keys, where a segment has one, grows by the attention that they receive.
+        """
+        if self._scene.at_once:
+            self._at_once()
+        else:
+            self._one_by_one()
+        shape = self._scene.q_HTD.shape[:2]
+        whole = merge(self._parts, None if sinks_H is None else sinks_H[:, None].expand(shape))
+        for segment, logits_NMS in self._weighed:
+            assert segment.mass_NS is not None
+            lse_NM1 = segment.folding.fold(whole.lse_NM.unsqueeze(-1))
+            segment.mass_NS.add_(torch.exp(logits_NMS - lse_NM1).sum(1))
+        return whole
+
+    @property
+    def strongest(self) -> Strongest:
+        """The keys that draw most attention from the last token, once it has run."""
+        return reduce(Strongest.joined, self._strongest)
+
+    def _at_once(self) -> None:
+        waiting: list[Segment] = []
+        for segment in self._scene.segments():
+            waiting.append(segment)
+            self._note(segment)
+            if segment.fleeting:
+                self._token(waiting)
+                waiting = []
+        if waiting:
+            self._token(waiting)
+
+    def _token(self, segments: list[Segment]) -> None:
+        meetings = [segment.last() for segment in segments]
+        q_HD = self._scene.q_HTD[:, -1]
+        out_HE, lse_H, strongest, logits = attend_token(q_HD, meetings, self._scene.scoring, strongest=self._watched)
+        self._parts.append(Partial(out_HE.unsqueeze(1), lse_H.unsqueeze(1)))
+        self._strongest += [] if strongest is None else [strongest]
+        for segment, logits_NMS in zip(segments, logits, strict=True):
+            if segment.mass_NS is not None and logits_NMS is not None:
+                self._weighed.append((segment, logits_NMS))
+
+    def _one_by_one(self) -> None:
+        scene = self._scene
+        for number, segment in enumerate(scene.segments()):
+            part, logits_NMS = scene.plan.combine.attend(scene.met(segment, number))
+            if segment.mass_NS is not None:
+                assert logits_NMS is not None
+                self._weighed.append((segment, logits_NMS))
+            self._parts.append(Partial(segment.folding.unfold(part.out_NME), segment.folding.unfold(part.lse_NM)))
+            self._note(segment)
+            if self._watched:
+                self._watch(segment)
+            if len(self._parts) == _MERGE_EVERY:
+                self._parts = [merge(self._parts)]
+
+    def _watch(self, segment: Segment) -> None:
+        """Ask again what the chunk's last token meets."""
+        met, scoring = segment.last(), self._scene.scoring
+        if segment.bias_NMS is None:
+            strongest = attend_token(self._scene.q_HTD[:, -1], [met], scoring, strongest=True).strongest
+            assert strongest is not None
+        else:
+            last = segment.folding.of_last
+            logits = scoring.logits(segment.q_NMD[last], met.runs.k_NKD, met.runs.mask_NMK, segment.bias_NMS[last])
+            strongest = Strongest.of(logits.flatten(0, 1), met.runs, met.place_NX)
+        self._strongest.append(strongest)

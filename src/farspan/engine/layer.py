@@ -24,7 +24,7 @@ from farspan.cache.arena import Arena
 from farspan.cache.columns import row_bytes
 from farspan.cache.recent import Recent, Tokens
 from farspan.engine.allocation import block_shape, note_columns
-from farspan.engine.attending import attend
+from farspan.engine.attending import Attending
 from farspan.engine.highlight import Highlight
 from farspan.engine.layer_state import plain_state, restore, tensor_state, under
 from farspan.engine.once import Once
@@ -137,11 +137,11 @@ class LayerMemory:
         self.seen += k_GTD.shape[1]
         sharp_HTD = self.plan.sharpened(q_HTD, self.facts.index, self.seen)
         scene = self._scene(sharp_HTD, Scoring(call.scaling, call.softcap), self.recent.tokens, self.plan.weighs)
-        sink_HT = None if call.sinks_H is None else call.sinks_H[:, None].expand(q_HTD.shape[:2])
-        out_HTE, lse_HT = attend(scene, sink_HT, self._note)
+        attending = Attending(scene, self._note, watched=self.watch is not None)
+        out_HTE, lse_HT = attending.run(call.sinks_H)
         self._note_queries(q_HTD, sharp_HTD)
         if self.watch is not None:
-            self.watch.close(lse_HT[:, -1])
+            self.watch.note(attending.strongest, lse_HT[:, -1])
         return out_HTE.to(q_HTD.dtype)
 
     @property
@@ -247,11 +247,8 @@ class LayerMemory:
             recent = recent._replace(mass_GT=torch.zeros_like(recent.mass_GT))
             pool.held.tokens.mass_GT.zero_()
             scoring = Scoring(self.facts.scaling, self.facts.softcap)
-            attend(
-                self._scene(self.plan.sharpened(q_HTD, self.facts.index, self.seen), scoring, recent, weighs=True),
-                None,
-                lambda segment, logits_HS: None,
-            )
+            sharp_HTD = self.plan.sharpened(q_HTD, self.facts.index, self.seen)
+            Attending(self._scene(sharp_HTD, scoring, recent, weighs=True), lambda segment: None).run()
         return recent.mass_GT
 
     def _stored(self, leaving: Tokens, blocks: list[int]) -> Stored:
@@ -276,7 +273,6 @@ class LayerMemory:
             q_HTD=q_HTD,
             scoring=scoring,
             weighs=weighs,
-            watched=self.watch is not None,
             once=self.once,
             focus=None if self.highlight is None else self.highlight.in_layer(self.plan, self.facts, self.heads),
             layer=self.facts.index,
@@ -289,10 +285,8 @@ class LayerMemory:
         for part, own_HTD in pairs:
             self.notes = {**self.notes, **part.after_queries(self.notes, own_HTD)}
 
-    def _note(self, segment: Segment, logits_HS: Tensor | None) -> None:
-        """Count what was fetched, each block once, and show the watch what the chunk's last query attends to."""
+    def _note(self, segment: Segment) -> None:
+        """Count what was fetched, each block once."""
         rows = segment.met_rows
         if rows is not None:
             self.fetched += rows.unique().numel() * self.plan.block
-        if self.watch is not None and logits_HS is not None:
-            self.watch.note(logits_HS, segment.last().places)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from farspan.attention.meeting import Strongest
 from farspan.engine.session import Session
 from farspan.engine.watch import Watch
 
@@ -36,8 +37,6 @@ class _Peaks(Watch):
         super().__init__()
         self.places: list[Tensor] = []
 
-    def close(self, lse_H: Tensor) -> None:
+    def note(self, strongest: Strongest, lse_H: Tensor) -> None:
         """End one layer's query."""
-        assert self._strongest is not None
-        self.places.append(self._strongest[1][:, 0].cpu())
-        self._strongest = None
+        self.places.append(strongest.place_HK[:, 0].cpu())

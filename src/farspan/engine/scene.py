@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
+from farspan.attention.runs import Table
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.cache.recent import Tokens
@@ -32,8 +33,7 @@ _PIECE_TOKENS = 4096
 class Scene(Standing):
     """One layer at the moment of one chunk, and all that is kept of what came before.
 
-    `weighs` says whether the mass of recent tokens and of the pool grows, `watched`
-    whether it is looked at what the last query attends to. `focus` is there when attention is steered.
+    `weighs` says whether the mass of recent tokens and of the pool grows. `focus` is there when attention is steered.
     """
 
     shape: BlockShape
@@ -46,7 +46,6 @@ class Scene(Standing):
     answering: bool
     scoring: Scoring
     weighs: bool
-    watched: bool
     layer: int
     focus: Focus | None
 
@@ -57,7 +56,6 @@ class Scene(Standing):
 
     def met(self, segment: Segment, number: int) -> Met:
         """A segment, of this number, as the axis `combine` looks at it."""
-        tokens = segment.folding.tokens
         return Met(
             q_NMD=segment.q_NMD,
             runs=segment.runs,
@@ -65,9 +63,14 @@ class Scene(Standing):
             bias_NMS=segment.bias_NMS,
             stored=segment.rows_NX is not None,
             answering=self.answering,
-            moment=Moment(self.layer, self.seen - tokens, number),
-            observed=segment.mass_NS is not None or (self.watched and tokens == 1),
+            moment=Moment(self.layer, self.seen - self.q_HTD.shape[1], number),
+            observed=segment.mass_NS is not None,
         )
+
+    @property
+    def at_once(self) -> bool:
+        """Whether all that is met may go into one softmax for the one token that there is."""
+        return self.q_HTD.shape[1] == 1 and self.focus is None and self.plan.combine.plain(self.answering)
 
     def _near(self) -> Segment:
         """The recent tokens at their true distances."""
@@ -75,7 +78,7 @@ class Scene(Standing):
         reach = keys if self.is_dense or self.plan.positions.beyond == "near" else self.plan.window
         low = max(0, keys - reach) if queries == 1 and not self.weighs else 0
         places, met = self.near(low, reach), self.recent.part(low, keys)
-        return self._segment(self.near_queries(), met, places)
+        return self._segment(self.near_angles(), met, places)
 
     def _far(self) -> Iterator[Segment]:
         """Pool or fetched blocks, then the sinks and what is between blocks and window, at the method's positions."""
@@ -106,7 +109,7 @@ class Scene(Standing):
         if self.arena is None or not self.arena.length or not self.plan.select.recalls:
             return None
         return Search(
-            q_HTD=self.searching_queries(),
+            q_HTD=self._searching(),
             still_HTD=self.q_HTD,
             scoring=self.scoring,
             arena=self.arena,
@@ -118,6 +121,10 @@ class Scene(Standing):
             shape=self.shape,
             notes=self.notes,
         )
+
+    def _searching(self) -> Tensor:
+        angles = self.searching_angles()
+        return self.q_HTD if self.rope is None or angles is None else self.rope.apply(self.q_HTD, angles)
 
     def _pinned(self, search: Search) -> Tensor | None:
         """The stored blocks of a highlighted text, which are fetched whatever the method selects: `[X]`."""
@@ -147,13 +154,22 @@ class Scene(Standing):
             place_NX, slot_1X = tokens_of(place_NX, block), tokens_of(slot_1X, block)
             skip_N = None if skip_N is None else skip_N * block
         if self.plan.positions.recalls_at is None:
-            q_HTD, at_NX = self.far_queries(far), self.plan.positions.keys(slot_1X, place_NX)
+            angles, at_NX = self.far_angles(far), self.plan.positions.keys(slot_1X, place_NX)
         else:
-            q_HTD, at_NX, step = search.q_HTD, torch.zeros_like(slot_1X), 0
+            angles, at_NX, step = self.searching_angles(), torch.zeros_like(slot_1X), 0
         folding = self.folding(fetched.per_head, fetched.per_token)
         runs = found.runs(length, self.turn(at_NX, length, step or 0), skip_N)
         bias_N1S = None if hidden_X is None else self._hiding(fetched.rows_NX, hidden_X)
-        return Segment(folding, folding.fold(q_HTD), runs, place_NX, fetched.rows_NX, bias_NMS=bias_N1S)
+        return Segment(
+            folding,
+            self.q_HTD,
+            angles,
+            runs,
+            place_NX,
+            fetched.rows_NX,
+            bias_NMS=bias_N1S,
+            fleeting=fetched.fleeting,
+        )
 
     def _hiding(self, rows_NX: Tensor, hidden_X: Tensor) -> Tensor:
         hidden_NS = torch.isin(rows_NX, hidden_X).repeat_interleave(self.plan.block, 1)
@@ -163,7 +179,7 @@ class Scene(Standing):
         at_1S = torch.arange(pool.tokens.length, device=self.device).unsqueeze(0)
         position_GS = self.plan.positions.keys(self.sinks.length + at_1S, pool.position_GC)
         places = Places(1, at_1S, pool.position_GC, self.turn(position_GS, 1, 1))
-        return self._segment(self.far_queries(far), pool.tokens, places)
+        return self._segment(self.far_angles(far), pool.tokens, places)
 
     def _edges(self, far: int) -> Iterator[Segment]:
         """The sinks and, where the method meets them as far keys, tokens that left the window but are in no block."""
@@ -174,11 +190,11 @@ class Scene(Standing):
             k_GSD, v_GSE = torch.cat((met.k_GTD, aged.k_GTD), 1), torch.cat((met.v_GTE, aged.v_GTE), 1)
             met = met._replace(k_GTD=k_GSD, v_GTE=v_GSE)
         if met.length:
-            yield replace(self._segment(self.far_queries(far), met, self.edges(older)), mass_NS=None)
+            yield replace(self._segment(self.far_angles(far), met, self.edges(older)), mass_NS=None)
 
-    def _segment(self, q_HTD: Tensor, met: Tokens, places: Places) -> Segment:
+    def _segment(self, angles: Table | None, met: Tokens, places: Places) -> Segment:
         """All of these tokens, which every KV head meets."""
         folding = self.folding()
         runs = self.runs(met.k_GTD, met.v_GTE, places)
         mass_GS = met.mass_GT if self.weighs else None
-        return Segment(folding, folding.fold(q_HTD), runs, places.place_NX, mass_NS=mass_GS)
+        return Segment(folding, self.q_HTD, angles, runs, places.place_NX, mass_NS=mass_GS)

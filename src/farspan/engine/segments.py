@@ -1,36 +1,47 @@
 """Keys that a chunk's queries meet together in one layer.
 
-Shapes: H query heads, T tokens of the chunk, N searches, X runs of a search, B tokens in a run, M query rows, S keys, K
-keys that are asked for, D key width.
+Shapes: H query heads, T tokens of the chunk, N searches, X runs of a search, B tokens in a run, M query rows, S keys,
+D key width.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from farspan.attention.runs import Runs
+from farspan.attention.meeting import Meeting
+from farspan.attention.runs import Runs, Table
 from farspan.engine.folding import Folding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Segment:
-    """Rotated queries, and the runs of keys that they meet.
+    """Un-rotated queries, the angles at which they meet keys, and the runs of those.
 
     `place_NX`, or what broadcasts to it, is where in the text runs begin; `rows_NX` are the blocks that they are, if
     they are. `mass_NS` is where the attention that they receive is added up, if it is. `bias_NMS`, or what broadcasts
-    to it, is added to the logits.
+    to it, is added to the logits. What is `fleeting` is gone when the next segment is asked for.
     """
 
     folding: Folding
-    q_NMD: Tensor
+    q_HTD: Tensor
+    angles: Table | None
     runs: Runs
     place_NX: Tensor
     rows_NX: Tensor | None = None
     mass_NS: Tensor | None = None
     bias_NMS: Tensor | None = None
+    fleeting: bool = False
+
+    @cached_property
+    def q_NMD(self) -> Tensor:
+        """The queries turned and laid out for searches."""
+        if self.angles is None or self.runs.turn is None:
+            return self.folding.fold(self.q_HTD)
+        return self.folding.fold(self.runs.turn.rope.apply(self.q_HTD, self.angles))
 
     @property
     def position_NS(self) -> Tensor:
@@ -47,21 +58,12 @@ class Segment:
         number_X = torch.arange(self.rows_NX.shape[1], device=self.rows_NX.device)
         return self.rows_NX[number_X >= self.runs.skip_N.unsqueeze(1)]
 
-    def places(self, at_HK: Tensor) -> Tensor:
-        """Where keys stand in the text, where there is but one token, of each of its heads: those of number `at_HK`."""
-        place_NX = self.place_NX.repeat_interleave(len(at_HK) // len(self.place_NX), 0)
-        return place_NX.gather(1, at_HK // self.runs.length) + at_HK % self.runs.length
-
-    def last(self) -> Segment:
-        """What the chunk's last token meets."""
-        if self.folding.tokens == 1:
-            return self
-        searches, rows = self.folding.of_last
-        place_NX = self.place_NX if len(self.place_NX) == 1 else self.place_NX[searches]
-        return Segment(
-            replace(self.folding, tokens=1),
-            self.q_NMD[searches, rows],
-            self.runs.part(searches, rows),
-            place_NX,
-            bias_NMS=None if self.bias_NMS is None else self.bias_NMS[searches, rows],
-        )
+    def last(self) -> Meeting:
+        """What the chunk's last token meets; the logits are wanted where mass is added up."""
+        tokens, runs, place_NX = self.folding.tokens, self.runs, self.place_NX
+        if tokens > 1:
+            searches, rows = self.folding.of_last
+            runs = runs.part(searches, rows)
+            place_NX = place_NX if len(place_NX) == 1 else place_NX[searches]
+        angles = None if self.angles is None else (self.angles[0][-1:], self.angles[1][-1:])
+        return Meeting(runs, angles, place_NX, logits=tokens == 1 and self.mass_NS is not None)

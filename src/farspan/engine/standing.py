@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.rope import Rope
-from farspan.attention.runs import Runs, Turn
+from farspan.attention.runs import Runs, Table, Turn
 from farspan.cache.recent import Tokens
 from farspan.engine.folding import Folding
 from farspan.engine.once import Once
@@ -85,25 +85,25 @@ class Standing:
 
         return self._once("edges", (sinks, older, self.recent.length, self.plan.window, folding, positions), make)
 
-    def near_queries(self) -> Tensor:
-        """The queries turned as they meet recent tokens, the first of which stands at 0."""
+    def near_angles(self) -> Table | None:
+        """How the queries are turned to meet recent tokens, the first of which stands at 0."""
         keys = self.recent.length
-        return self._turned("near", (keys,), lambda: torch.arange(keys - self.q_HTD.shape[1], keys))
+        return self._angles("near", (keys,), lambda: torch.arange(keys - self.q_HTD.shape[1], keys))
 
-    def far_queries(self, far: int) -> Tensor:
-        """The queries turned as they meet `far` far keys."""
+    def far_angles(self, far: int) -> Table | None:
+        """How the queries are turned to meet `far` far keys."""
 
         def make() -> Tensor:
             at_T, near = self.at_T, self.plan.positions.beyond == "near"
             reach_T = at_T - self.base + 1 if near else torch.full_like(at_T, self.plan.window)
             return self.plan.positions.queries(at_T, far, reach_T)
 
-        return self._turned("far", (far, self.recent.length, self.plan.window, self.plan.positions), make)
+        return self._angles("far", (far, self.recent.length, self.plan.window, self.plan.positions), make)
 
-    def searching_queries(self) -> Tensor:
-        """The queries turned as stored keys are looked for: to the edge of the window, or where they are met."""
+    def searching_angles(self) -> Table | None:
+        """How the queries are turned to look for stored keys: to the edge of the window, or where these are met."""
         at = self.plan.positions.recalls_at or self.plan.window
-        return self._turned("search", (at,), lambda: self.at_T.clamp(max=at))
+        return self._angles("search", (at,), lambda: self.at_T.clamp(max=at))
 
     def runs(self, k_GSD: Tensor, v_GSE: Tensor, places: Places) -> Runs:
         """All of these keys, for the searches of a KV head each."""
@@ -141,12 +141,12 @@ class Standing:
         """The positions in the text of the queries."""
         return torch.arange(self.seen - self.q_HTD.shape[1], self.seen, device=self.device)
 
-    def _turned(self, name: str, key: tuple[Hashable, ...], positions: Callable[[], Tensor]) -> Tensor:
-        """The queries at positions `[T]`, which name and key tell from others."""
+    def _angles(self, name: str, key: tuple[Hashable, ...], positions: Callable[[], Tensor]) -> Table | None:
+        """The cos and sin of positions `[T]`, which name and key tell from others; None without a rope."""
         if self.rope is None:
-            return self.q_HTD
+            return None
         rope = self.rope
-        return rope.apply(self.q_HTD, self._once(name, key, lambda: rope.table(positions().to(self.device))))
+        return self._once(name, key, lambda: rope.table(positions().to(self.device)))
 
     def _once(self, name: str, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
         return self.once((name, id(self.rope), self.seen, self.q_HTD.shape[1], *key), make)

@@ -18,6 +18,7 @@
 #define TILE 64        /* most keys in a tile */
 #define SHORT 8        /* runs of less tokens share a tile: their keys are turned one by one, not their queries */
 #define BLOCK_WIDTH 4  /* vectors of a value that are summed at once */
+#define STRONGEST 8    /* keys of a row that are told, where any are */
 
 /* How keys are turned: not; or all of a run alike, which turns its queries the other way instead; or each by what it
  * is further than the first of its run, the queries doing the rest; or each by its whole angle. */
@@ -39,6 +40,11 @@ struct job {
     float scale, softcap;
     float *out_NME, *lse_NM, *logits_NMK;
     float *parts; /* [tasks, M, E + 2]: sums, the largest logit, the total */
+    const float *q_cos, *q_sin; /* how the queries are turned, if they are not yet */
+    const int64_t *place_NX; /* where in the text runs begin, if the strongest keys are wanted */
+    int64_t place_row;
+    float *best_logits; /* [tasks, M, STRONGEST], the strongest first */
+    int64_t *best_places;
     int64_t pieces, piece;
     team_fn *team;
     int64_t threads;
@@ -59,6 +65,8 @@ struct work {
     int copies_k, copies_v;
     struct tile tiles[2];
     float *q, *k, *v, *sums, *weights, *top, *total, *decay;
+    float *best_logits; /* of the task */
+    int64_t *best_places;
 };
 
 INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -108,6 +116,7 @@ static void ready_queries(const struct job *job, struct work *work, int64_t n, i
         const float *from = job->q_NMD + (n * job->rows + m) * job->key_width;
         float *q = work->q + m * work->D;
         for (int64_t d = 0; d < job->key_width; d++) q[d] = from[d] * job->scale;
+        if (job->q_cos) turn(job, q, job->q_cos, job->q_sin, 1);
         if (work->turning == BY_QUERIES || work->turning == WITHIN)
             turn(job, q, job->start_cos + at, job->start_sin + at, -1);
     }
@@ -204,6 +213,26 @@ static void tell(const struct job *job, const float *logits, const struct tile *
     for (int64_t r = 0; r < at_most(R, job->rows - row); r++) {
         float *to = job->logits_NMK + (n * job->rows + row + r) * job->keys + tile->key;
         for (int64_t t = 0; t < tile->count; t++) to[t] = logits[t * R + r];
+    }
+}
+
+/* Put a key in its place among the strongest of a row; of equals the one that came first is the stronger. */
+static void rank(float *logits, int64_t *places, float logit, int64_t place) {
+    int64_t at = STRONGEST - 1;
+    for (; at > 0 && logits[at - 1] < logit; at--) logits[at] = logits[at - 1], places[at] = places[at - 1];
+    logits[at] = logit, places[at] = place;
+}
+
+static void note(const struct job *job, struct work *work, const float *logits, const struct tile *tile, int64_t n,
+                 int64_t R, int64_t row) {
+    const int64_t *place_X = job->place_NX + n * job->place_row;
+    for (int64_t r = 0; r < at_most(R, job->rows - row); r++) {
+        float *best = work->best_logits + (row + r) * STRONGEST;
+        for (int64_t t = 0; t < tile->count; t++) {
+            if (logits[t * R + r] <= best[STRONGEST - 1]) continue;
+            int64_t key = tile->key + t, place = place_X[key / job->length] + key % job->length;
+            rank(best, work->best_places + (row + r) * STRONGEST, logits[t * R + r], place);
+        }
     }
 }
 
@@ -319,6 +348,7 @@ static void do_tile(const struct job *job, struct work *work, struct tile *tile,
         if (job->softcap > 0) cap(weights, tile->count * R, job->softcap);
         if (hides) hide(job, weights, tile->key, tile->count, R, row);
         if (job->logits_NMK) tell(job, weights, tile, n, R, row);
+        if (job->best_logits) note(job, work, weights, tile, n, R, row);
         weigh(work, weights, tile->count, R, row);
         VALUES[work->v_kind][rows](job, work, tile, row ? NULL : next, weights, row);
     }
@@ -330,6 +360,11 @@ static void do_task(const struct job *job, struct work *work, int64_t task) {
     int64_t key = at_least(begin, b.low), end = at_most(at_most(begin + job->piece, job->keys), b.high), run = -1;
     for (int64_t m = 0; m < work->padded_rows; m++) work->top[m] = -FLT_MAX, work->total[m] = 0;
     memset(work->sums, 0, (size_t)(work->padded_rows * work->E) * sizeof(float));
+    if (job->best_logits) {
+        work->best_logits = job->best_logits + task * job->rows * STRONGEST;
+        work->best_places = job->best_places + task * job->rows * STRONGEST;
+        for (int64_t i = 0; i < job->rows * STRONGEST; i++) work->best_logits[i] = -INFINITY, work->best_places[i] = 0;
+    }
     fill(job, work, n, key, end, work->tiles);
     for (int at = 0; work->tiles[at].count; at ^= 1) {
         struct tile *tile = work->tiles + at, *next = work->tiles + !at;
@@ -406,4 +441,34 @@ int farspan_attend(struct job *job) {
     for (int64_t n = 0; n < job->searches; n++)
         for (int64_t m = 0; m < job->rows; m++) join(job, n, m);
     return (int)job->failed;
+}
+
+/* What one token meets in several jobs, as one softmax; row i of a job, its searches one after the other, is head i.
+ * `sinks_H` are logits without a value. `best_logits` and `best_places` `[H, STRONGEST]`, if they are wanted, are those
+ * of all jobs. Returns 0, or 1 where memory was short. */
+int farspan_attend_token(struct job *const *jobs, int64_t count, const float *sinks_H, float *out_HE, float *lse_H,
+                         float *best_logits, int64_t *best_places) {
+    int64_t heads = jobs[0]->searches * jobs[0]->rows, E = jobs[0]->value_width;
+    for (int64_t i = 0; i < heads * E; i++) out_HE[i] = 0;
+    for (int64_t h = 0; h < heads; h++) lse_H[h] = sinks_H ? sinks_H[h] : -INFINITY;
+    for (int64_t i = 0; best_logits && i < heads * STRONGEST; i++) best_logits[i] = -INFINITY, best_places[i] = 0;
+    for (int64_t j = 0; j < count; j++) {
+        struct job *job = jobs[j];
+        if (farspan_attend(job)) return 1;
+        for (int64_t h = 0; h < heads; h++) {
+            float own = job->lse_NM[h], before = lse_H[h];
+            if (own == -INFINITY) continue;
+            float top = own > before ? own : before, whole = top + logf(expf(own - top) + expf(before - top));
+            float kept = expf(before - whole), added = expf(own - whole);
+            for (int64_t e = 0; e < E; e++) out_HE[h * E + e] = out_HE[h * E + e] * kept + job->out_NME[h * E + e] * added;
+            lse_H[h] = whole;
+        }
+        if (!best_logits) continue;
+        for (int64_t i = 0; i < job->searches * job->pieces * job->rows * STRONGEST; i++) {
+            int64_t row = i / STRONGEST, n = row / job->rows / job->pieces, h = n * job->rows + row % job->rows;
+            if (job->best_logits[i] > best_logits[(h + 1) * STRONGEST - 1])
+                rank(best_logits + h * STRONGEST, best_places + h * STRONGEST, job->best_logits[i], job->best_places[i]);
+        }
+    }
+    return 0;
 }

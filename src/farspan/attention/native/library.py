@@ -15,12 +15,13 @@ from farspan.attention.native import build
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The function `attend` of attend.c, and `team`: what runs it on the threads that torch has, None for one thread.
+    """The functions of attend.c, and `team`: what runs it on the threads that torch has, None for one thread.
 
     torch's own OpenMP is asked, whichever that is; a second one would have threads that fight with torch's.
     """
 
     attend: Any
+    attend_token: Any
     team: int | None
     compiler: str
 
@@ -47,9 +48,11 @@ def _from_temporary() -> Kernel | str:
 
 def _from(folder: Path) -> Kernel:
     path, compiler = build.library(folder)
-    attend = ctypes.CDLL(str(path)).farspan_attend
-    attend.argtypes, attend.restype = (ctypes.c_void_p,), ctypes.c_int
-    return Kernel(attend, _team(), compiler)
+    functions = ctypes.CDLL(str(path))
+    attend, token = functions.farspan_attend, functions.farspan_attend_token
+    pointer = ctypes.c_void_p
+    attend.argtypes, token.argtypes = (pointer,), (pointer, ctypes.c_int64, *(pointer,) * 5)
+    return Kernel(attend, token, _team(), compiler)
 
 
 def _team() -> int | None:

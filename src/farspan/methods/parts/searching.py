@@ -137,7 +137,7 @@ class Fetched(NamedTuple):
 
     `per_head`: searches are made for query heads, otherwise for KV heads; `per_token`: for every token of the chunk,
     otherwise for the chunk as a whole. N runs over heads first, then tokens. `skip_N`: how many of its first blocks a
-    search does not meet, where searches fetch different numbers.
+    search does not meet, where searches fetch different numbers. `fleeting`: gone when the next ones are asked for.
     """
 
     found: Found
@@ -145,3 +145,4 @@ class Fetched(NamedTuple):
     per_head: bool
     per_token: bool
     skip_N: Tensor | None = None
+    fleeting: bool = False

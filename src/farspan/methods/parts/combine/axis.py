@@ -62,6 +62,10 @@ class Combine(Part, Protocol):
         """What is made of a highlighted text; None: nothing."""
         ...
 
+    def plain(self, answering: bool) -> bool:
+        """Whether everything that is met goes into one softmax, while reading or while answering."""
+        ...
+
     def attend(self, met: Met) -> tuple[Partial, Tensor | None]:
         """The output, and the log-sum-exp with which it joins that of other keys; the logits if they are wanted."""
         ...

@@ -39,6 +39,10 @@ class BucketsAndSample:
         share = window_share(window, 16, 256)
         return replace(self, block=self.block or share, sample=self.sample or share)
 
+    def plain(self, answering: bool) -> bool:
+        """For an answer."""
+        return answering
+
     def attend(self, met: Met) -> tuple[Partial, Tensor | None]:
         """Exact for an answer, for keys that are not stored, and where there is nothing to save."""
         assert self.block is not None and self.sample is not None

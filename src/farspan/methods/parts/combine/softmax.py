@@ -23,6 +23,10 @@ class Softmax:
         """Nothing here depends on the window."""
         return self
 
+    def plain(self, answering: bool) -> bool:
+        """Always."""
+        return True
+
     def attend(self, met: Met) -> tuple[Partial, Tensor | None]:
         """One softmax."""
         return met.attend()

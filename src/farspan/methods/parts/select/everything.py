@@ -46,7 +46,7 @@ class Everything:
             heads, blocks, block, _ = k_GnBD.shape
             rows_Gn = torch.arange(first, first + blocks, device=k_GnBD.device).expand(heads, -1)
             found = side_by_side(k_GnBD.flatten(1, 2), v_GnBE.flatten(1, 2), block)
-            yield Fetched(found, rows_Gn, per_head=False, per_token=False)
+            yield Fetched(found, rows_Gn, per_head=False, per_token=False, fleeting=True)
 
 
 def _aligned(pieces: Iterator[tuple[int, Tensor, Tensor]], count: int) -> Iterator[tuple[int, Tensor, Tensor]]:
