@@ -14,7 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+from farspan.attention.flash import flash_parts
+from farspan.attention.visible import Visible
+
+_MANY_ROWS = 64
 _FLASH_MIN_KEYS = 256
 
 
@@ -54,20 +57,27 @@ def partial_attention(
     k_NSD: Tensor,
     v_NSE: Tensor,
     scoring: Scoring,
-    mask_MS: Tensor | None = None,
+    mask_MS: Tensor | Visible | None = None,
     bias_NMS: Tensor | None = None,
 ) -> Partial:
     """Softmax attention over one segment. `mask_MS` is True where row M may see key S; it may lead with N.
 
-    `bias_NMS`, or anything that broadcasts to it, is added to the logits: the logarithm of how often a key counts.
+    Where a token sees a range of keys, a Visible says so faster: what is hidden is then not computed. `bias_NMS`, or
+    anything that broadcasts to it, is added to the logits: the logarithm of how often a key counts.
     """
     if k_NSD.shape[-2] == 0 or q_NMD.shape[-2] == 0:
         shape = q_NMD.shape[:-1]
         out_NME = q_NMD.new_zeros((*shape, v_NSE.shape[-1]), dtype=torch.float32)
         return Partial(out_NME, out_NME.new_full(shape, float("-inf")))
-    if bias_NMS is None and _flash_fits(q_NMD, k_NSD, v_NSE, scoring, mask_MS):
-        return _flash(q_NMD, k_NSD, v_NSE, scoring, mask_MS)
-    return weighted_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
+    plain = q_NMD.device.type == "cpu" and q_NMD.dim() == 3 and scoring.softcap is None and bias_NMS is None
+    if not plain or isinstance(mask_MS, Tensor):
+        return weighted_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
+    rows, keys = q_NMD.shape[1], k_NSD.shape[1]
+    visible = mask_MS or Visible.everything(rows, keys)
+    general = q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and keys < _FLASH_MIN_KEYS
+    if k_NSD.shape[2] != v_NSE.shape[2] or general:
+        return weighted_attention(q_NMD, k_NSD, v_NSE, scoring, visible)[0]
+    return merge([Partial(*part) for part in flash_parts(q_NMD, k_NSD, v_NSE, scoring.scale, visible)])
 
 
 def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
@@ -89,10 +99,13 @@ def weighted_attention(
     k_NSD: Tensor,
     v_NSE: Tensor,
     scoring: Scoring,
-    mask_MS: Tensor | None = None,
+    mask_MS: Tensor | Visible | None = None,
     bias_NMS: Tensor | None = None,
 ) -> tuple[Partial, Tensor]:
     """Like `partial_attention`, with the softmax weights `[N, M, S]` within the segment, for who needs to see them."""
+    if isinstance(mask_MS, Visible):
+        hides = mask_MS.hides(k_NSD.shape[-2])
+        mask_MS = mask_MS.mask(q_NMD.shape[-2], k_NSD.shape[-2], q_NMD.device) if hides else None
     logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS, bias_NMS)
     top_NM1 = logits_NMS.amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
     weights_NMS = logits_NMS.sub_(top_NM1).exp_()
@@ -100,28 +113,3 @@ def weighted_attention(
     weights_NMS.div_(total_NM1.clamp_min(torch.finfo(torch.float32).tiny))
     lse_NM = (top_NM1 + total_NM1.log()).squeeze(-1)
     return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), weights_NMS
-
-
-def _flash_fits(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, mask: Tensor | None) -> bool:
-    return (
-        q.device.type == "cpu"
-        and q.dim() == 3
-        and scoring.softcap is None
-        and k.shape[-1] == v.shape[-1]
-        and k.shape[-2] >= _FLASH_MIN_KEYS
-        and (mask is None or mask.dim() == 2)
-    )
-
-
-def _flash(q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_MS: Tensor | None) -> Partial:
-    bias = None
-    if mask_MS is not None:
-        bias = torch.zeros(mask_MS.shape, dtype=q_NMD.dtype).masked_fill_(~mask_MS, float("-inf"))[None, None]
-    out, lse = _FLASH(q_NMD[None], k_NSD[None], v_NSE[None], 0.0, False, attn_mask=bias, scale=scoring.scale)
-    out_NME, lse_NM = out[0].float(), lse[0].float()
-    if mask_MS is not None:
-        # a row without a visible key comes back as lse 0, which would corrupt a merge
-        blind_M = ~mask_MS.any(-1)
-        lse_NM = lse_NM.masked_fill(blind_M, float("-inf"))
-        out_NME = out_NME.masked_fill(blind_M.unsqueeze(-1), 0.0)
-    return Partial(out_NME, lse_NM)

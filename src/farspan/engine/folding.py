@@ -44,11 +44,6 @@ class Folding:
             return x_STR.reshape(self.heads, self.tokens, *rest)
         return x_NM.reshape(self.heads, self.tokens, *rest)
 
-    def mask(self, mask_TS: Tensor) -> Tensor:
-        """Repeat a mask over tokens for the query rows of a search that has all tokens: `[T, S]` to `[M, S]`."""
-        assert not self.per_token
-        return mask_TS.repeat(self.heads // self._searched_heads, 1)
-
     def last_rows(self, x_NMW: Tensor) -> Tensor:
         """Of a folded tensor, the rows of the chunk's last token; flattened they are in the order of the heads."""
         return x_NMW[self.tokens - 1 :: self.tokens] if self.per_token else x_NMW[:, self.tokens - 1 :: self.tokens]

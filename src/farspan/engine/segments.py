@@ -14,6 +14,7 @@ from torch import Tensor
 
 from farspan.attention.kernels import Scoring
 from farspan.attention.rope import Rope
+from farspan.attention.visible import Visible
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.cache.recent import Tokens
@@ -42,7 +43,7 @@ class Segment:
     q_NMD: Tensor
     k_NSD: Tensor
     v_NSE: Tensor
-    mask_TS: Tensor | None
+    visible: Visible | None
     position_NS: Tensor
     rows_NX: Tensor | None = None
     mass_NS: Tensor | None = None
@@ -50,18 +51,16 @@ class Segment:
     mask_NS: Tensor | None = None
 
     @property
-    def mask_MS(self) -> Tensor | None:
-        """The mask for the query rows of a search: `[M, S]` or `[N, 1, S]`."""
-        if self.mask_NS is not None:
-            return self.mask_NS.unsqueeze(1)
-        return None if self.mask_TS is None else self.folding.mask(self.mask_TS)
+    def mask_MS(self) -> Tensor | Visible | None:
+        """What the query rows of a search see: `[M, S]`, `[N, 1, S]`, or bounds."""
+        return self.visible if self.mask_NS is None else self.mask_NS.unsqueeze(1)
 
     @property
     def last_mask(self) -> Tensor | None:
         """The same for the chunk's last token."""
         if self.mask_NS is not None:
             return self.folding.last_searches(self.mask_NS).unsqueeze(1)
-        return None if self.mask_TS is None else self.mask_TS[-1:]
+        return None if self.visible is None else self.visible.last().mask(1, self.k_NSD.shape[1], self.k_NSD.device)
 
     @property
     def met_rows(self) -> Tensor | None:
@@ -112,17 +111,16 @@ class Scene:
         """The recent tokens at their true distances."""
         keys, queries = self.recent.length, self.q_HTD.shape[1]
         at_S = torch.arange(keys, device=self.q_HTD.device)
-        distance_TS = at_S[keys - queries :, None] - at_S
-        mask_TS = distance_TS >= 0
-        if not self.is_dense and self.plan.positions.beyond != "near":
-            mask_TS &= distance_TS < self.plan.window
+        windowed = not self.is_dense and self.plan.positions.beyond != "near"
+        first = keys - queries + 1
+        visible = Visible(queries, first - (self.plan.window if windowed else keys), first)
         folding = self._folding()
         return Segment(
             folding,
             folding.fold(self._rotate(self.q_HTD, at_S[keys - queries :])),
             self._rotate(self.recent.k_GTD, at_S),
             self.recent.v_GTE,
-            None if queries == 1 and bool(mask_TS.all()) else mask_TS,
+            visible,
             (at_S + self._base).expand(self._kv_heads, -1),
             mass_NS=self.recent.mass_GT if self.weighs else None,
         )
@@ -250,7 +248,9 @@ class Scene:
             return
         starts = zip((0, self._base), kept, strict=True)
         place_S = torch.cat([torch.arange(start, start + part.length) for start, part in starts]).to(self.q_HTD.device)
-        mask_TS = (place_S < self.plan.sinks) | (self._at_T[:, None] - place_S >= self.plan.window)
+        queries, sinks = self.q_HTD.shape[1], self.sinks.length
+        beyond = sinks + self.recent.length - queries - self.plan.window + 1
+        visible = Visible(queries, -queries, beyond, least=sinks + max(0, self.plan.sinks - self._base))
         folding = self._folding()
         slot_S = torch.arange(keys, device=self.q_HTD.device)
         k_GSD = torch.cat([part.k_GTD for part in kept], dim=1)
@@ -259,7 +259,7 @@ class Scene:
             folding.fold(self._far_queries(far)),
             self._rotate(k_GSD, self.plan.positions.keys(slot_S, place_S)),
             torch.cat([part.v_GTE for part in kept], dim=1),
-            None if bool(mask_TS.all()) else mask_TS,
+            visible,
             place_S.expand(self._kv_heads, -1),
         )
 

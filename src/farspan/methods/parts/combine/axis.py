@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from farspan.attention.kernels import Partial, Scoring, partial_attention, weighted_attention
+from farspan.attention.visible import Visible
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.combine.steering import Steering
 
@@ -34,7 +35,7 @@ class Met:
     k_NSD: Tensor
     v_NSE: Tensor
     scoring: Scoring
-    mask_MS: Tensor | None
+    mask_MS: Tensor | Visible | None
     bias_NMS: Tensor | None
     stored: bool
     answering: bool
