@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from farspan.attention import kernels
+from farspan.attention import kernels, shifted
 from farspan.attention.flash import flash_parts
 from farspan.attention.kernels import Partial, Scoring, merge, partial_attention, weighted_attention
 from farspan.attention.visible import Visible
@@ -61,6 +61,10 @@ def by_flash(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible
     return merge([Partial(*part) for part in flash_parts(q, k, v, scoring.scale, visible)])
 
 
+def by_shifted(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
+    return Partial(*shifted.shifted(q, k, v, scoring.scale, visible))
+
+
 def by_choice(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
     return partial_attention(q, k, v, scoring, visible)
 
@@ -72,6 +76,7 @@ def by_definition(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Vi
 WAYS = [
     (by_flash, torch.float32),
     (by_flash, torch.bfloat16),
+    (by_shifted, torch.bfloat16),
     (by_choice, torch.float32),
     (by_choice, torch.bfloat16),
     (by_definition, torch.float32),
@@ -107,6 +112,32 @@ def test_keys_that_nobody_sees_are_not_touched(attend: Callable[..., Partial], d
     close(attend(q, k, v, Scoring(0.3), visible), wanted, dtype)
 
 
+def test_shifted_is_exact_where_logits_are_large() -> None:
+    """A logit of 100 in bfloat16 is a half off; that half would be an error of a third in the log-sum-exp."""
+    q, k, v = case(0, 2, 256, 600, 64, 64, torch.bfloat16)
+    scoring = Scoring(3.0)
+    wanted = dense(q, k, v, scoring, None)
+    assert wanted.lse_NM.mean() > 50
+    out, lse = by_shifted(q, k, v, scoring, Visible.everything(256, 600))
+    torch.testing.assert_close(lse.double(), wanted.lse_NM, atol=2**-7, rtol=0)
+    eager = torch.softmax((q @ k.mT) * scoring.scale, -1, dtype=torch.float32).to(q.dtype) @ v
+    ours, theirs = ((x.double() - wanted.out_NME).square().mean().sqrt() for x in (out, eager))
+    assert ours < 0.005 < 10 * ours < theirs
+
+
+def test_a_long_segment_goes_in_small_tiles() -> None:
+    """What is held at once is bounded, whatever the number of keys."""
+    q, k, v = case(0, 1, 70, 300, 16, 16, torch.bfloat16)
+    whole = by_shifted(q, k, v, Scoring(0.3), Visible(70, -70, 231))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shifted, "_TILE_LOGITS", 300 * 40)
+        tiles: list[int] = []
+        tile = shifted._tile
+        patch.setattr(shifted, "_tile", lambda q, *rest: (tiles.append(q.shape[1]), tile(q, *rest))[1])
+        close(by_shifted(q, k, v, Scoring(0.3), Visible(70, -70, 231)), Partial(*(x.double() for x in whole)), q.dtype)
+    assert tiles == [35, 35]
+
+
 def noted(way: Callable[..., Any], name: str, taken: list[str]) -> Callable[..., Any]:
     """The same, and its name is noted."""
 
@@ -118,29 +149,50 @@ def noted(way: Callable[..., Any], name: str, taken: list[str]) -> Callable[...,
 
 
 @pytest.mark.parametrize(
-    ("dtype", "rows", "keys", "scoring", "chosen"),
+    ("dtype", "products", "rows", "keys", "scoring", "chosen"),
     [
-        (torch.float32, 256, 600, Scoring(0.3), "flash_parts"),
-        (torch.float32, 4, 20, Scoring(0.3), "flash_parts"),
-        (torch.bfloat16, 4, 600, Scoring(0.3), "flash_parts"),
-        (torch.bfloat16, 4, 20, Scoring(0.3), "flash_parts"),
-        (torch.bfloat16, 256, 20, Scoring(0.3), "weighted_attention"),
-        (torch.bfloat16, 256, 600, Scoring(0.3, 5.0), "weighted_attention"),
+        (torch.float32, True, 256, 600, Scoring(0.3), "flash_parts"),
+        (torch.float32, True, 4, 20, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 256, 600, Scoring(0.3), "shifted"),
+        (torch.bfloat16, False, 256, 600, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 4, 600, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 4, 20, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 256, 20, Scoring(0.3), "weighted_attention"),
+        (torch.bfloat16, False, 256, 20, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 256, 600, Scoring(0.3, 5.0), "weighted_attention"),
     ],
 )
 def test_the_choice(
     monkeypatch: pytest.MonkeyPatch,
     dtype: Any,
+    products: bool,
     rows: int,
     keys: int,
     scoring: Scoring,
     chosen: str,
 ) -> None:
-    """Flash wherever it can and is not slower."""
+    """Reading in bfloat16 where the CPU has products in it; flash for the rest that it can do."""
     taken: list[str] = []
-    for name in ("flash_parts", "weighted_attention"):
+    for name in ("flash_parts", "shifted", "weighted_attention"):
         monkeypatch.setattr(kernels, name, noted(getattr(kernels, name), name, taken))
+    monkeypatch.setattr(kernels, "has_products", lambda: products)
     q, k, v = case(0, 1, rows, keys, 16, 16, dtype)
     for visible in (None, Visible(rows, keys - rows + 1 - 300, keys - rows + 1, least=2)):
         partial_attention(q, k, v, scoring, visible)
     assert taken == [chosen] * 2
+
+
+@pytest.mark.parametrize(
+    ("has", "wanted"),
+    [
+        ({"avx512_bf16": True}, True),
+        ({"avx512_bf16": True, "amx_bf16": True}, False),
+        ({"avx2": True}, False),
+        ({}, False),
+    ],
+)
+def test_which_cpu_has_products(monkeypatch: pytest.MonkeyPatch, has: dict[str, bool], wanted: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    assert shifted.has_products() == (wanted and torch.backends.mkldnn.is_available())
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not shifted.has_products()

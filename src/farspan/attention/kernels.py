@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from farspan.attention.flash import flash_parts
+from farspan.attention.shifted import has_products, shifted
 from farspan.attention.visible import Visible
 
 _MANY_ROWS = 64
+_SHIFTED_MIN_LOGITS = 1 << 16
 _FLASH_MIN_KEYS = 256
 
 
@@ -74,8 +76,10 @@ def partial_attention(
         return weighted_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
     rows, keys = q_NMD.shape[1], k_NSD.shape[1]
     visible = mask_MS or Visible.everything(rows, keys)
-    general = q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and keys < _FLASH_MIN_KEYS
-    if k_NSD.shape[2] != v_NSE.shape[2] or general:
+    fast_products = q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and has_products()
+    if fast_products and rows * keys >= _SHIFTED_MIN_LOGITS:
+        return Partial(*shifted(q_NMD, k_NSD, v_NSE, scoring.scale, visible))
+    if k_NSD.shape[2] != v_NSE.shape[2] or (fast_products and keys < _FLASH_MIN_KEYS):
         return weighted_attention(q_NMD, k_NSD, v_NSE, scoring, visible)[0]
     return merge([Partial(*part) for part in flash_parts(q_NMD, k_NSD, v_NSE, scoring.scale, visible)])
 
