@@ -18,6 +18,7 @@ from farspan.attention.kernels import Partial, Scoring, attend_runs
 from farspan.attention.native import call, library
 from farspan.attention.rope import Rope
 from farspan.attention.runs import Runs, Turn
+from farspan.attention.visible import Visible
 from farspan.errors import FarspanError
 
 STORED = 200
@@ -66,8 +67,7 @@ def drawn(case: Case) -> tuple[Tensor, Runs, Scoring]:
         keys,
         turn_of(case, draw),
         integers(0, case.runs, (case.searches,)) if case.skips else None,
-        integers(-2, keys // 2, (case.rows,)) if case.bounded else None,
-        integers(0, keys + 3, (case.rows,)) if case.bounded else None,
+        visible_of(case, keys, draw) if case.bounded else None,
     )
     return q_NMD, runs, Scoring(case.key_width**-0.5, case.softcap)
 
@@ -77,6 +77,13 @@ def stored(case: Case, width: int, draw: torch.Generator) -> Tensor:
     if not case.strided:
         return torch.randn(2, STORED, width, generator=draw).to(case.dtype)
     return torch.randn(STORED + 5, 3, width + 7, generator=draw).to(case.dtype).transpose(0, 1)[1:, 4:-1, 3:-4]
+
+
+def visible_of(case: Case, keys: int, draw: torch.Generator) -> Visible:
+    """Rows are tokens, or those of two heads."""
+    tokens = case.rows if case.rows % 2 else case.rows // 2
+    low, high, least = torch.randint(-3, keys + 3, (3,), generator=draw).tolist()
+    return Visible(tokens, low - keys // 2, high, max(0, least - keys // 2))
 
 
 def turn_of(case: Case, draw: torch.Generator) -> Turn | None:
@@ -102,13 +109,18 @@ def defined(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> tuple[Partial, Tenso
             if scoring.softcap is not None:
                 dots_M = scoring.softcap * torch.tanh(dots_M / scoring.softcap)
             for m in range(rows):
-                low = -math.inf if runs.low_M is None else runs.low_M[m]
-                high = math.inf if runs.high_M is None else runs.high_M[m]
-                if max(low, skip) <= key < high:
+                if skip <= key and sees(runs, m, key):
                     logits_NMK[n, m, key] = dots_M[m]
     lse_NM = logits_NMK.logsumexp(-1)
     weights_NMK = (logits_NMK - lse_NM.unsqueeze(-1)).exp().nan_to_num(0.0)
     return Partial(weights_NMK @ v_NKE, lse_NM), logits_NMK
+
+
+def sees(runs: Runs, row: int, key: int) -> bool:
+    if runs.visible is None:
+        return True
+    token = row % runs.visible.tokens
+    return runs.visible.low + token <= key < max(runs.visible.high + token, runs.visible.least)
 
 
 def turned(runs: Runs, n: int, key: int, k_D: Tensor) -> Tensor:

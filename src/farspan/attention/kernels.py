@@ -18,12 +18,16 @@ import torch
 from torch import Tensor
 
 from farspan import env
+from farspan.attention.flash import flash_parts
 from farspan.attention.meeting import Meeting, Strongest, TokenAttention
 from farspan.attention.native import call, library
 from farspan.attention.runs import Runs
+from farspan.attention.shifted import has_products, shifted
+from farspan.attention.visible import Visible
 from farspan.errors import FarspanError
 
-_FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_MANY_ROWS = 64
+_SHIFTED_MIN_LOGITS = 1 << 16
 _FLASH_MIN_KEYS = 256
 NATIVE_MOST_ROWS = 32
 
@@ -64,20 +68,29 @@ def partial_attention(
     k_NSD: Tensor,
     v_NSE: Tensor,
     scoring: Scoring,
-    mask_MS: Tensor | None = None,
+    mask_MS: Tensor | Visible | None = None,
     bias_NMS: Tensor | None = None,
 ) -> Partial:
     """Softmax attention over one segment. `mask_MS` is True where row M may see key S; it may lead with N.
 
-    `bias_NMS`, or anything that broadcasts to it, is added to the logits: the logarithm of how often a key counts.
+    Where a token sees a range of keys, a Visible says so faster: what is hidden is then not computed. `bias_NMS`, or
+    anything that broadcasts to it, is added to the logits: the logarithm of how often a key counts.
     """
     if k_NSD.shape[-2] == 0 or q_NMD.shape[-2] == 0:
         shape = q_NMD.shape[:-1]
         out_NME = q_NMD.new_zeros((*shape, v_NSE.shape[-1]), dtype=torch.float32)
         return Partial(out_NME, out_NME.new_full(shape, float("-inf")))
-    if bias_NMS is None and _flash_fits(q_NMD, k_NSD, v_NSE, scoring, mask_MS):
-        return _flash(q_NMD, k_NSD, v_NSE, scoring, mask_MS)
-    return observed_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
+    plain = q_NMD.device.type == "cpu" and q_NMD.dim() == 3 and scoring.softcap is None and bias_NMS is None
+    if not plain or isinstance(mask_MS, Tensor):
+        return observed_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
+    rows, keys = q_NMD.shape[1], k_NSD.shape[1]
+    visible = mask_MS or Visible.everything(rows, keys)
+    fast_products = q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and has_products()
+    if fast_products and rows * keys >= _SHIFTED_MIN_LOGITS:
+        return Partial(*shifted(q_NMD, k_NSD, v_NSE, scoring.scale, visible))
+    if k_NSD.shape[2] != v_NSE.shape[2] or (fast_products and keys < _FLASH_MIN_KEYS):
+        return observed_attention(q_NMD, k_NSD, v_NSE, scoring, visible)[0]
+    return merge([Partial(*part) for part in flash_parts(q_NMD, k_NSD, v_NSE, scoring.scale, visible)])
 
 
 def attend_runs(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool = False) -> tuple[Partial, Tensor | None]:
@@ -143,10 +156,13 @@ def observed_attention(
     k_NSD: Tensor,
     v_NSE: Tensor,
     scoring: Scoring,
-    mask_MS: Tensor | None = None,
+    mask_MS: Tensor | Visible | None = None,
     bias_NMS: Tensor | None = None,
 ) -> tuple[Partial, Tensor]:
     """Like `partial_attention`, with the logits `[N, M, S]`, for who needs to see them."""
+    if isinstance(mask_MS, Visible):
+        hides = mask_MS.hides(k_NSD.shape[-2])
+        mask_MS = mask_MS.mask(q_NMD.shape[-2], k_NSD.shape[-2], q_NMD.device) if hides else None
     logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS, bias_NMS)
     top_NM1 = logits_NMS.amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
     weights_NMS = (logits_NMS - top_NM1).exp_()
@@ -173,31 +189,6 @@ def _native(q_NMD: Tensor, runs: Runs) -> library.Kernel | None:
 
 def _gathered(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool) -> tuple[Partial, Tensor | None]:
     if logits and runs.keys:
-        return observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.mask_NMK)
-    part = partial_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.mask_NMK)
+        return observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
+    part = partial_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
     return part, part.lse_NM.new_empty((*part.lse_NM.shape, 0)) if logits else None
-
-
-def _flash_fits(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, mask: Tensor | None) -> bool:
-    return (
-        q.device.type == "cpu"
-        and q.dim() == 3
-        and scoring.softcap is None
-        and k.shape[-1] == v.shape[-1]
-        and k.shape[-2] >= _FLASH_MIN_KEYS
-        and (mask is None or mask.dim() == 2)
-    )
-
-
-def _flash(q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor, scoring: Scoring, mask_MS: Tensor | None) -> Partial:
-    bias = None
-    if mask_MS is not None:
-        bias = torch.zeros(mask_MS.shape, dtype=q_NMD.dtype).masked_fill_(~mask_MS, float("-inf"))[None, None]
-    out, lse = _FLASH(q_NMD[None], k_NSD[None], v_NSE[None], 0.0, False, attn_mask=bias, scale=scoring.scale)
-    out_NME, lse_NM = out[0].float(), lse[0].float()
-    if mask_MS is not None:
-        # a row without a visible key comes back as lse 0, which would corrupt a merge
-        blind_M = ~mask_MS.any(-1)
-        lse_NM = lse_NM.masked_fill(blind_M, float("-inf"))
-        out_NME = out_NME.masked_fill(blind_M.unsqueeze(-1), 0.0)
-    return Partial(out_NME, lse_NM)

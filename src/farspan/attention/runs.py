@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.rope import Rope
+from farspan.attention.visible import Visible
 
 Table = tuple[Tensor, Tensor]
 
@@ -64,10 +65,9 @@ class Runs:
     """What searches meet: search i, of KV head `heads_N[i]`, the runs of `length` tokens from `first_NX[i]` on.
 
     All runs are whole but the last, which ends when there are `keys` of them. `skip_N`: so many of the first runs of a
-    search are not met, where searches meet different numbers. `low_M` and `high_M`: row m sees keys
-    `[low_M[m], high_M[m])` of its search; None: all. `turn` is None for keys that are met as they are stored.
-    `in_order` says that each search meets all that one head stores, from the first token on, and that search i has
-    head i.
+    search are not met, where searches meet different numbers. `visible` says which keys the rows see; None: all.
+    `turn` is None for keys that are met as they are stored. `in_order` says that each search meets all that one head
+    stores, from the first token on, and that search i has head i.
     """
 
     k_GSD: Tensor
@@ -78,8 +78,7 @@ class Runs:
     keys: int
     turn: Turn | None = None
     skip_N: Tensor | None = None
-    low_M: Tensor | None = None
-    high_M: Tensor | None = None
+    visible: Visible | None = None
     in_order: bool = False
 
     @cached_property
@@ -96,33 +95,26 @@ class Runs:
         """The values side by side."""
         return self._side_by_side(self.v_GSE)
 
-    @cached_property
-    def mask_NMK(self) -> Tensor | None:
-        """Which keys are seen, where it is not all: broadcasts to `[N, M, K]`."""
+    def sight(self, rows: int) -> Tensor | Visible | None:
+        """Which keys so many query rows see, where it is not all: bounds, or what broadcasts to `[N, M, K]`."""
+        if self.skip_N is None:
+            return self.visible
         key_K = torch.arange(self.keys, device=self.first_NX.device)
-        mask = None
-        if self.skip_N is not None:
-            mask = (key_K >= (self.skip_N * self.length).unsqueeze(1)).unsqueeze(1)
-        for bound_M, sees in ((self.low_M, torch.ge), (self.high_M, torch.lt)):
-            if bound_M is not None:
-                seen_MK = sees(key_K, bound_M.unsqueeze(1))
-                mask = seen_MK if mask is None else mask & seen_MK
-        return mask
+        mask_N1K = (key_K >= (self.skip_N * self.length).unsqueeze(1)).unsqueeze(1)
+        return mask_N1K if self.visible is None else mask_N1K & self.visible.mask(rows, self.keys, key_K.device)
 
-    def part(self, searches: slice, rows: slice) -> Runs:
-        """What only these searches meet with only these rows."""
+    def last(self, searches: slice) -> Runs:
+        """What the last token meets, which takes part in these searches."""
         turn = self.turn
         if turn is not None and len(turn.position_NX) > 1:
             turn = replace(turn, position_NX=turn.position_NX[searches])
-        low_M, high_M = (None if bound_M is None else bound_M[rows] for bound_M in (self.low_M, self.high_M))
         return replace(
             self,
             heads_N=self.heads_N[searches],
             first_NX=self.first_NX[searches],
             turn=turn,
             skip_N=None if self.skip_N is None else self.skip_N[searches],
-            low_M=low_M,
-            high_M=high_M,
+            visible=None if self.visible is None else self.visible.last(),
             in_order=self.in_order and searches == slice(None),
         )
 

@@ -11,7 +11,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from farspan.attention.kernels import Partial, attend_token, merge
+from farspan.attention.kernels import Partial, attend_token, merge, observed_attention
 from farspan.attention.meeting import Strongest
 from farspan.engine.scene import Scene
 from farspan.engine.segments import Segment
@@ -99,6 +99,7 @@ class Attending:
             assert strongest is not None
         else:
             last = segment.folding.of_last
-            logits = scoring.logits(segment.q_NMD[last], met.runs.k_NKD, met.runs.mask_NMK, segment.bias_NMS[last])
-            strongest = Strongest.of(logits.flatten(0, 1), met.runs, met.place_NX)
+            q_NRD, runs, bias_NRS = segment.q_NMD[last], met.runs, segment.bias_NMS[last]
+            _, logits = observed_attention(q_NRD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(1), bias_NRS)
+            strongest = Strongest.of(logits.flatten(0, 1), runs, met.place_NX)
         self._strongest.append(strongest)

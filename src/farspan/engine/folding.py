@@ -44,11 +44,6 @@ class Folding:
             return x_STR.reshape(self.heads, self.tokens, *rest)
         return x_NM.reshape(self.heads, self.tokens, *rest)
 
-    def rows(self, x_T: Tensor) -> Tensor:
-        """Repeat what holds for tokens for the query rows of a search that has all tokens: `[T, ...]` to `[M, ...]`."""
-        assert not self.per_token
-        return x_T.repeat(self.heads // self._searched_heads, *(1 for _ in x_T.shape[1:]))
-
     @property
     def of_last(self) -> tuple[slice, slice]:
         """Which searches, and which of their rows, are of the chunk's last token; in the order of the heads."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from farspan.attention.adapter import AttendCall, LayerFacts
 from farspan.attention.kernels import Scoring, merge, partial_attention
+from farspan.attention.visible import Visible
 from farspan.cache.recent import Recent
 from farspan.engine.folding import Folding
 from farspan.engine.model import Model
@@ -75,8 +76,8 @@ class _Layer:
         """Take in a chunk and answer it."""
         q_HTD = self._take(q_HTD, k_GTD, v_GTD)
         folding = Folding(len(q_HTD), len(k_GTD), q_HTD.shape[1])
-        mask_MS = folding.rows(self._sees(q_HTD.shape[1]))
-        part = partial_attention(folding.fold(q_HTD), self.k_GSD, self._held.tokens.v_GTE, _scoring(call), mask_MS)
+        visible = self._visible(q_HTD.shape[1])
+        part = partial_attention(folding.fold(q_HTD), self.k_GSD, self._held.tokens.v_GTE, _scoring(call), visible)
         sink_NM = None
         if call.sinks_H is not None:
             sink_NM = folding.fold(call.sinks_H[:, None, None].expand(*q_HTD.shape[:2], 1)).squeeze(-1)
@@ -93,12 +94,10 @@ class _Layer:
         self.seen += tokens
         return q_HTD
 
-    def _sees(self, tokens: int) -> Tensor:
-        """Which of the held keys the chunk's queries see: `[T, S]`."""
-        at_S = torch.arange(len(self._held), device=self.k_GSD.device)
-        distance_TS = at_S[-tokens:, None] - at_S
-        sees_TS = distance_TS >= 0
-        return sees_TS if self._reach is None else sees_TS & (distance_TS < self._reach)
+    def _visible(self, tokens: int) -> Visible:
+        """Which of the held keys the chunk's queries see."""
+        first = len(self._held) - tokens + 1
+        return Visible(tokens, first - (self._reach or self._held.capacity), first)
 
 
 class _Rows(_Layer):
@@ -115,7 +114,8 @@ class _Rows(_Layer):
         q_HTD, tokens = self._take(q_HTD, k_GTD, v_GTD), q_HTD.shape[1]
         wanted = min(tokens, self.seen - self._first)
         if wanted > 0:
-            weights_QS = self._weights(q_HTD[:, -wanted:], self._sees(tokens)[-wanted:], call)
+            sees_TS = self._visible(tokens).mask(tokens, len(self._held), q_HTD.device)
+            weights_QS = self._weights(q_HTD[:, -wanted:], sees_TS[-wanted:], call)
             row_QS = np.zeros((wanted, self._length), dtype=np.float32)
             row_QS[:, : self.seen] = weights_QS.cpu().numpy()
             self.rows.append(row_QS)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from farspan.attention.rope import Rope
 from farspan.attention.runs import Runs, Table, Turn
+from farspan.attention.visible import Visible
 from farspan.cache.recent import Tokens
 from farspan.engine.folding import Folding
 from farspan.engine.once import Once
@@ -25,15 +26,14 @@ T = TypeVar("T")
 
 class Places(NamedTuple):
     """Runs of `length` tokens that begin `first_1X` tokens into their storage, at `place_NX` in the text, turned by
-    `turn`. `low_M` and `high_M` bound what each row sees, where it is not all.
+    `turn`. `visible` bounds what each token sees, where it is not all.
     """
 
     length: int
     first_1X: Tensor
     place_NX: Tensor
     turn: Turn | None
-    low_M: Tensor | None = None
-    high_M: Tensor | None = None
+    visible: Visible | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,9 @@ class Standing:
 
         def make() -> Places:
             first_1X = torch.arange(0, keys - low, _RUN, device=self.device).unsqueeze(0)
-            end_T = torch.arange(keys - queries + 1, keys + 1, device=self.device) - low
-            high_M = None if queries == 1 else folding.rows(end_T)
-            low_M = folding.rows((end_T - reach).clamp(min=0)) if keys - low > reach else None
-            turn = self.turn(first_1X + low, _RUN, 1)
-            return Places(_RUN, first_1X, first_1X + low + self.base, turn, low_M, high_M)
+            end = keys - queries + 1 - low
+            turn, visible = self.turn(first_1X + low, _RUN, 1), Visible(queries, end - reach, end)
+            return Places(_RUN, first_1X, first_1X + low + self.base, turn, visible)
 
         return self._once("near", (keys, low, reach, folding), make)
 
@@ -78,10 +76,10 @@ class Standing:
             parts = [torch.arange(sinks), torch.arange(self.base, self.base + older)]
             place_S = torch.cat(parts).to(self.device)
             slot_S = torch.arange(len(place_S), device=self.device)
-            out_T = (self.at_T - self.plan.window + 1 - self.base).clamp(0, older)
-            high_M = folding.rows(out_T + sinks) if older and folding.tokens > 1 else None
-            turn = self.turn(positions.keys(slot_S, place_S).unsqueeze(0), 1, 1)
-            return Places(1, slot_S.unsqueeze(0), place_S.unsqueeze(0), turn, high_M=high_M)
+            turn, queries = self.turn(positions.keys(slot_S, place_S).unsqueeze(0), 1, 1), folding.tokens
+            out = self.recent.length - queries - self.plan.window + 1
+            visible = Visible(queries, -queries, sinks + out, least=sinks)
+            return Places(1, slot_S.unsqueeze(0), place_S.unsqueeze(0), turn, visible)
 
         return self._once("edges", (sinks, older, self.recent.length, self.plan.window, folding, positions), make)
 
@@ -110,8 +108,8 @@ class Standing:
         heads, keys, _ = k_GSD.shape
         heads_G = self._once("heads", (heads,), lambda: torch.arange(heads, device=self.device))
         first_GX = places.first_1X.expand(heads, -1)
-        bounds = None, places.low_M, places.high_M
-        return Runs(k_GSD, v_GSE, heads_G, first_GX, places.length, keys, places.turn, *bounds, in_order=True)
+        turn, visible = places.turn, places.visible
+        return Runs(k_GSD, v_GSE, heads_G, first_GX, places.length, keys, turn, visible=visible, in_order=True)
 
     def turn(self, position_NX: Tensor, length: int, step: int) -> Turn | None:
         """The angles of runs that begin at these positions."""

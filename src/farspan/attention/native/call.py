@@ -126,6 +126,8 @@ def _job(
     width = runs.v_GSE.shape[-1]
     out_NME, lse_NM = torch.empty(count, rows, width), torch.empty(count, rows)
     logits_NMK = torch.full((count, rows, runs.keys), float("-inf")) if logits else None
+    hides = runs.visible is not None and runs.visible.hides(runs.keys)
+    low_M, high_M = runs.visible.bounds(rows, runs.keys) if hides and runs.visible else (None, None)
     pieces, piece = _pieces(count, runs.keys)
     scale, softcap = scoring
     k, v = runs.k_GSD, runs.v_GSE
@@ -148,8 +150,8 @@ def _job(
         value_width=width,
         kind=KINDS[k.dtype],
         skip=held.integers(runs.skip_N),
-        low=held.integers(runs.low_M),
-        high=held.integers(runs.high_M),
+        low=held.integers(low_M),
+        high=held.integers(high_M),
         scale=scale if softcap is None else scale / softcap,
         softcap=softcap or 0.0,
         out=out_NME.data_ptr(),

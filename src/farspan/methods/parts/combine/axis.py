@@ -45,8 +45,8 @@ class Met:
         """Softmax attention to all of them, and the logits `[N, M, S]` if they are wanted."""
         if self.bias_NMS is None:
             return attend_runs(self.q_NMD, self.runs, self.scoring, self.observed)
-        keys, mask = (self.runs.k_NKD, self.runs.v_NKE), self.runs.mask_NMK
-        return observed_attention(self.q_NMD, *keys, self.scoring, mask, self.bias_NMS)
+        runs, sight = self.runs, self.runs.sight(self.q_NMD.shape[1])
+        return observed_attention(self.q_NMD, runs.k_NKD, runs.v_NKE, self.scoring, sight, self.bias_NMS)
 
 
 class Combine(Part, Protocol):

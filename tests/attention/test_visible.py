@@ -1,0 +1,198 @@
+"""What tokens see, said by bounds: whichever kernel takes it, the same as one softmax over the keys that are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from farspan.attention import kernels, shifted
+from farspan.attention.flash import flash_parts
+from farspan.attention.kernels import Partial, Scoring, merge, observed_attention, partial_attention
+from farspan.attention.visible import Visible
+from tests.attention.test_kernels import case, close, dense
+
+
+def seen_by(visible: Visible, token: int, keys: int) -> set[int]:
+    """The keys that a token sees, by the definition."""
+    return {
+        key for key in range(keys) if visible.low + token <= key and (key < visible.high + token or key < visible.least)
+    }
+
+
+def mask_of(visible: Visible, rows: int, keys: int) -> Tensor:
+    """Who sees what, row by row."""
+    mask = torch.zeros(rows, keys, dtype=torch.bool)
+    for row in range(rows):
+        mask[row, list(seen_by(visible, row % visible.tokens, keys))] = True
+    return mask
+
+
+VISIBLE = st.builds(
+    Visible, st.integers(1, 150), st.integers(-200, 200), st.integers(-200, 400), least=st.sampled_from([0, 4, 300])
+)
+KEYS = st.integers(1, 300)
+
+
+@given(visible=VISIBLE, keys=KEYS, size=st.integers(1, 200))
+def test_bounds(visible: Visible, keys: int, size: int) -> None:
+    """Tiles are all tokens in order; what their tokens see, and what all of them see, is as the definition has it."""
+    tiles = list(visible.tiles(size))
+    assert [token for tile in tiles for token in tile] == list(range(visible.tokens))
+    assert max(map(len, tiles)) <= size and max(map(len, tiles)) - min(map(len, tiles)) <= 1
+    mask = mask_of(visible, visible.tokens, keys)
+    assert torch.equal(visible.mask(2 * visible.tokens, keys, mask.device), mask.repeat(2, 1))
+    assert torch.equal(visible.last().mask(1, keys, mask.device), mask[-1:])
+    assert visible.hides(keys) == (not mask.all())
+    for tile in tiles:
+        here = mask[tile.start : tile.stop]
+        assert set(visible.shared(tile, keys)) == set(here.all(0).nonzero().flatten().tolist())
+        seen = visible.seen(tile, keys)
+        assert set(here.any(0).nonzero().flatten().tolist()) <= set(seen)
+        assert torch.equal(~visible.hidden(tile, seen), here[:, seen.start : seen.stop])
+
+
+def by_flash(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
+    return merge([Partial(*part) for part in flash_parts(q, k, v, scoring.scale, visible)])
+
+
+def by_shifted(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
+    return Partial(*shifted.shifted(q, k, v, scoring.scale, visible))
+
+
+def by_choice(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
+    return partial_attention(q, k, v, scoring, visible)
+
+
+def by_definition(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
+    return observed_attention(q, k, v, scoring, visible)[0]
+
+
+WAYS = [
+    (by_flash, torch.float32),
+    (by_flash, torch.bfloat16),
+    (by_shifted, torch.bfloat16),
+    (by_choice, torch.float32),
+    (by_choice, torch.bfloat16),
+    (by_definition, torch.float32),
+]
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    seed=st.integers(0, 10**6), visible=VISIBLE, n=st.integers(1, 2), heads=st.integers(1, 3), keys=KEYS,
+    way=st.sampled_from(WAYS), sliced=st.booleans(),
+)  # fmt: skip
+def test_every_kernel_keeps_to_the_bounds(
+    seed: int, visible: Visible, n: int, heads: int, keys: int, way: tuple[Callable[..., Partial], Any], sliced: bool
+) -> None:
+    """Rows that see nothing, or part, or all; keys and values that lie in a longer tensor."""
+    attend, dtype = way
+    rows = heads * visible.tokens
+    q, k, v = case(seed, n, rows, keys + 3 * sliced, 16, 16, dtype)
+    k, v = k[:, 3 * sliced :], v[:, 3 * sliced :]
+    wanted = dense(q, k, v, Scoring(0.3), mask_of(visible, rows, keys))
+    close(attend(q, k, v, Scoring(0.3), visible), wanted, dtype)
+
+
+@pytest.mark.parametrize(("attend", "dtype"), WAYS[:-1])
+@pytest.mark.parametrize("tokens", [1, 200])
+def test_keys_that_nobody_sees_are_not_touched(attend: Callable[..., Partial], dtype: Any, tokens: int) -> None:
+    """They may hold anything: a kernel that computes and then hides them would give nan."""
+    visible = Visible(tokens, 40, 340)
+    q, k, v = case(0, 2, 3 * tokens, 700, 16, 16, dtype)
+    wanted = dense(q, k, v, Scoring(0.3), mask_of(visible, 3 * tokens, 700))
+    for x in (k, v):
+        x[:, :40] = x[:, 340 + tokens :] = float("nan")
+    close(attend(q, k, v, Scoring(0.3), visible), wanted, dtype)
+
+
+def test_shifted_is_exact_where_logits_are_large() -> None:
+    """A logit of 100 in bfloat16 is a half off; that half would be an error of a third in the log-sum-exp."""
+    q, k, v = case(0, 2, 256, 600, 64, 64, torch.bfloat16)
+    scoring = Scoring(3.0)
+    wanted = dense(q, k, v, scoring, None)
+    assert wanted.lse_NM.mean() > 50
+    out, lse = by_shifted(q, k, v, scoring, Visible.everything(256, 600))
+    torch.testing.assert_close(lse.double(), wanted.lse_NM, atol=2**-7, rtol=0)
+    eager = torch.softmax((q @ k.mT) * scoring.scale, -1, dtype=torch.float32).to(q.dtype) @ v
+    ours, theirs = ((x.double() - wanted.out_NME).square().mean().sqrt() for x in (out, eager))
+    assert ours < 0.005 < 10 * ours < theirs
+
+
+def test_a_long_segment_goes_in_small_tiles() -> None:
+    """What is held at once is bounded, whatever the number of keys."""
+    q, k, v = case(0, 1, 70, 300, 16, 16, torch.bfloat16)
+    whole = by_shifted(q, k, v, Scoring(0.3), Visible(70, -70, 231))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shifted, "_TILE_LOGITS", 300 * 40)
+        tiles: list[int] = []
+        tile = shifted._tile
+        patch.setattr(shifted, "_tile", lambda q, *rest: (tiles.append(q.shape[1]), tile(q, *rest))[1])
+        close(by_shifted(q, k, v, Scoring(0.3), Visible(70, -70, 231)), Partial(*(x.double() for x in whole)), q.dtype)
+    assert tiles == [35, 35]
+
+
+def noted(way: Callable[..., Any], name: str, taken: list[str]) -> Callable[..., Any]:
+    """The same, and its name is noted."""
+
+    def call(*args: Any) -> Any:
+        taken.append(name)
+        return way(*args)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("dtype", "products", "rows", "keys", "scoring", "chosen"),
+    [
+        (torch.float32, True, 256, 600, Scoring(0.3), "flash_parts"),
+        (torch.float32, True, 4, 20, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 256, 600, Scoring(0.3), "shifted"),
+        (torch.bfloat16, False, 256, 600, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 4, 600, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 4, 20, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 256, 20, Scoring(0.3), "observed_attention"),
+        (torch.bfloat16, False, 256, 20, Scoring(0.3), "flash_parts"),
+        (torch.bfloat16, True, 256, 600, Scoring(0.3, 5.0), "observed_attention"),
+    ],
+)
+def test_the_choice(
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: Any,
+    products: bool,
+    rows: int,
+    keys: int,
+    scoring: Scoring,
+    chosen: str,
+) -> None:
+    """Reading in bfloat16 where the CPU has products in it; flash for the rest that it can do."""
+    taken: list[str] = []
+    for name in ("flash_parts", "shifted", "observed_attention"):
+        monkeypatch.setattr(kernels, name, noted(getattr(kernels, name), name, taken))
+    monkeypatch.setattr(kernels, "has_products", lambda: products)
+    q, k, v = case(0, 1, rows, keys, 16, 16, dtype)
+    for visible in (None, Visible(rows, keys - rows + 1 - 300, keys - rows + 1, least=2)):
+        partial_attention(q, k, v, scoring, visible)
+    assert taken == [chosen] * 2
+
+
+@pytest.mark.parametrize(
+    ("has", "wanted"),
+    [
+        ({"avx512_bf16": True}, True),
+        ({"avx512_bf16": True, "amx_bf16": True}, False),
+        ({"avx2": True}, False),
+        ({}, False),
+    ],
+)
+def test_which_cpu_has_products(monkeypatch: pytest.MonkeyPatch, has: dict[str, bool], wanted: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    assert shifted.has_products() == (wanted and torch.backends.mkldnn.is_available())
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not shifted.has_products()
