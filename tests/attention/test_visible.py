@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from farspan.attention import kernels, shifted
+from farspan.attention import kernels, tiled
 from farspan.attention.flash import flash_parts
 from farspan.attention.kernels import Partial, Scoring, merge, observed_attention, partial_attention
 from farspan.attention.visible import Visible
@@ -61,8 +61,8 @@ def by_flash(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible
     return merge([Partial(*part) for part in flash_parts(q, k, v, scoring.scale, visible)])
 
 
-def by_shifted(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
-    return Partial(*shifted.shifted(q, k, v, scoring.scale, visible))
+def by_tiles(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
+    return Partial(*tiled.tiled(q, k, v, scoring.scale, visible)[:2])
 
 
 def by_choice(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
@@ -76,7 +76,7 @@ def by_definition(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Vi
 WAYS = [
     (by_flash, torch.float32),
     (by_flash, torch.bfloat16),
-    (by_shifted, torch.bfloat16),
+    (by_tiles, torch.bfloat16),
     (by_choice, torch.float32),
     (by_choice, torch.bfloat16),
     (by_definition, torch.float32),
@@ -100,6 +100,28 @@ def test_every_kernel_keeps_to_the_bounds(
     close(attend(q, k, v, Scoring(0.3), visible), wanted, dtype)
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 10**6), visible=VISIBLE, heads=st.integers(1, 3), keys=KEYS,
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]), others=st.floats(-5, 5),
+)  # fmt: skip
+def test_what_keys_receive_is_their_share_of_all_attention(
+    seed: int, visible: Visible, heads: int, keys: int, dtype: Any, others: float
+) -> None:
+    """By tiles as by the logits of all rows; what is met elsewhere counts."""
+    rows = heads * visible.tokens
+    q, k, v = case(seed, 2, rows, keys, 16, 16, dtype)
+    others_NM = torch.full((2, rows), others).index_fill_(1, torch.tensor([0]), float("-inf"))
+    wanted = dense(q, k, v, Scoring(0.3), mask_of(visible, rows, keys))
+    _, logits_NMS = observed_attention(q.float(), k.float(), v.float(), Scoring(0.3), visible)
+    share_NMS = torch.exp(logits_NMS - torch.logaddexp(wanted.lse_NM.float(), others_NM).unsqueeze(-1))
+    found = tiled.tiled(q, k, v, 0.3, visible, others_NM)
+    close(Partial(found.out_NME, found.lse_NM), wanted, dtype)
+    assert found.mass_NS is not None
+    tolerance = 1e-5 if dtype == torch.float32 else 0.02
+    torch.testing.assert_close(found.mass_NS, share_NMS.nan_to_num(0.0).sum(1), atol=tolerance * rows, rtol=tolerance)
+
+
 @pytest.mark.parametrize(("attend", "dtype"), WAYS[:-1])
 @pytest.mark.parametrize("tokens", [1, 200])
 def test_keys_that_nobody_sees_are_not_touched(attend: Callable[..., Partial], dtype: Any, tokens: int) -> None:
@@ -112,13 +134,13 @@ def test_keys_that_nobody_sees_are_not_touched(attend: Callable[..., Partial], d
     close(attend(q, k, v, Scoring(0.3), visible), wanted, dtype)
 
 
-def test_shifted_is_exact_where_logits_are_large() -> None:
+def test_products_in_bfloat16_are_exact_where_logits_are_large() -> None:
     """A logit of 100 in bfloat16 is a half off; that half would be an error of a third in the log-sum-exp."""
     q, k, v = case(0, 2, 256, 600, 64, 64, torch.bfloat16)
     scoring = Scoring(3.0)
     wanted = dense(q, k, v, scoring, None)
     assert wanted.lse_NM.mean() > 50
-    out, lse = by_shifted(q, k, v, scoring, Visible.everything(256, 600))
+    out, lse = by_tiles(q, k, v, scoring, Visible.everything(256, 600))
     torch.testing.assert_close(lse.double(), wanted.lse_NM, atol=2**-7, rtol=0)
     eager = torch.softmax((q @ k.mT) * scoring.scale, -1, dtype=torch.float32).to(q.dtype) @ v
     ours, theirs = ((x.double() - wanted.out_NME).square().mean().sqrt() for x in (out, eager))
@@ -128,13 +150,13 @@ def test_shifted_is_exact_where_logits_are_large() -> None:
 def test_a_long_segment_goes_in_small_tiles() -> None:
     """What is held at once is bounded, whatever the number of keys."""
     q, k, v = case(0, 1, 70, 300, 16, 16, torch.bfloat16)
-    whole = by_shifted(q, k, v, Scoring(0.3), Visible(70, -70, 231))
+    whole = by_tiles(q, k, v, Scoring(0.3), Visible(70, -70, 231))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shifted, "_TILE_LOGITS", 300 * 40)
+        patch.setattr(tiled, "_TILE_LOGITS", 300 * 40)
         tiles: list[int] = []
-        tile = shifted._tile
-        patch.setattr(shifted, "_tile", lambda q, *rest: (tiles.append(q.shape[1]), tile(q, *rest))[1])
-        close(by_shifted(q, k, v, Scoring(0.3), Visible(70, -70, 231)), Partial(*(x.double() for x in whole)), q.dtype)
+        tile = tiled._tile
+        patch.setattr(tiled, "_tile", lambda q, *rest: (tiles.append(q.shape[1]), tile(q, *rest))[1])
+        close(by_tiles(q, k, v, Scoring(0.3), Visible(70, -70, 231)), Partial(*(x.double() for x in whole)), q.dtype)
     assert tiles == [35, 35]
 
 
@@ -153,7 +175,7 @@ def noted(way: Callable[..., Any], name: str, taken: list[str]) -> Callable[...,
     [
         (torch.float32, True, 256, 600, Scoring(0.3), "flash_parts"),
         (torch.float32, True, 4, 20, Scoring(0.3), "flash_parts"),
-        (torch.bfloat16, True, 256, 600, Scoring(0.3), "shifted"),
+        (torch.bfloat16, True, 256, 600, Scoring(0.3), "tiled"),
         (torch.bfloat16, False, 256, 600, Scoring(0.3), "flash_parts"),
         (torch.bfloat16, True, 4, 600, Scoring(0.3), "flash_parts"),
         (torch.bfloat16, True, 4, 20, Scoring(0.3), "flash_parts"),
@@ -173,7 +195,7 @@ def test_the_choice(
 ) -> None:
     """Reading in bfloat16 where the CPU has products in it; flash for the rest that it can do."""
     taken: list[str] = []
-    for name in ("flash_parts", "shifted", "observed_attention"):
+    for name in ("flash_parts", "tiled", "observed_attention"):
         monkeypatch.setattr(kernels, name, noted(getattr(kernels, name), name, taken))
     monkeypatch.setattr(kernels, "has_products", lambda: products)
     q, k, v = case(0, 1, rows, keys, 16, 16, dtype)
@@ -193,6 +215,6 @@ def test_the_choice(
 )
 def test_which_cpu_has_products(monkeypatch: pytest.MonkeyPatch, has: dict[str, bool], wanted: bool) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
-    assert shifted.has_products() == (wanted and torch.backends.mkldnn.is_available())
+    assert tiled.has_products() == (wanted and torch.backends.mkldnn.is_available())
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert not shifted.has_products()
+    assert not tiled.has_products()

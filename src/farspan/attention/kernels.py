@@ -22,12 +22,12 @@ from farspan.attention.flash import flash_parts
 from farspan.attention.meeting import Meeting, Strongest, TokenAttention
 from farspan.attention.native import call, library
 from farspan.attention.runs import Runs
-from farspan.attention.shifted import has_products, shifted
+from farspan.attention.tiled import has_products, tiled
 from farspan.attention.visible import Visible
 from farspan.errors import FarspanError
 
 _MANY_ROWS = 64
-_SHIFTED_MIN_LOGITS = 1 << 16
+_TILED_MIN_LOGITS = 1 << 16
 _FLASH_MIN_KEYS = 256
 NATIVE_MOST_ROWS = 32
 
@@ -86,11 +86,31 @@ def partial_attention(
     rows, keys = q_NMD.shape[1], k_NSD.shape[1]
     visible = mask_MS or Visible.everything(rows, keys)
     fast_products = q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and has_products()
-    if fast_products and rows * keys >= _SHIFTED_MIN_LOGITS:
-        return Partial(*shifted(q_NMD, k_NSD, v_NSE, scoring.scale, visible))
+    if fast_products and rows * keys >= _TILED_MIN_LOGITS:
+        return Partial(*tiled(q_NMD, k_NSD, v_NSE, scoring.scale, visible)[:2])
     if k_NSD.shape[2] != v_NSE.shape[2] or (fast_products and keys < _FLASH_MIN_KEYS):
         return observed_attention(q_NMD, k_NSD, v_NSE, scoring, visible)[0]
     return merge([Partial(*part) for part in flash_parts(q_NMD, k_NSD, v_NSE, scoring.scale, visible)])
+
+
+def weighed_attention(q_NMD: Tensor, runs: Runs, scoring: Scoring, others_NM: Tensor) -> tuple[Partial, Tensor]:
+    """Attention to runs, and how much each key receives of it all, `[N, K]`, where `others_NM` is the log-sum-exp of
+    all other logits of each row.
+    """
+    sight = runs.sight(q_NMD.shape[1])
+    dtypes = (torch.float32, torch.bfloat16) if has_products() else (torch.float32,)
+    if q_NMD.device.type == "cpu" and scoring.softcap is None and runs.skip_N is None and q_NMD.dtype in dtypes:
+        visible = runs.visible or Visible.everything(q_NMD.shape[1], runs.keys)
+        out_NME, lse_NM, mass_NK = tiled(q_NMD, runs.k_NKD, runs.v_NKE, scoring.scale, visible, others_NM)
+        assert mass_NK is not None
+        return Partial(out_NME, lse_NM), mass_NK
+    part, logits_NMK = observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, sight)
+    return part, received(logits_NMK, torch.logaddexp(part.lse_NM, others_NM))
+
+
+def received(logits_NMK: Tensor, lse_NM: Tensor) -> Tensor:
+    """How much attention each key receives, `[N, K]`, by its logits and the log-sum-exp of all logits of each row."""
+    return torch.exp(logits_NMK - lse_NM.unsqueeze(-1)).sum(1)
 
 
 def attend_runs(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool = False) -> tuple[Partial, Tensor | None]:

@@ -11,7 +11,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from farspan.attention.kernels import Partial, attend_token, merge, observed_attention
+from farspan.attention.kernels import Partial, attend_token, merge, observed_attention, received, weighed_attention
 from farspan.attention.meeting import Strongest
 from farspan.engine.scene import Scene
 from farspan.engine.segments import Segment
@@ -39,16 +39,18 @@ class Attending:
 
         The mass of keys, where a segment has one, grows by the attention that they receive.
         """
+        shape = self._scene.q_HTD.shape[:2]
+        sink_HT = None if sinks_H is None else sinks_H[:, None].expand(shape)
         if self._scene.at_once:
             self._at_once()
         else:
-            self._one_by_one()
-        shape = self._scene.q_HTD.shape[:2]
-        whole = merge(self._parts, None if sinks_H is None else sinks_H[:, None].expand(shape))
+            alone = self._one_by_one()
+            if alone is not None:
+                return self._weigh(alone, sink_HT)
+        whole = merge(self._parts, sink_HT)
         for segment, logits_NMS in self._weighed:
             assert segment.mass_NS is not None
-            lse_NM1 = segment.folding.fold(whole.lse_NM.unsqueeze(-1))
-            segment.mass_NS.add_(torch.exp(logits_NMS - lse_NM1).sum(1))
+            segment.mass_NS.add_(received(logits_NMS, segment.folding.fold(whole.lse_NM.unsqueeze(-1)).squeeze(-1)))
         return whole
 
     @property
@@ -77,19 +79,45 @@ class Attending:
             if segment.mass_NS is not None and logits_NMS is not None:
                 self._weighed.append((segment, logits_NMS))
 
-    def _one_by_one(self) -> None:
-        scene = self._scene
-        for number, segment in enumerate(scene.segments()):
-            part, logits_NMS = scene.plan.combine.attend(scene.met(segment, number))
-            if segment.mass_NS is not None:
-                assert logits_NMS is not None
-                self._weighed.append((segment, logits_NMS))
-            self._parts.append(Partial(segment.folding.unfold(part.out_NME), segment.folding.unfold(part.lse_NM)))
+    def _one_by_one(self) -> Segment | None:
+        """Attend to all segments but, if it is the only one that is weighed, that one."""
+        weighed: list[tuple[int, Segment]] = []
+        for number, segment in enumerate(self._scene.segments()):
             self._note(segment)
             if self._watched:
                 self._watch(segment)
-            if len(self._parts) == _MERGE_EVERY:
-                self._parts = [merge(self._parts)]
+            if segment.mass_NS is not None:
+                weighed.append((number, segment))
+            else:
+                self._add(number, segment)
+        if len(weighed) == 1 and weighed[0][1].bias_NMS is None:
+            return weighed[0][1]
+        for number, segment in weighed:
+            self._add(number, segment)
+        return None
+
+    def _add(self, number: int, segment: Segment) -> None:
+        part, logits_NMS = self._scene.plan.combine.attend(self._scene.met(segment, number))
+        if segment.mass_NS is not None:
+            assert logits_NMS is not None
+            self._weighed.append((segment, logits_NMS))
+        self._parts.append(Partial(segment.folding.unfold(part.out_NME), segment.folding.unfold(part.lse_NM)))
+        if len(self._parts) == _MERGE_EVERY:
+            self._parts = [merge(self._parts)]
+
+    def _weigh(self, segment: Segment, sink_HT: Tensor | None) -> Partial:
+        """Attend to the last segment when all else is known, so that its weights need not be kept to add them up."""
+        assert segment.mass_NS is not None
+        folding, parts = segment.folding, self._parts
+        if parts:
+            others_HT = merge(parts, sink_HT).lse_NM
+        else:
+            none_HT = self._scene.q_HTD.new_full(self._scene.q_HTD.shape[:2], float("-inf"), dtype=torch.float32)
+            others_HT = none_HT if sink_HT is None else sink_HT.float()
+        others_NM = folding.fold(others_HT.unsqueeze(-1)).squeeze(-1)
+        part, mass_NS = weighed_attention(segment.q_NMD, segment.runs, self._scene.scoring, others_NM)
+        segment.mass_NS.add_(mass_NS)
+        return merge([*parts, Partial(folding.unfold(part.out_NME), folding.unfold(part.lse_NM))], sink_HT)
 
     def _watch(self, segment: Segment) -> None:
         """Ask again what the chunk's last token meets."""
