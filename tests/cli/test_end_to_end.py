@@ -15,7 +15,8 @@ import pytest
 
 import farspan
 from farspan import env, methods, readers
-from farspan.attention.native import library
+from farspan.attention.native import build, library
+from farspan.bench import ceiling
 from tests.cli.conftest import Run
 from tests.cli.test_errors import check
 
@@ -223,6 +224,20 @@ def test_bench_speed(run: Run) -> None:
     for row in report["rows"]:
         assert all(row[kind + of] > 0 for kind in ("read_", "written_") for of in ("per_s", "ratio"))
     check(run("bench", "speed", "--method", "xl3m", "--tokens", "1K"), 2, "xl3m")
+
+
+def test_bench_kernel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ceiling, "_BYTES", 1 << 20)
+    few = ("bench", "kernel", "--keys", 500, "--heads", 4, "--kv-heads", 2, "--width", 16, "--rounds", 1)
+    report = json.loads(run(*few, "--json").stdout)
+    assert (report["keys"], report["kernels"]) == (500, "native" if build.compilers() else "torch")
+    assert {row["dtype"] for row in report["rows"]} == {"float32", "bfloat16"}
+    assert all(row["bandwidth_share"] > 0 and row["vs_sdpa"] > 0 for row in report["rows"])
+    monkeypatch.setenv("FARSPAN_KERNELS", "torch")
+    result = run(*few)
+    assert "times SDPA" in result.stdout and "FARSPAN_KERNELS is torch" in result.stderr
+    check(run("bench", "kernel", "--heads", 3, "--kv-heads", 2), 2, "multiple of --kv-heads")
+    check(run("bench", "kernel", "--keys", "1K,2K"), 2, "--keys")
 
 
 def test_bench_passes_on_what_went_wrong(run: Run) -> None:

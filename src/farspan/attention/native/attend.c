@@ -15,7 +15,10 @@
 
 #include "vectors.h"
 
-#define TILE 64        /* most keys in a tile */
+#define TILE 64        /* most keys in a tile, */
+#define TILE_BYTES 8192 /* and about how many bytes of keys; more do not stay in the cache while they are used */
+#define TOUCHED 8
+#define LINE 64        /* bytes that the cache reads at once */
 #define SHORT 8        /* runs of less tokens share a tile: their keys are turned one by one, not their queries */
 #define BLOCK_WIDTH 4  /* vectors of a value that are summed at once */
 #define STRONGEST 8    /* keys of a row that are told, where any are */
@@ -53,9 +56,11 @@ struct job {
 
 struct tile {
     int64_t key, run, count; /* of the first key: its number and that of its run */
-    const char *k[TILE], *v[TILE];
+    const char *k[TILE], *v[TILE + ACCUMULATORS];
     int32_t offset[TILE]; /* in its run */
 };
+
+enum state { TOP, TOTAL, DECAY };
 
 /* What a thread works with. D and E are filled up to whole vectors, M to whole blocks of R rows. */
 struct work {
@@ -64,7 +69,8 @@ struct work {
     enum kind k_kind, v_kind;
     int copies_k, copies_v;
     struct tile tiles[2];
-    float *q, *k, *v, *sums, *weights, *top, *total, *decay;
+    float *q, *k, *v, *sums, *weights;
+    float *state; /* of a block of rows: three vectors */
     float *best_logits; /* of the task */
     int64_t *best_places;
 };
@@ -75,26 +81,31 @@ INLINE int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* ---- tiles ---- */
 
+/* List the keys from one on, as many as a tile takes. Where a run begins and every so many keys one is touched, a tile
+ * ahead: to look its page up takes long, too, and some processors then bring in what lies around it. */
 static void fill(const struct job *job, const struct work *work, int64_t n, int64_t key, int64_t end,
                  struct tile *tile) {
     int64_t run = key / job->length, offset = key % job->length;
     int alone = work->turning == BY_QUERIES || work->turning == WITHIN;
     end = at_most(end, alone ? (run + 1) * job->length : end);
-    *tile = (struct tile){.key = key, .run = run, .count = at_least(0, at_most(work->tile_keys, end - key))};
+    tile->key = key, tile->run = run, tile->count = at_least(0, at_most(work->tile_keys, end - key));
     const int64_t *first_X = job->first_NX + n * job->first_row;
     const char *k = job->k + job->heads_N[n] * job->k_head, *v = job->v + job->heads_N[n] * job->v_head;
-    for (int64_t t = 0; t < tile->count; t++) {
-        int64_t token = first_X[run] + offset;
-        tile->k[t] = k + token * job->k_token;
-        tile->v[t] = v + token * job->v_token;
-        tile->offset[t] = (int32_t)offset;
-        if (++offset == job->length) offset = 0, run++;
+    for (int64_t t = 0; t < tile->count; run++, offset = 0) {
+        int64_t token = first_X[run] + offset, stop = at_most(tile->count, t + job->length - offset);
+        for (; t < stop; t++, token++, offset++) {
+            tile->k[t] = k + token * job->k_token;
+            tile->v[t] = v + token * job->v_token;
+            tile->offset[t] = (int32_t)offset;
+            if (t % TOUCHED == 0 || offset == 0) __builtin_prefetch(tile->k[t]), __builtin_prefetch(tile->v[t]);
+        }
     }
 }
 
-INLINE void prefetch(const struct tile *next, const char *const *lines, int64_t t, int64_t bytes) {
-    if (t >= next->count) return;
-    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(lines[t] + i);
+/* Have what will be read soon brought into the cache, a vector's part of it at a time: the values of a tile during its
+ * dots, the keys of the next one while values are summed. */
+INLINE void prefetch(enum kind kind, const char *at, int64_t i) {
+    if (i * size_of(kind) % LINE == 0) __builtin_prefetch(at + i * size_of(kind));
 }
 
 /* ---- turning ---- */
@@ -156,34 +167,39 @@ static void copy_values(const struct job *job, struct work *work, struct tile *t
 
 /* Dots of R rows with a tile, to `out[t * R + r]`: a group of keys at a time, as many as there are accumulators. */
 INLINE void dots(enum kind kind, const int R, const int within, const struct job *job, const struct work *work,
-                 const struct tile *tile, const struct tile *next, const float *q, float *out) {
+                 const struct tile *tile, const float *q, float *out) {
     enum { MOST = ACCUMULATORS };
     const int group = MOST / R;
-    int64_t D = work->D, half = within ? job->frequencies : 0, bytes = next ? job->key_width * size_of(job->kind) : 0;
+    int64_t D = work->D, half = within ? job->frequencies : 0;
     for (int64_t t = 0; t < tile->count; t += group) {
-        vec sums[MOST] = {0};
-        const char *k[MOST];
+        vec sums[MOST] = {0}, a[MOST], b[MOST];
+        const char *k[MOST], *later[MOST];
         const float *cosine[MOST], *sine[MOST];
         UNROLL for (int g = 0; g < group; g++) {
             int64_t one = at_most(t + g, tile->count - 1);
             k[g] = tile->k[one];
+            later[g] = tile->v[t + g];
             cosine[g] = job->within_cos + tile->offset[one] * half;
             sine[g] = job->within_sin + tile->offset[one] * half;
-            if (next) prefetch(next, next->k, t + g, bytes);
         }
         for (int64_t d = 0; d < half; d += W) {
             UNROLL for (int g = 0; g < group; g++) {
-                vec a = load(kind, k[g], d), b = load(kind, k[g], half + d);
+                prefetch(kind, later[g], 2 * d), prefetch(kind, later[g], 2 * d + W);
+                vec first = load(kind, k[g], d), second = load(kind, k[g], half + d);
                 vec c = get(cosine[g] + d), s = get(sine[g] + d);
-                vec first = a * c - b * s, second = b * c + a * s;
-                UNROLL for (int r = 0; r < R; r++)
-                    sums[g * R + r] += first * get(q + r * D + d) + second * get(q + r * D + half + d);
+                a[g] = first * c - second * s, b[g] = second * c + first * s;
+            }
+            UNROLL for (int r = 0; r < R; r++) {
+                vec first = get(q + r * D + d), second = get(q + r * D + half + d);
+                UNROLL for (int g = 0; g < group; g++) sums[g * R + r] += a[g] * first;
+                UNROLL for (int g = 0; g < group; g++) sums[g * R + r] += b[g] * second;
             }
         }
         for (int64_t d = 2 * half; d < D; d += W) {
-            UNROLL for (int g = 0; g < group; g++) {
-                vec one = load(kind, k[g], d);
-                UNROLL for (int r = 0; r < R; r++) sums[g * R + r] += one * get(q + r * D + d);
+            UNROLL for (int g = 0; g < group; g++) prefetch(kind, later[g], d), a[g] = load(kind, k[g], d);
+            UNROLL for (int r = 0; r < R; r++) {
+                vec first = get(q + r * D + d);
+                UNROLL for (int g = 0; g < group; g++) sums[g * R + r] += a[g] * first;
             }
         }
         sum_lanes(sums);
@@ -236,46 +252,42 @@ static void note(const struct job *job, struct work *work, const float *logits, 
     }
 }
 
-/* Logits of R rows become weights below the largest so far; `decay` is what earlier sums are worth then. */
+/* Logits of R rows become weights below the largest so far; `decay` is what earlier sums are worth then. These have
+ * the row r in every lane i where i % R is r, as the logits have; the total is that of all those lanes. */
 static void weigh(struct work *work, float *logits, int64_t count, int64_t R, int64_t row) {
-    float *top = work->top + row, *total = work->total + row, *decay = work->decay + row;
+    float *state = work->state + row / R * 3 * W;
     int64_t whole = padded(count * R, W);
     for (int64_t i = count * R; i < whole; i++) logits[i] = -INFINITY;
-    vec most = splat(-INFINITY), tops, sum = {0};
-    for (int64_t i = 0; i < whole; i += W) most = larger(get(logits + i), most);
-    for (int64_t r = 0; r < R; r++) {
-        float before = top[r];
-        for (int64_t i = r; i < W; i += R)
-            if (most[i] > top[r]) top[r] = most[i];
-        for (int64_t i = r; i < W; i += R) tops[i] = top[r];
-        decay[r] = expf(before - top[r]);
-    }
+    vec before = get(state + TOP * W), top = before, total = {0};
+    for (int64_t i = 0; i < whole; i += W) top = larger(get(logits + i), top);
+    top = largest_of_rows(top, R);
     for (int64_t i = 0; i < whole; i += W) {
-        vec weight = exp_of(get(logits + i) - tops);
-        sum += weight;
+        vec weight = exp_of(get(logits + i) - top);
+        total += weight;
         put(logits + i, weight);
     }
-    for (int64_t r = 0; r < R; r++) {
-        total[r] *= decay[r];
-        for (int64_t i = r; i < W; i += R) total[r] += sum[i];
-    }
+    vec decay = exp_of(before - top);
+    put(state + TOP * W, top);
+    put(state + DECAY * W, decay);
+    put(state + TOTAL * W, get(state + TOTAL * W) * decay + total);
 }
 
 /* ---- values ---- */
 
-INLINE void add_columns(enum kind kind, const int R, const int columns, const struct job *job, struct work *work,
-                        const struct tile *tile, const struct tile *next, const float *weights, int64_t row,
-                        int64_t e) {
+INLINE void add_columns(enum kind kind, const int R, const int columns, struct work *work, const struct tile *tile,
+                        const struct tile *next, const float *weights, int64_t row, int64_t e) {
     vec sums[4][BLOCK_WIDTH];
-    int64_t bytes = next ? job->value_width * size_of(job->kind) : 0;
     float *to = work->sums + row * work->E + e;
+    const float *decay = work->state + (row / R * 3 + DECAY) * W;
     UNROLL for (int r = 0; r < R; r++)
         UNROLL for (int c = 0; c < columns; c++)
-            sums[r][c] = get(to + r * work->E + c * W) * work->decay[row + r];
+            sums[r][c] = get(to + r * work->E + c * W) * decay[r];
     for (int64_t t = 0; t < tile->count; t++) {
-        if (next) prefetch(next, next->v, t, bytes);
         vec v[BLOCK_WIDTH];
-        UNROLL for (int c = 0; c < columns; c++) v[c] = load(kind, tile->v[t], e + c * W);
+        UNROLL for (int c = 0; c < columns; c++) {
+            prefetch(kind, next->k[t], e + c * W);
+            v[c] = load(kind, tile->v[t], e + c * W);
+        }
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int c = 0; c < columns; c++) sums[r][c] += v[c] * weights[t * R + r];
     }
@@ -283,30 +295,28 @@ INLINE void add_columns(enum kind kind, const int R, const int columns, const st
         UNROLL for (int c = 0; c < columns; c++) put(to + r * work->E + c * W, sums[r][c]);
 }
 
-INLINE void add_values(enum kind kind, const int R, const struct job *job, struct work *work, const struct tile *tile,
+INLINE void add_values(enum kind kind, const int R, struct work *work, const struct tile *tile,
                        const struct tile *next, const float *weights, int64_t row) {
     int64_t e = 0;
     for (; e + BLOCK_WIDTH * W <= work->E; e += BLOCK_WIDTH * W)
-        add_columns(kind, R, BLOCK_WIDTH, job, work, tile, e ? NULL : next, weights, row, e);
-    for (; e < work->E; e += W) add_columns(kind, R, 1, job, work, tile, e ? NULL : next, weights, row, e);
+        add_columns(kind, R, BLOCK_WIDTH, work, tile, next, weights, row, e);
+    for (; e < work->E; e += W) add_columns(kind, R, 1, work, tile, next, weights, row, e);
 }
 
 /* ---- one kernel for each kind of number and block of rows ---- */
 
-typedef void dots_fn(const struct job *, const struct work *, const struct tile *, const struct tile *, const float *,
-                     float *);
-typedef void values_fn(const struct job *, struct work *, const struct tile *, const struct tile *, const float *,
-                       int64_t);
+typedef void dots_fn(const struct job *, const struct work *, const struct tile *, const float *, float *);
+typedef void values_fn(struct work *, const struct tile *, const struct tile *, const float *, int64_t);
 
 #define KERNELS(kind, R) \
     static void dots_##kind##_##R(const struct job *job, const struct work *work, const struct tile *tile, \
-                                  const struct tile *next, const float *q, float *out) { \
-        if (work->turning == WITHIN && !work->copies_k) dots(kind, R, 1, job, work, tile, next, q, out); \
-        else dots(kind, R, 0, job, work, tile, next, q, out); \
+                                  const float *q, float *out) { \
+        if (work->turning == WITHIN && !work->copies_k) dots(kind, R, 1, job, work, tile, q, out); \
+        else dots(kind, R, 0, job, work, tile, q, out); \
     } \
-    static void values_##kind##_##R(const struct job *job, struct work *work, const struct tile *tile, \
-                                    const struct tile *next, const float *weights, int64_t row) { \
-        add_values(kind, R, job, work, tile, next, weights, row); \
+    static void values_##kind##_##R(struct work *work, const struct tile *tile, const struct tile *next, \
+                                    const float *weights, int64_t row) { \
+        add_values(kind, R, work, tile, next, weights, row); \
     }
 #define KERNELS_OF(kind) KERNELS(kind, 1) KERNELS(kind, 2) KERNELS(kind, 4)
 KERNELS_OF(FLOAT32)
@@ -344,13 +354,21 @@ static void do_tile(const struct job *job, struct work *work, struct tile *tile,
     if (work->copies_v) copy_values(job, work, tile);
     for (int64_t row = 0; row < work->padded_rows; row += R) {
         float *weights = work->weights;
-        DOTS[work->k_kind][rows](job, work, tile, row ? NULL : next, work->q + row * work->D, weights);
+        DOTS[work->k_kind][rows](job, work, tile, work->q + row * work->D, weights);
         if (job->softcap > 0) cap(weights, tile->count * R, job->softcap);
         if (hides) hide(job, weights, tile->key, tile->count, R, row);
         if (job->logits_NMK) tell(job, weights, tile, n, R, row);
         if (job->best_logits) note(job, work, weights, tile, n, R, row);
         weigh(work, weights, tile->count, R, row);
-        VALUES[work->v_kind][rows](job, work, tile, row ? NULL : next, weights, row);
+        VALUES[work->v_kind][rows](work, tile, next, weights, row);
+    }
+}
+
+static void clear(struct work *work) {
+    memset(work->sums, 0, (size_t)(work->padded_rows * work->E) * sizeof(float));
+    for (int64_t block = 0; block < work->padded_rows / work->block_rows; block++) {
+        put(work->state + (3 * block + TOP) * W, splat(-FLT_MAX));
+        put(work->state + (3 * block + TOTAL) * W, (vec){0});
     }
 }
 
@@ -358,8 +376,7 @@ static void do_task(const struct job *job, struct work *work, int64_t task) {
     int64_t n = task / job->pieces, begin = task % job->pieces * job->piece, E = job->value_width;
     struct bounds b = bounds_of(job, n);
     int64_t key = at_least(begin, b.low), end = at_most(at_most(begin + job->piece, job->keys), b.high), run = -1;
-    for (int64_t m = 0; m < work->padded_rows; m++) work->top[m] = -FLT_MAX, work->total[m] = 0;
-    memset(work->sums, 0, (size_t)(work->padded_rows * work->E) * sizeof(float));
+    clear(work);
     if (job->best_logits) {
         work->best_logits = job->best_logits + task * job->rows * STRONGEST;
         work->best_places = job->best_places + task * job->rows * STRONGEST;
@@ -371,12 +388,14 @@ static void do_task(const struct job *job, struct work *work, int64_t task) {
         fill(job, work, n, tile->key + tile->count, end, next);
         if (run < 0 || ((work->turning == BY_QUERIES || work->turning == WITHIN) && run != tile->run))
             ready_queries(job, work, n, run = tile->run);
-        do_tile(job, work, tile, next, n, tile->key < b.all_low || tile->key + tile->count > b.all_high);
+        do_tile(job, work, tile, next->count ? next : tile, n, tile->key < b.all_low || tile->key + tile->count > b.all_high);
     }
     for (int64_t m = 0; m < job->rows; m++) {
         float *part = job->parts + (task * job->rows + m) * (E + 2);
         memcpy(part, work->sums + m * work->E, (size_t)E * sizeof(float));
-        part[E] = work->top[m], part[E + 1] = work->total[m];
+        const float *state = work->state + m / work->block_rows * 3 * W;
+        part[E] = state[TOP * W + m % work->block_rows], part[E + 1] = 0;
+        for (int64_t i = m % work->block_rows; i < W; i += work->block_rows) part[E + 1] += state[TOTAL * W + i];
     }
 }
 
@@ -386,24 +405,39 @@ static enum turning turning_of(const struct job *job) {
     return job->within_cos ? WITHIN : BY_QUERIES;
 }
 
+/* Room for so many floats, on a line of the cache; a first call with `*at` 0 counts what is needed. */
+static float *room(char **at, int64_t floats) {
+    float *here = (float *)*at;
+    *at += padded(floats * (int64_t)sizeof(float), LINE);
+    return here;
+}
+
+static char *share_out(struct work *w, char *at) {
+    w->q = room(&at, w->padded_rows * w->D);
+    w->k = room(&at, w->copies_k * TILE * w->D);
+    w->v = room(&at, w->copies_v * TILE * w->E);
+    w->sums = room(&at, w->padded_rows * w->E);
+    w->weights = room(&at, TILE * w->block_rows + ACCUMULATORS);
+    w->state = room(&at, w->padded_rows / w->block_rows * 3 * W);
+    return at;
+}
+
 static struct work *new_work(const struct job *job) {
-    struct work w = {.D = padded(job->key_width, W), .E = padded(job->value_width, W), .tile_keys = TILE};
+    struct work w = {.D = padded(job->key_width, W), .E = padded(job->value_width, W), .turning = turning_of(job)};
     w.block_rows = job->rows == 1 ? 1 : job->rows == 2 ? 2 : 4;
     w.padded_rows = padded(job->rows, w.block_rows);
-    w.turning = turning_of(job);
+    w.tile_keys = at_least(16, at_most(TILE, TILE_BYTES / (w.D * size_of(job->kind)) / 16 * 16));
     w.copies_k = w.D != job->key_width || w.turning == EACH ||
                  (w.turning == WITHIN && (job->interleaved || job->frequencies % W));
     w.copies_v = w.E != job->value_width;
     w.k_kind = w.copies_k ? FLOAT32 : job->kind;
     w.v_kind = w.copies_v ? FLOAT32 : job->kind;
-    int64_t q = w.padded_rows * w.D, k = w.copies_k * TILE * w.D, v = w.copies_v * TILE * w.E;
-    int64_t sums = w.padded_rows * w.E, weights = TILE * w.block_rows + ACCUMULATORS, rows = w.padded_rows;
-    struct work *work = calloc(1, sizeof w + (size_t)(q + k + v + sums + weights + 3 * rows) * sizeof(float));
+    size_t head = (size_t)padded(sizeof w, LINE), size = head + (size_t)share_out(&w, NULL);
+    struct work *work = aligned_alloc(LINE, size);
     if (!work) return NULL;
+    memset(work, 0, size);
     *work = w;
-    work->q = (float *)(work + 1);
-    work->k = work->q + q, work->v = work->k + k, work->sums = work->v + v, work->weights = work->sums + sums;
-    work->top = work->weights + weights, work->total = work->top + rows, work->decay = work->total + rows;
+    share_out(work, (char *)work + head);
     return work;
 }
 

@@ -98,3 +98,20 @@ INLINE void sum_lanes(vec *x) {
     FOLD(8)
 #endif
 }
+
+#define APART(i, h) ((i) ^ (h))
+#define LARGER_APART(h) \
+    if (h >= R) x = larger(x, SHUFFLE(x, x, APART, h));
+
+/* In every lane the largest of all lanes that are a multiple of R from it. */
+INLINE vec largest_of_rows(vec x, int64_t R) {
+    LARGER_APART(1)
+    LARGER_APART(2)
+#if W > 4
+    LARGER_APART(4)
+#endif
+#if W > 8
+    LARGER_APART(8)
+#endif
+    return x;
+}

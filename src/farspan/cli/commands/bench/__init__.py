@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from farspan.cli.commands.bench import memory, speed
+from farspan.cli.commands.bench import kernel, memory, speed
 
 
 @click.group("bench")
 def command() -> None:
-    """Measure memory and speed on this machine."""
+    """Measure memory, speed and kernels on this machine."""
 
 
-for each in (memory.command, speed.command):
+for each in (kernel.command, memory.command, speed.command):
     command.add_command(each)

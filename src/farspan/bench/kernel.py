@@ -1,0 +1,117 @@
+"""How fast one token attends to many keys, beside torch's own attention and beside what the memory gives.
+
+All take turns on the same keys, so that whatever else the machine does hits them alike; what counts are medians.
+
+Shapes: G KV heads, M query heads of one KV head, S keys, D width, X runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from farspan.attention.kernels import Scoring, attend_runs
+from farspan.attention.rope import Rope
+from farspan.attention.runs import Runs, Turn
+from farspan.bench.ceiling import read_bandwidth
+
+DTYPES = (torch.float32, torch.bfloat16)
+_RUN = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelSpeed:
+    """Of `dtype` keys and `threads` threads: milliseconds of one token's attention in one layer.
+
+    `ms` is farspan's, `turned_ms` the same with keys that are stored un-rotated and turned on the way, `sdpa_ms` that
+    of torch with `enable_gqa`, `folded_ms` that of torch with the heads of a group as rows. `bandwidth_share` is what
+    part that `gb_per_s` is of the speed at which memory is read here.
+    """
+
+    dtype: str
+    threads: int
+    ms: float
+    turned_ms: float
+    gb_per_s: float
+    bandwidth_share: float
+    sdpa_ms: float
+    vs_sdpa: float
+    folded_ms: float
+    vs_folded: float
+    read_gb_per_s: float
+
+
+def kernel_speeds(keys: int, heads: int, kv_heads: int, width: int, *, rounds: int = 7) -> Iterator[KernelSpeed]:
+    """A row for each dtype and for one thread and all that torch has."""
+    counts = sorted({1, torch.get_num_threads()})
+    for dtype in DTYPES:
+        k_GSD, v_GSD = (torch.randn(kv_heads, keys, width).to(dtype) for _ in range(2))
+        q_GMD = torch.randn(kv_heads, heads // kv_heads, width).to(dtype)
+        for threads in counts:
+            with _threads(threads):
+                yield _measured(q_GMD, k_GSD, v_GSD, threads, rounds)
+
+
+def _measured(q_GMD: Tensor, k_GSD: Tensor, v_GSD: Tensor, threads: int, rounds: int) -> KernelSpeed:
+    scoring = Scoring(q_GMD.shape[-1] ** -0.5)
+    stored, turned = _runs(k_GSD, v_GSD), _runs(k_GSD, v_GSD, turned=True)
+    q_HD, k, v = q_GMD.flatten(0, 1)[None, :, None], k_GSD[None], v_GSD[None]
+    ways: tuple[Callable[[], object], ...] = (
+        lambda: attend_runs(q_GMD, stored, scoring),
+        lambda: attend_runs(q_GMD, turned, scoring),
+        lambda: scaled_dot_product_attention(q_HD, k, v, enable_gqa=True),
+        lambda: scaled_dot_product_attention(q_GMD[None], k, v),
+    )
+    ms, turned_ms, sdpa_ms, folded_ms = _medians(ways, rounds)
+    bytes_per_s, read = (k_GSD.nbytes + v_GSD.nbytes) / ms * 1e3, read_bandwidth()
+    return KernelSpeed(
+        dtype=str(k_GSD.dtype).removeprefix("torch."),
+        threads=threads,
+        ms=round(ms, 3),
+        turned_ms=round(turned_ms, 3),
+        gb_per_s=round(bytes_per_s / 1e9, 2),
+        bandwidth_share=round(bytes_per_s / read, 3),
+        sdpa_ms=round(sdpa_ms, 3),
+        vs_sdpa=round(sdpa_ms / ms, 2),
+        folded_ms=round(folded_ms, 3),
+        vs_folded=round(folded_ms / ms, 2),
+        read_gb_per_s=round(read / 1e9, 2),
+    )
+
+
+def _runs(k_GSD: Tensor, v_GSD: Tensor, *, turned: bool = False) -> Runs:
+    count, keys, width = k_GSD.shape
+    first_1X = torch.arange(0, keys, _RUN)[None]
+    turn = None
+    if turned:
+        turn = Turn(Rope(1e4 ** -(torch.arange(0, width, 2) / width)), first_1X, _RUN, 1)
+    return Runs(k_GSD, v_GSD, torch.arange(count), first_1X.expand(count, -1), _RUN, keys, turn)
+
+
+def _medians(ways: tuple[Callable[[], object], ...], rounds: int) -> list[float]:
+    """Milliseconds of each; the first round warms up."""
+    turns = [[_milliseconds(way) for way in ways] for _ in range(rounds + 1)][1:]
+    return [median(taken) for taken in zip(*turns, strict=True)]
+
+
+def _milliseconds(way: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    way()
+    return (time.perf_counter() - began) * 1e3
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
