@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from farspan.cli.commands.bench import memory, speed
+from farspan.cli.commands.bench import decode, memory, prefill, speed
 
 
 @click.group("bench")
@@ -12,5 +12,5 @@ def command() -> None:
     """Measure memory and speed on this machine."""
 
 
-for each in (memory.command, speed.command):
+for each in (decode.command, prefill.command, memory.command, speed.command):
     command.add_command(each)
