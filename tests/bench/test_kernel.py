@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from farspan.bench import ceiling, kernel
+from farspan.bench import kernel
 
 
 def test_a_row_for_each_dtype_and_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,10 +45,3 @@ def test_all_ways_attend_to_the_same_keys() -> None:
     wanted = torch.nn.functional.scaled_dot_product_attention(q_GMD, k_GSD, v_GSD)
     torch.testing.assert_close(found.out_NME, wanted)
     assert kernel._runs(k_GSD, v_GSD, turned=True).k_NKD.shape == (2, 300, 16)
-
-
-def test_read_bandwidth_is_of_the_fastest_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ceiling, "_BYTES", 1 << 20)
-    times = iter([at for took in (4.0, 2.0, 3.0) * ceiling._ROUNDS for at in (0.0, took)])
-    monkeypatch.setattr(time, "perf_counter", lambda: next(times))
-    assert ceiling.read_bandwidth() == (1 << 20) / 2.0

@@ -227,7 +227,7 @@ def test_bench_speed(run: Run) -> None:
 
 
 def test_bench_kernel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ceiling, "_BYTES", 1 << 20)
+    monkeypatch.setattr(ceiling, "_BUFFER_BYTES", 1 << 20)
     few = ("bench", "kernel", "--keys", 500, "--heads", 4, "--kv-heads", 2, "--width", 16, "--rounds", 1)
     report = json.loads(run(*few, "--json").stdout)
     assert (report["keys"], report["kernels"]) == (500, "native" if build.compilers() else "torch")

@@ -94,7 +94,14 @@ highlight_option = click.option(
     metavar="TEXT",
     help="Words of the files to look at, with a method that steers attention (pasta). May be repeated.",
 )
-model_option = _shared("-m", "--model", metavar="NAME", help="A folder or Hub name. [default: the bundled model]")
+
+
+def named_model_option(default: str) -> Option:
+    """`--model`; its default is only told, so that a command can see whether it was given."""
+    return _shared("-m", "--model", metavar="NAME", help=f"A folder or Hub name. [default: {default}]")
+
+
+model_option = named_model_option("the bundled model")
 
 
 def method_option(default: str) -> Option:
@@ -170,7 +177,7 @@ def token_count(text: str, option: str) -> int:
     return first
 
 
-def _grouped(name: str, kind: type, options: list[Option]) -> Option:
+def grouped(name: str, kind: type, options: list[Option]) -> Option:
     """Add `options` to a command, which receives their values as one `kind` under the keyword `name`."""
     members = [member.name for member in fields(kind)]
 
@@ -186,6 +193,6 @@ def _grouped(name: str, kind: type, options: list[Option]) -> Option:
     return decorate
 
 
-session_options = _grouped("options", SessionOptions, _SESSION)
-sampling_options = _grouped("sampling", SamplingOptions, _SAMPLING)
-output_options = _grouped("output", OutputOptions, _OUTPUT)
+session_options = grouped("options", SessionOptions, _SESSION)
+sampling_options = grouped("sampling", SamplingOptions, _SAMPLING)
+output_options = grouped("output", OutputOptions, _OUTPUT)

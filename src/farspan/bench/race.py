@@ -1,0 +1,97 @@
+"""Contenders that take turns, so that whatever else the machine does hits all of them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import NamedTuple, Protocol
+
+from farspan.bench.costs import Costs, Machine
+
+GROUP, PIECE = 8, 512
+"""Tokens that are written in a turn, and that are read in one."""
+
+
+class Turn(NamedTuple):
+    """Tokens that were read or written in so many seconds, and the keys that each attended to, on average."""
+
+    seconds: float
+    tokens: int
+    keys: float
+
+
+class Contender(Protocol):
+    """Something that has read `tokens` tokens and can go on; `kv_bytes` are the keys and values of one token."""
+
+    name: str
+    tokens: int
+    kv_bytes: int
+
+    def write(self) -> Turn:
+        """Take in the next `GROUP` tokens one after the other, as if it had written each of them."""
+        ...
+
+    def read_on(self) -> Turn:
+        """Read the next `PIECE` tokens, and take them back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What contenders do in a turn, and the least seconds that a token can take them."""
+
+    turn: Callable[[Contender], Turn]
+    least_s: Callable[[Costs, Machine, Contender, Turn], float]
+
+
+DECODE = Job(
+    lambda contender: contender.write(),
+    lambda costs, machine, contender, turn: costs.writing_s(machine, turn.keys * contender.kv_bytes),
+)
+PREFILL = Job(
+    lambda contender: contender.read_on(),
+    lambda costs, machine, _, turn: costs.reading_s(machine, turn.keys),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One contender after `tokens` tokens: a token's milliseconds, and tokens a second, at the median of the rounds.
+
+    `ratio` is how many times as long as the first contender at the same length it takes, `growth` as itself at its
+    shortest length. `ceiling_ms` is the least that the machine allows, and `share` that over what it took.
+    """
+
+    name: str
+    tokens: int
+    ms: float
+    tokens_per_s: float
+    ratio: float
+    growth: float
+    ceiling_ms: float
+    share: float
+
+
+def race(job: Job, contenders: Sequence[Contender], rounds: int, costs: Costs, machine: Machine) -> list[Row]:
+    """Let them take turns for some rounds, after one that warms up."""
+    turns = [[job.turn(contender) for contender in contenders] for _ in range(rounds + 1)][1:]
+    taken = [median(turn.seconds / turn.tokens for turn in own) for own in zip(*turns, strict=True)]
+    first: dict[int, float] = {}
+    shortest: dict[str, float] = {}
+    rows = []
+    for contender, last, seconds in zip(contenders, turns[-1], taken, strict=True):
+        least = job.least_s(costs, machine, contender, last)
+        rows.append(
+            Row(
+                name=contender.name,
+                tokens=contender.tokens,
+                ms=round(1e3 * seconds, 3),
+                tokens_per_s=round(1 / seconds, 1),
+                ratio=round(seconds / first.setdefault(contender.tokens, seconds), 3),
+                growth=round(seconds / shortest.setdefault(contender.name, seconds), 3),
+                ceiling_ms=round(1e3 * least, 3),
+                share=round(least / seconds, 3),
+            )
+        )
+    return rows

@@ -1,0 +1,72 @@
+"""What is held against a speed: models of a known shape, what a token costs, and what the machine can do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from itertools import accumulate, count, repeat
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from farspan.bench import ceiling, shapes
+from farspan.bench.costs import Costs, Machine
+from farspan.errors import UsageError
+from tests.bench.random_llama import TINY, model
+
+
+def test_bandwidth_and_rate_are_the_best_of_their_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = iter([4.0, 1.0, 2.0, *repeat(8.0, 200)])
+    now = accumulate(step for each in steps for step in (each, 0.5))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(ceiling, "_BUFFER_BYTES", 1 << 20)
+    assert ceiling.read_bandwidth() == (1 << 20) / 0.5
+
+
+def test_the_rate_counts_two_operations_for_each_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = count()
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(ceiling, "_CPU_EDGES", (8, 16))
+    assert ceiling.matmul_rate(torch.float32) == 2 * 16**3
+
+
+def test_named_shapes_have_the_size_that_they_are_named_for() -> None:
+    sizes = {}
+    for name, shape in shapes.SHAPES.items():
+        with torch.device("meta"):
+            sizes[name] = sum(each.numel() for each in LlamaForCausalLM(shape.config()).parameters())
+    assert sizes == {"llama-135m": 134_515_008, "llama-8b": 8_030_261_248}
+
+
+def test_random_models_are_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(shapes.SHAPES, "tiny", TINY)
+    torch.manual_seed(1)
+    drawn = torch.rand(1)
+    torch.manual_seed(1)
+    again = shapes.random_model("tiny", window=64, dtype="bfloat16")
+    assert torch.rand(1) == drawn, "it leaves torch's own random numbers alone"
+    assert (again.window, again.hosted.dtype, torch.get_default_dtype()) == (64, torch.bfloat16, torch.float32)
+    assert shapes.random_model("tiny").fingerprint == model().fingerprint
+    with pytest.raises(UsageError, match="known: llama-135m, llama-8b, tiny"):
+        shapes.random_model("tyni")
+
+
+def test_a_random_model_writes_numbers_and_does_not_repeat_one() -> None:
+    with model().session() as session:
+        answer = session.generate([1, 2, 3], max_new_tokens=32, ignore_eos=True)
+        assert answer.text.split() == [str(number) for number in answer.ids]
+        assert len(set(answer.ids)) > 8
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_costs_are_the_bytes_and_operations_of_a_token(monkeypatch: pytest.MonkeyPatch, tied: bool) -> None:
+    monkeypatch.setitem(shapes.SHAPES, "tiny", replace(TINY, tied=tied))
+    costs = Costs.of(shapes.random_model("tiny"))
+    layer = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 96 + 2 * 64
+    body, head = 2 * layer + 64, 512 * 64
+    assert (costs.weight_bytes, costs.operations) == (4 * (body + head), 2 * body)
+    assert costs.operations_per_key == 2 * (2 * 4 * 16 * 2)
+    machine = Machine(bytes_per_s=1000.0, operations_per_s=100.0)
+    assert costs.writing_s(machine, 500) == (costs.weight_bytes + 500) / 1000
+    assert costs.reading_s(machine, 3) == (costs.operations + 3 * costs.operations_per_key) / 100

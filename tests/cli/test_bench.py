@@ -1,0 +1,62 @@
+"""bench decode and bench prefill, on a tiny random Llama."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from farspan.bench import ceiling, shapes
+from tests.bench.random_llama import TINY
+from tests.cli.conftest import Run
+from tests.cli.test_errors import check
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(shapes.SHAPES, "tiny", TINY)
+    monkeypatch.setattr(ceiling, "_BUFFER_BYTES", 1 << 20)
+    monkeypatch.setattr(ceiling, "_CPU_EDGES", (64,))
+
+
+@pytest.mark.parametrize("job", ["decode", "prefill"])
+def test_rows_of_all_who_take_part(run: Run, job: str) -> None:
+    tokens = ["--tokens", "160,80", "--peer-tokens", "80", "--rounds", "1"]
+    result = run("bench", job, "--shape", "tiny", *tokens, "--threads", "1", "--profile", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    rows = [(row["name"], row["tokens"]) for row in report["rows"]]
+    assert rows[:2] == [("farspan infllm", 80), ("transformers", 80)] and rows[-1] == ("farspan infllm", 160)
+    assert {name for name, _ in rows[2:-1]} | set(report["absent"]) == {"llama.cpp", "kvpress"}
+    for row in report["rows"]:
+        assert row["ms"] > 0 and row["tokens_per_s"] > 0
+        assert all(row[name] >= 0 for name in ("ratio", "growth", "ceiling_ms", "share"))
+    assert set(report["profiles"]) == {"80", "160"} and report["machine"]["bytes_per_s"] > 0
+    assert "farspan reads 80 tokens" in result.stderr and "torch" in report["versions"]
+
+
+def test_alone(run: Run) -> None:
+    arguments = ["--shape", "tiny", "--window", "64", "--method", "full", "--tokens", "80", "--rounds", "1"]
+    result = run("bench", "prefill", *arguments, "--alone", "--profile", "-q")
+    assert (result.exit_code, result.stderr) == (0, "")
+    head, row, empty, parts, *_ = result.stdout.splitlines()
+    assert "tokens/s" in head and row.startswith("farspan full") and not empty
+    assert parts.split() == "farspan after 80 ms a token share".split()
+
+
+def test_who_is_absent_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    result = run("bench", "decode", "--shape", "tiny", "--tokens", "80", "--rounds", "1", "-q")
+    assert result.exit_code == 0, result.stderr
+    assert "transformers" in result.stdout and "llama.cpp: " in result.stdout
+
+
+def test_what_cannot_be_understood(run: Run) -> None:
+    check(run("bench", "decode", "--shape", "tyni"), 2, "did you mean 'tiny'?")
+    check(run("bench", "decode", "-m", "farspan-tiny", "--shape", "tiny"), 2, "leave out --shape")
+    check(run("bench", "prefill", "--shape", "tiny", "--tokens", "4MiB"), 2, "--tokens")
+    check(run("bench", "prefill", "--shape", "tiny", "--window", "8K,9K"), 2, "--window")
+    check(run("bench", "decode", "--shape", "tiny", "--method", "xl3m", "--tokens", "80"), 2, "xl3m")
+    nowhere = ["--tokens", "80", "--kvpress", "nowhere/python", "-q"]
+    check(run("bench", "decode", "--shape", "tiny", *nowhere), 2, "nowhere/python cannot be started")
