@@ -22,7 +22,7 @@ from farspan.errors import FarspanError
 
 _FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _FLASH_MIN_KEYS = 256
-NATIVE_MOST_ROWS = 32
+NATIVE_MOST_ROWS = 128
 
 
 @dataclass(frozen=True, slots=True)
