@@ -15,12 +15,12 @@
 
 #include "vectors.h"
 
-#define TILE 64        /* most keys in a tile, */
-#define TILE_BYTES 8192 /* and about how many bytes of keys; more do not stay in the cache while they are used */
-#define TOUCHED 16
-#define LINE 64        /* bytes that the cache reads at once */
-#define SHORT 8        /* runs of less tokens share a tile: their keys are turned one by one, not their queries */
-#define BLOCK_WIDTH 4  /* vectors of a value that are summed at once */
+#define TILE 64         /* most keys in a tile */
+#define TILE_BYTES 8192 /* and about how many bytes of keys: more would not stay in the cache while they are used */
+#define TOUCHED 16      /* keys from one that is touched ahead to the next */
+#define LINE 64         /* bytes that the cache reads at once */
+#define SHORT 8         /* runs of less tokens share a tile: their keys are turned one by one, not their queries */
+#define BLOCK_WIDTH 4   /* vectors of a value that are summed at once */
 
 /* How keys are turned: not; or all of a run alike, which turns its queries the other way instead; or each by what it
  * is further than the first of its run, the queries doing the rest; or each by its whole angle. */
