@@ -29,7 +29,7 @@ from farspan.errors import FarspanError
 _MANY_ROWS = 64
 _TILED_MIN_LOGITS = 1 << 16
 _FLASH_MIN_KEYS = 256
-NATIVE_MOST_ROWS = 32
+NATIVE_MOST_ROWS = 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@
 
 #include "vectors.h"
 
-#define TILE 64        /* most keys in a tile, */
-#define TILE_BYTES 8192 /* and about how many bytes of keys; more do not stay in the cache while they are used */
-#define TOUCHED 8
-#define LINE 64        /* bytes that the cache reads at once */
-#define SHORT 8        /* runs of less tokens share a tile: their keys are turned one by one, not their queries */
-#define BLOCK_WIDTH 4  /* vectors of a value that are summed at once */
-#define STRONGEST 8    /* keys of a row that are told, where any are */
+#define TILE 64         /* most keys in a tile */
+#define TILE_BYTES 8192 /* and about how many bytes of keys: more would not stay in the cache while they are used */
+#define TOUCHED 16      /* keys from one that is touched ahead to the next */
+#define LINE 64         /* bytes that the cache reads at once */
+#define SHORT 8         /* runs of less tokens share a tile: their keys are turned one by one, not their queries */
+#define BLOCK_WIDTH 4   /* vectors of a value that are summed at once */
+#define STRONGEST 8     /* keys of a row that are told, where any are */
 
 /* How keys are turned: not; or all of a run alike, which turns its queries the other way instead; or each by what it
  * is further than the first of its run, the queries doing the rest; or each by its whole angle. */
@@ -56,7 +56,7 @@ struct job {
 
 struct tile {
     int64_t key, run, count; /* of the first key: its number and that of its run */
-    const char *k[TILE], *v[TILE + ACCUMULATORS];
+    const char *k[TILE], *v[TILE];
     int32_t offset[TILE]; /* in its run */
 };
 
@@ -64,7 +64,7 @@ enum state { TOP, TOTAL, DECAY };
 
 /* What a thread works with. D and E are filled up to whole vectors, M to whole blocks of R rows. */
 struct work {
-    int64_t padded_rows, block_rows, D, E, tile_keys;
+    int64_t padded_rows, block_rows, D, E, tile_keys, k_bytes, v_bytes;
     enum turning turning;
     enum kind k_kind, v_kind;
     int copies_k, copies_v;
@@ -102,10 +102,10 @@ static void fill(const struct job *job, const struct work *work, int64_t n, int6
     }
 }
 
-/* Have what will be read soon brought into the cache, a vector's part of it at a time: the values of a tile during its
- * dots, the keys of the next one while values are summed. */
-INLINE void prefetch(enum kind kind, const char *at, int64_t i) {
-    if (i * size_of(kind) % LINE == 0) __builtin_prefetch(at + i * size_of(kind));
+/* What will be read soon is brought into the cache meanwhile, line after line: the values of a tile during its dots, the
+ * keys of the next one while values are summed. */
+INLINE void prefetch(const char *at, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += LINE) __builtin_prefetch(at + i);
 }
 
 /* ---- turning ---- */
@@ -171,20 +171,21 @@ INLINE void dots(enum kind kind, const int R, const int within, const struct job
     enum { MOST = ACCUMULATORS };
     const int group = MOST / R;
     int64_t D = work->D, half = within ? job->frequencies : 0;
+    int64_t bytes = q == work->q ? work->v_bytes : 0, steps = (D - half) / W, share = (group + steps - 1) / steps;
     for (int64_t t = 0; t < tile->count; t += group) {
         vec sums[MOST] = {0}, a[MOST], b[MOST];
-        const char *k[MOST], *later[MOST];
+        const char *k[MOST];
         const float *cosine[MOST], *sine[MOST];
         UNROLL for (int g = 0; g < group; g++) {
             int64_t one = at_most(t + g, tile->count - 1);
             k[g] = tile->k[one];
-            later[g] = tile->v[t + g];
             cosine[g] = job->within_cos + tile->offset[one] * half;
             sine[g] = job->within_sin + tile->offset[one] * half;
         }
+        int64_t ahead = t, end = at_most(t + group, tile->count);
         for (int64_t d = 0; d < half; d += W) {
+            for (int64_t i = 0; i < share && ahead < end; i++) prefetch(tile->v[ahead++], bytes);
             UNROLL for (int g = 0; g < group; g++) {
-                prefetch(kind, later[g], 2 * d), prefetch(kind, later[g], 2 * d + W);
                 vec first = load(kind, k[g], d), second = load(kind, k[g], half + d);
                 vec c = get(cosine[g] + d), s = get(sine[g] + d);
                 a[g] = first * c - second * s, b[g] = second * c + first * s;
@@ -196,7 +197,8 @@ INLINE void dots(enum kind kind, const int R, const int within, const struct job
             }
         }
         for (int64_t d = 2 * half; d < D; d += W) {
-            UNROLL for (int g = 0; g < group; g++) prefetch(kind, later[g], d), a[g] = load(kind, k[g], d);
+            for (int64_t i = 0; i < share && ahead < end; i++) prefetch(tile->v[ahead++], bytes);
+            UNROLL for (int g = 0; g < group; g++) a[g] = load(kind, k[g], d);
             UNROLL for (int r = 0; r < R; r++) {
                 vec first = get(q + r * D + d);
                 UNROLL for (int g = 0; g < group; g++) sums[g * R + r] += a[g] * first;
@@ -277,6 +279,7 @@ static void weigh(struct work *work, float *logits, int64_t count, int64_t R, in
 INLINE void add_columns(enum kind kind, const int R, const int columns, struct work *work, const struct tile *tile,
                         const struct tile *next, const float *weights, int64_t row, int64_t e) {
     vec sums[4][BLOCK_WIDTH];
+    int64_t bytes = row + e == 0 ? work->k_bytes : 0;
     float *to = work->sums + row * work->E + e;
     const float *decay = work->state + (row / R * 3 + DECAY) * W;
     UNROLL for (int r = 0; r < R; r++)
@@ -284,10 +287,8 @@ INLINE void add_columns(enum kind kind, const int R, const int columns, struct w
             sums[r][c] = get(to + r * work->E + c * W) * decay[r];
     for (int64_t t = 0; t < tile->count; t++) {
         vec v[BLOCK_WIDTH];
-        UNROLL for (int c = 0; c < columns; c++) {
-            prefetch(kind, next->k[t], e + c * W);
-            v[c] = load(kind, tile->v[t], e + c * W);
-        }
+        prefetch(next->k[t], bytes);
+        UNROLL for (int c = 0; c < columns; c++) v[c] = load(kind, tile->v[t], e + c * W);
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int c = 0; c < columns; c++) sums[r][c] += v[c] * weights[t * R + r];
     }
@@ -426,7 +427,8 @@ static struct work *new_work(const struct job *job) {
     struct work w = {.D = padded(job->key_width, W), .E = padded(job->value_width, W), .turning = turning_of(job)};
     w.block_rows = job->rows == 1 ? 1 : job->rows == 2 ? 2 : 4;
     w.padded_rows = padded(job->rows, w.block_rows);
-    w.tile_keys = at_least(16, at_most(TILE, TILE_BYTES / (w.D * size_of(job->kind)) / 16 * 16));
+    w.k_bytes = job->key_width * size_of(job->kind), w.v_bytes = job->value_width * size_of(job->kind);
+    w.tile_keys = at_least(16, at_most(TILE, TILE_BYTES / w.k_bytes / 16 * 16));
     w.copies_k = w.D != job->key_width || w.turning == EACH ||
                  (w.turning == WITHIN && (job->interleaved || job->frequencies % W));
     w.copies_v = w.E != job->value_width;
