@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Container
+from collections.abc import Callable, Container
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from torch.utils._pytree import tree_leaves
 import farspan
 from farspan import methods
 from farspan.attention.rope import Rope
-from farspan.engine import Session
+from farspan.engine import Session, attending
+from farspan.engine.folding import Folding
+from farspan.engine.layer import LayerMemory
 from farspan.methods.parts.plan import Plan
 from farspan.types import Budget, Counts
 from tests.tiny import (
@@ -344,6 +346,15 @@ def test_keys_that_are_equal_are_chosen_alike_after_saving(method: str, tmp_path
         check_same(continued(forked), wanted)
 
 
+PLUGS: list[tuple[Any, str]] = [
+    (Rope, "apply"),
+    (Folding, "fold"),
+    (attending, "attend_token"),
+    (LayerMemory, "_note"),
+    (LayerMemory, "_note_queries"),
+]
+
+
 class Pulled(BaseException):
     """The plug."""
 
@@ -352,20 +363,24 @@ class Pulled(BaseException):
 def test_broken_off_in_the_middle_of_a_step_it_goes_on_as_before(
     method: str, budget: Budget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apply, left, wanted = Rope.apply, 0, alone(method, budget)
+    left, wanted = 0, alone(method, budget)
 
-    def failing(self: Rope, x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Pulled
-        return apply(self, x, table)
+    def failing(works: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*given: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Pulled
+            return works(*given, **named)
+
+        return called
 
     with wide().session(method, budget, chunk=16) as pulled, wide().session(method, budget, chunk=16) as measured:
         for session in (pulled, measured):
             session.read(BOOK)
         step = MORE_TEXT[: pulled._stream.kv.limit(False)]
-        monkeypatch.setattr(Rope, "apply", failing)
+        for place, name in PLUGS:
+            monkeypatch.setattr(place, name, failing(getattr(place, name)))
         left = 1000
         measured.logits(step)
         calls = 1000 - left

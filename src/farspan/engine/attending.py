@@ -59,10 +59,14 @@ class Attending:
         return reduce(Strongest.joined, self._strongest)
 
     def _at_once(self) -> None:
+        """All segments in one call or, where blocks come in pieces, so that never two of these are held."""
         waiting: list[Segment] = []
         for segment in self._scene.segments():
-            waiting.append(segment)
             self._note(segment)
+            if segment.rows_NX is not None and any(other.rows_NX is not None for other in waiting):
+                self._token(waiting)
+                waiting = []
+            waiting.append(segment)
             if segment.fleeting:
                 self._token(waiting)
                 waiting = []
