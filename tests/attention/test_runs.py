@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import sys
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from farspan.attention import kernels
-from farspan.attention.kernels import Partial, Scoring, attend_runs
+from farspan.attention.kernels import Partial, Scoring, attend_runs, attend_token, key_logits, merge
+from farspan.attention.meeting import STRONGEST, Meeting
 from farspan.attention.native import call, library
 from farspan.attention.rope import Rope
 from farspan.attention.runs import Runs, Turn
@@ -148,8 +150,60 @@ def agrees(case: Case, tolerance: float) -> None:
         assert each.out_NME.dtype == each.lse_NM.dtype == torch.float32
         close(each.out_NME.double(), wanted.out_NME)
         close(each.lse_NM.double(), wanted.lse_NM)
-    assert logits_NMK.dtype == torch.float32
-    close(logits_NMK.double(), wanted_logits)
+    for logits in (logits_NMK, key_logits(q_NMD, runs, scoring)):
+        assert logits.dtype == torch.float32
+        close(logits.double(), wanted_logits)
+
+
+@pytest.mark.parametrize("kernels_used", ["torch", pytest.param("native", marks=native_only)])
+@given(seed=st.integers(0, 10**6), sinks=st.booleans(), few=st.booleans(), softcap=st.sampled_from([None, 2.0]))
+@settings(deadline=None, max_examples=40)
+def test_a_token_meets_everything_at_once(
+    kernels_used: str, seed: int, sinks: bool, few: bool, softcap: float | None
+) -> None:
+    """Searches of KV heads and searches of query heads, each at angles of its own, as one softmax; its strongest keys
+    stand where they stand in the text, each there once.
+    """
+    cases = [
+        Case(seed=seed, searches=3, rows=4, bounded=not few, runs=1 if few else 5, length=2 if few else 16),
+        Case(seed=seed + 1, searches=12, rows=1, step=0, skips=not few, runs=1, length=3, cut=0),
+    ]
+    draw = torch.Generator().manual_seed(seed)
+    q_HD = torch.randn(12, 32, generator=draw)
+    sinks_H = torch.randn(12, generator=draw) if sinks else None
+    meetings, parts, logits = [], [], []
+    for number, case in enumerate(cases):
+        _, runs, _ = drawn(case)
+        runs = dataclasses.replace(runs, visible=None if runs.visible is None else Visible(1, -1, runs.keys - 5))
+        assert runs.turn is not None
+        angles = runs.turn.rope.table(torch.tensor([400 + number]))
+        count = runs.first_NX.shape[1]
+        place_NX = 1000 * number + torch.arange(count * case.length).view(count, -1)[None, :, 0]
+        meetings.append(Meeting(runs, angles, place_NX, logits=number == 1))
+        q_NMD = runs.turn.rope.apply(q_HD, angles).view(case.searches, case.rows, -1)
+        part, logits_NMK = defined(q_NMD, runs, Scoring(0.3, softcap))
+        parts.append(Partial(part.out_NME.flatten(0, 1), part.lse_NM.flatten()))
+        logits.append(logits_NMK.flatten(0, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FARSPAN_KERNELS", kernels_used)
+        found = attend_token(q_HD, meetings, Scoring(0.3, softcap), sinks_H, strongest=True)
+    wanted = merge(parts, sinks_H)
+    close = functools.partial(torch.testing.assert_close, atol=1e-4, rtol=1e-4, check_dtype=False)
+    close(found.out_HE, wanted.out_NME)
+    close(found.lse_H, wanted.lse_NM)
+    assert found.logits[0] is None and found.logits[1] is not None
+    close(found.logits[1].flatten(0, 1), logits[1])
+    assert found.strongest is not None
+    at_K = torch.cat([1000 * number + torch.arange(part.shape[1]) for number, part in enumerate(logits)])
+    best_HK, order_HK = torch.cat(logits, 1).sort(dim=1, descending=True)
+    for head in range(12):
+        keys = [key for key, logit in zip(order_HK[head], best_HK[head], strict=True) if logit > -math.inf][:STRONGEST]
+        close(found.strongest.logits_HK[head, : len(keys)], best_HK[head, : len(keys)])
+        assert (found.strongest.logits_HK[head, len(keys) :] == -math.inf).all()
+        by_place = dict(zip(at_K.tolist(), torch.cat(logits, 1)[head].tolist(), strict=True))
+        places = found.strongest.place_HK[head, : len(keys)].tolist()
+        assert len(set(places)) == len(places)
+        close(torch.tensor([by_place[place] for place in places]), best_HK[head, : len(keys)])
 
 
 CASES = st.builds(

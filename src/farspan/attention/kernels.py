@@ -125,6 +125,16 @@ def attend_runs(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool = Fals
     return Partial(out_NME, lse_NM), logits_NMK
 
 
+def key_logits(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> Tensor:
+    """The logits `[N, M, K]` of runs of keys where they lie, in float32, for who looks for keys."""
+    kernel = _native(q_NMD, runs)
+    if kernel is not None:
+        return call.key_logits(kernel, q_NMD, runs, scoring.scale, scoring.softcap)
+    sight = runs.sight(q_NMD.shape[1])
+    mask = sight.mask(q_NMD.shape[1], runs.keys, q_NMD.device) if isinstance(sight, Visible) else sight
+    return scoring.logits(q_NMD, runs.k_NKD, mask)
+
+
 def attend_token(
     q_HD: Tensor,
     meetings: Sequence[Meeting],
@@ -143,7 +153,7 @@ def attend_token(
             q_NMD = runs.turn.rope.apply(q_NMD, met.angles)
         part, logits_NMK = _gathered(q_NMD, runs, scoring, met.logits or strongest)
         parts.append(Partial(part.out_NME.flatten(0, 1).unsqueeze(1), part.lse_NM.flatten().unsqueeze(1)))
-        told.append(logits_NMK)
+        told.append(logits_NMK if met.logits else None)
         if strongest and logits_NMK is not None:
             best.append(Strongest.of(logits_NMK.flatten(0, 1), runs, met.place_NX))
     whole = merge(parts, None if sinks_H is None else sinks_H.unsqueeze(1))

@@ -37,7 +37,7 @@ struct job {
     int64_t k_head, k_token, v_head, v_token;
     const int64_t *heads_N, *first_NX;
     int64_t first_row, searches, rows, length, keys, key_width, value_width, kind;
-    int64_t turned, frequencies, interleaved, start_row;
+    int64_t turned, frequencies, interleaved, start_row, keys_only; /* then there are logits and nothing else */
     const float *start_cos, *start_sin, *within_cos, *within_sin;
     const int64_t *skip_N, *low_M, *high_M;
     float scale, softcap;
@@ -352,7 +352,7 @@ static void do_tile(const struct job *job, struct work *work, struct tile *tile,
                     int hides) {
     int64_t R = work->block_rows, rows = R == 4 ? 2 : R - 1;
     if (work->copies_k) copy_keys(job, work, tile, n);
-    if (work->copies_v) copy_values(job, work, tile);
+    if (work->copies_v && !job->keys_only) copy_values(job, work, tile);
     for (int64_t row = 0; row < work->padded_rows; row += R) {
         float *weights = work->weights;
         DOTS[work->k_kind][rows](job, work, tile, work->q + row * work->D, weights);
@@ -360,6 +360,7 @@ static void do_tile(const struct job *job, struct work *work, struct tile *tile,
         if (hides) hide(job, weights, tile->key, tile->count, R, row);
         if (job->logits_NMK) tell(job, weights, tile, n, R, row);
         if (job->best_logits) note(job, work, weights, tile, n, R, row);
+        if (job->keys_only) continue;
         weigh(work, weights, tile->count, R, row);
         VALUES[work->v_kind][rows](work, tile, next, weights, row);
     }
@@ -474,7 +475,7 @@ static void join(const struct job *job, int64_t n, int64_t m) {
 int farspan_attend(struct job *job) {
     if (job->team && job->threads > 1) job->team(do_tasks, job, (unsigned)job->threads, 0);
     else do_tasks(job);
-    for (int64_t n = 0; n < job->searches; n++)
+    for (int64_t n = 0; n < (job->keys_only ? 0 : job->searches); n++)
         for (int64_t m = 0; m < job->rows; m++) join(job, n, m);
     return (int)job->failed;
 }

@@ -31,7 +31,7 @@ class _Job(ctypes.Structure):
         *((name, _INT) for name in "k_head k_token v_head v_token".split()),
         *((name, _POINTER) for name in "heads first".split()),
         *((name, _INT) for name in "first_row searches rows length keys key_width value_width kind".split()),
-        *((name, _INT) for name in "turned frequencies interleaved start_row".split()),
+        *((name, _INT) for name in "turned frequencies interleaved start_row keys_only".split()),
         *((name, _POINTER) for name in "start_cos start_sin within_cos within_sin skip low high".split()),
         ("scale", ctypes.c_float),
         ("softcap", ctypes.c_float),
@@ -71,6 +71,17 @@ def attend(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: flo
     if kernel.attend(ctypes.byref(job)):
         raise MemoryError(_NO_MEMORY)
     return found
+
+
+def key_logits(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None) -> Tensor:
+    """The logits `[N, M, K]` of queries, at their own positions, and nothing of the values."""
+    held = _Held()
+    job, found = _job(kernel, held, q_NMD, runs, (scale, softcap), logits=True)
+    job.keys_only = 1
+    if kernel.attend(ctypes.byref(job)):
+        raise MemoryError(_NO_MEMORY)
+    assert found.logits_NMK is not None
+    return found.logits_NMK
 
 
 def attend_token(

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-import torch
 from torch import Tensor
 
-from farspan.methods.parts.searching import Fetched, Search
+from farspan.attention.kernels import Scoring, key_logits
+from farspan.methods.parts.searching import Fetched, Search, side_by_side
 from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, layers_before, works
 
 _PIECE_TOKENS = 8192
@@ -55,5 +55,6 @@ class BestKeys:
         q_GMD = search.q_HTD.reshape(search.kv_heads, -1, width)
         for first, k_GnBD in search.keys(max(1, _PIECE_TOKENS // search.block)):
             k_GSD = k_GnBD.reshape(search.kv_heads, -1, width)
-            score_GMS = torch.matmul(q_GMD, k_GSD.transpose(1, 2))
-            yield first, score_GMS.view(heads * tokens, -1, search.block).amax(-1).float()
+            runs = side_by_side(k_GSD, k_GSD, search.block).runs(search.block)
+            score_GMS = key_logits(q_GMD, runs, Scoring(1.0))
+            yield first, score_GMS.view(heads * tokens, -1, search.block).amax(-1)
