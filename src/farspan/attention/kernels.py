@@ -169,12 +169,12 @@ def native_kernel() -> library.Kernel | str:
 
 def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
     """Join segments into one softmax over all their keys; `sink_NM` is an extra logit that has no value (GPT-OSS)."""
+    if len(partials) == 1 and sink_NM is None:
+        return partials[0]
     lse_PNM = torch.stack([part.lse_NM for part in partials])
     lse_NM = lse_PNM.logsumexp(0)
     if sink_NM is not None:
         lse_NM = torch.logaddexp(lse_NM, sink_NM.float())
-    if len(partials) == 1 and sink_NM is None:
-        return partials[0]
     share_PNM = torch.exp(lse_PNM - lse_NM).nan_to_num_(0.0)
     out_NME = sum(part.out_NME * share.unsqueeze(-1) for part, share in zip(partials, share_PNM, strict=True))
     assert isinstance(out_NME, Tensor)
