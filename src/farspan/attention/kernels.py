@@ -97,14 +97,13 @@ def weighed_attention(q_NMD: Tensor, runs: Runs, scoring: Scoring, others_NM: Te
     """Attention to runs, and how much each key receives of it all, `[N, K]`, where `others_NM` is the log-sum-exp of
     all other logits of each row.
     """
-    sight = runs.sight(q_NMD.shape[1])
     dtypes = (torch.float32, torch.bfloat16) if has_products() else (torch.float32,)
     if q_NMD.device.type == "cpu" and scoring.softcap is None and runs.skip_N is None and q_NMD.dtype in dtypes:
         visible = runs.visible or Visible.everything(q_NMD.shape[1], runs.keys)
         out_NME, lse_NM, mass_NK = tiled(q_NMD, runs.k_NKD, runs.v_NKE, scoring.scale, visible, others_NM)
         assert mass_NK is not None
         return Partial(out_NME, lse_NM), mass_NK
-    part, logits_NMK = observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, sight)
+    part, logits_NMK = observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
     return part, received(logits_NMK, torch.logaddexp(part.lse_NM, others_NM))
 
 
@@ -130,9 +129,7 @@ def key_logits(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> Tensor:
     kernel = _native(q_NMD, runs)
     if kernel is not None:
         return call.key_logits(kernel, q_NMD, runs, scoring.scale, scoring.softcap)
-    sight = runs.sight(q_NMD.shape[1])
-    mask = sight.mask(q_NMD.shape[1], runs.keys, q_NMD.device) if isinstance(sight, Visible) else sight
-    return scoring.logits(q_NMD, runs.k_NKD, mask)
+    return scoring.logits(q_NMD, runs.k_NKD, _mask(q_NMD, runs.k_NKD, runs.sight(q_NMD.shape[1])))
 
 
 def attend_token(
@@ -190,16 +187,21 @@ def observed_attention(
     bias_NMS: Tensor | None = None,
 ) -> tuple[Partial, Tensor]:
     """Like `partial_attention`, with the logits `[N, M, S]`, for who needs to see them."""
-    if isinstance(mask_MS, Visible):
-        hides = mask_MS.hides(k_NSD.shape[-2])
-        mask_MS = mask_MS.mask(q_NMD.shape[-2], k_NSD.shape[-2], q_NMD.device) if hides else None
-    logits_NMS = scoring.logits(q_NMD, k_NSD, mask_MS, bias_NMS)
+    logits_NMS = scoring.logits(q_NMD, k_NSD, _mask(q_NMD, k_NSD, mask_MS), bias_NMS)
     top_NM1 = logits_NMS.amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
     weights_NMS = (logits_NMS - top_NM1).exp_()
     total_NM1 = weights_NMS.sum(-1, keepdim=True)
     weights_NMS.div_(total_NM1.clamp_min(torch.finfo(torch.float32).tiny))
     lse_NM = (top_NM1 + total_NM1.log()).squeeze(-1)
     return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), logits_NMS
+
+
+def _mask(q_NMD: Tensor, k_NSD: Tensor, sight: Tensor | Visible | None) -> Tensor | None:
+    """Which row sees which key, as a mask; None where all see all."""
+    if not isinstance(sight, Visible):
+        return sight
+    rows, keys = q_NMD.shape[-2], k_NSD.shape[-2]
+    return sight.mask(rows, keys, q_NMD.device) if sight.hides(keys) else None
 
 
 def _native(q_NMD: Tensor, runs: Runs) -> library.Kernel | None:

@@ -44,7 +44,8 @@ class Turn:
         """cos and sin of what a key is further than the first of its run, `[B, F]`, float32; None where it is not."""
         if not self.step:
             return None
-        angles_BF = self._offset_B.to(torch.float32).unsqueeze(1) * self.rope.inv_freq_F.to(self.position_NX.device)
+        offset_B = torch.arange(self.length, device=self.position_NX.device) * self.step
+        angles_BF = offset_B.to(torch.float32).unsqueeze(1) * self.rope.inv_freq_F.to(offset_B.device)
         return angles_BF.cos(), angles_BF.sin()
 
     @cached_property
@@ -53,11 +54,8 @@ class Turn:
         if not self.step:
             cos_NXF, sin_NXF = self.start
             return cos_NXF.repeat_interleave(self.length, 1), sin_NXF.repeat_interleave(self.length, 1)
-        return self.rope.table((self.position_NX.unsqueeze(-1) + self._offset_B).flatten(1))
-
-    @property
-    def _offset_B(self) -> Tensor:
-        return torch.arange(self.length, device=self.position_NX.device) * self.step
+        assert self.step == 1
+        return self.rope.table(tokens_of(self.position_NX, self.length))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +119,9 @@ class Runs:
     def _side_by_side(self, x_GSW: Tensor) -> Tensor:
         if self.in_order:
             return x_GSW[:, : self.keys]
-        offset_B = torch.arange(self.length, device=self.first_NX.device)
-        at_NK = (self.first_NX.unsqueeze(-1) + offset_B).flatten(1)[:, : self.keys]
-        return x_GSW[self.heads_N.unsqueeze(1), at_NK]
+        return x_GSW[self.heads_N.unsqueeze(1), tokens_of(self.first_NX, self.length)[:, : self.keys]]
+
+
+def tokens_of(first_NX: Tensor, length: int) -> Tensor:
+    """The numbers of all tokens of runs that begin there: `[N, X]` to `[N, X * B]`."""
+    return (first_NX.unsqueeze(-1) + torch.arange(length, device=first_NX.device)).flatten(1)

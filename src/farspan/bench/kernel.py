@@ -7,7 +7,6 @@ Shapes: G KV heads, M query heads of one KV head, S keys, D width, X runs.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from farspan.attention.kernels import Scoring, attend_runs
 from farspan.attention.rope import Rope
 from farspan.attention.runs import Runs, Turn
 from farspan.bench.ceiling import read_bandwidth
+from farspan.bench.clock import seconds_of
 
 DTYPES = (torch.float32, torch.bfloat16)
 _RUN = 128
@@ -97,14 +97,8 @@ def _runs(k_GSD: Tensor, v_GSD: Tensor, *, turned: bool = False) -> Runs:
 
 def _medians(ways: tuple[Callable[[], object], ...], rounds: int) -> list[float]:
     """Milliseconds of each; the first round warms up."""
-    turns = [[_milliseconds(way) for way in ways] for _ in range(rounds + 1)][1:]
+    turns = [[1e3 * seconds_of(way) for way in ways] for _ in range(rounds + 1)][1:]
     return [median(taken) for taken in zip(*turns, strict=True)]
-
-
-def _milliseconds(way: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    way()
-    return (time.perf_counter() - began) * 1e3
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
-from farspan.attention.runs import Table
+from farspan.attention.runs import Table, tokens_of
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.cache.recent import Tokens
@@ -23,7 +23,7 @@ from farspan.engine.segments import Segment
 from farspan.engine.standing import Places, Standing
 from farspan.methods.parts.combine.axis import Met, Moment
 from farspan.methods.parts.notes import Notes
-from farspan.methods.parts.searching import Fetched, Search, tokens_of
+from farspan.methods.parts.searching import Fetched, Search
 from farspan.methods.parts.select.ranking import fetch
 
 _PIECE_TOKENS = 4096

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.meeting import Meeting
-from farspan.attention.runs import Runs, Table
+from farspan.attention.runs import Runs, Table, tokens_of
 from farspan.engine.folding import Folding
 
 
@@ -46,8 +46,7 @@ class Segment:
     @property
     def position_NS(self) -> Tensor:
         """Where all keys stand in the text."""
-        offset_B = torch.arange(self.runs.length, device=self.place_NX.device)
-        position_NS = (self.place_NX.unsqueeze(-1) + offset_B).flatten(1)[:, : self.runs.keys]
+        position_NS = tokens_of(self.place_NX, self.runs.length)[:, : self.runs.keys]
         return position_NS.expand(len(self.runs.heads_N), -1)
 
     @property

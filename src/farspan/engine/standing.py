@@ -58,7 +58,7 @@ class Standing:
 
     def near(self, low: int, reach: int) -> Places:
         """Runs from recent token `low` on, at their true distances; each query sees the last `reach`."""
-        keys, queries, folding = self.recent.length, self.q_HTD.shape[1], self.folding()
+        keys, queries = self.recent.length, self.q_HTD.shape[1]
 
         def make() -> Places:
             first_1X = torch.arange(0, keys - low, _RUN, device=self.device).unsqueeze(0)
@@ -66,22 +66,22 @@ class Standing:
             turn, visible = self.turn(first_1X + low, _RUN, 1), Visible(queries, end - reach, end)
             return Places(_RUN, first_1X, first_1X + low + self.base, turn, visible)
 
-        return self._once("near", (keys, low, reach, folding), make)
+        return self._once("near", (keys, low, reach), make)
 
     def edges(self, older: int) -> Places:
         """The sinks and `older` recent tokens, of which each query sees those that are out of its window."""
-        sinks, folding, positions = self.sinks.length, self.folding(), self.plan.positions
+        sinks, queries, positions = self.sinks.length, self.q_HTD.shape[1], self.plan.positions
 
         def make() -> Places:
             parts = [torch.arange(sinks), torch.arange(self.base, self.base + older)]
             place_S = torch.cat(parts).to(self.device)
             slot_S = torch.arange(len(place_S), device=self.device)
-            turn, queries = self.turn(positions.keys(slot_S, place_S).unsqueeze(0), 1, 1), folding.tokens
+            turn = self.turn(positions.keys(slot_S, place_S).unsqueeze(0), 1, 1)
             out = self.recent.length - queries - self.plan.window + 1
             visible = Visible(queries, -queries, sinks + out, least=sinks)
             return Places(1, slot_S.unsqueeze(0), place_S.unsqueeze(0), turn, visible)
 
-        return self._once("edges", (sinks, older, self.recent.length, self.plan.window, folding, positions), make)
+        return self._once("edges", (sinks, older, self.recent.length, self.plan.window, positions), make)
 
     def near_angles(self) -> Table | None:
         """How the queries are turned to meet recent tokens, the first of which stands at 0."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
-from farspan.attention.runs import Runs, Turn
+from farspan.attention.runs import Runs, Turn, tokens_of
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.methods.parts.decoding import Decoding
@@ -117,11 +117,6 @@ class Found(NamedTuple):
         """What is met: `length` tokens from each beginning on, without the first `skip_N` stretches of search i."""
         keys = self.first_NX.shape[1] * length
         return Runs(*self[:4], length, keys, turn, skip_N, in_order=self.in_order)
-
-
-def tokens_of(first_NX: Tensor, block: int) -> Tensor:
-    """The numbers of all tokens of blocks that begin there: `[N, X]` to `[N, X * B]`."""
-    return (first_NX.unsqueeze(-1) + torch.arange(block, device=first_NX.device)).flatten(1)
 
 
 def side_by_side(k_NSD: Tensor, v_NSE: Tensor, block: int) -> Found:
