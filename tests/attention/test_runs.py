@@ -172,6 +172,8 @@ def test_a_token_meets_everything_at_once(
     q_HD = torch.randn(12, 32, generator=draw)
     sinks_H = torch.randn(12, generator=draw) if sinks else None
     meetings, parts, logits = [], [], []
+    masses = [torch.rand(case.searches, 100, generator=draw) for case in cases]
+    before = [mass_NS.clone() for mass_NS in masses]
     for number, case in enumerate(cases):
         _, runs, _ = drawn(case)
         runs = dataclasses.replace(runs, visible=None if runs.visible is None else Visible(1, -1, runs.keys - 5))
@@ -179,7 +181,9 @@ def test_a_token_meets_everything_at_once(
         angles = runs.turn.rope.table(torch.tensor([400 + number]))
         count = runs.first_NX.shape[1]
         place_NX = 1000 * number + torch.arange(count * case.length).view(count, -1)[None, :, 0]
-        meetings.append(Meeting(runs, angles, place_NX, logits=number == 1))
+        meetings.append(
+            Meeting(runs, angles, place_NX, masses[number][:, 7 : 7 + runs.keys] if number != few else None)
+        )
         q_NMD = runs.turn.rope.apply(q_HD, angles).view(case.searches, case.rows, -1)
         part, logits_NMK = defined(q_NMD, runs, Scoring(0.3, softcap))
         parts.append(Partial(part.out_NME.flatten(0, 1), part.lse_NM.flatten()))
@@ -191,8 +195,10 @@ def test_a_token_meets_everything_at_once(
     close = functools.partial(torch.testing.assert_close, atol=1e-4, rtol=1e-4, check_dtype=False)
     close(found.out_HE, wanted.out_NME)
     close(found.lse_H, wanted.lse_NM)
-    assert found.logits[0] is None and found.logits[1] is not None
-    close(found.logits[1].flatten(0, 1), logits[1])
+    for number, (case, own_HK) in enumerate(zip(cases, logits, strict=True)):
+        share_HK = torch.exp(own_HK - wanted.lse_NM.unsqueeze(-1)) * (number != few)
+        mass_NK = share_HK.view(case.searches, case.rows, -1).sum(1)
+        close(masses[number] - before[number], torch.nn.functional.pad(mass_NK, (7, 93 - mass_NK.shape[1])))
     assert found.strongest is not None
     at_K = torch.cat([1000 * number + torch.arange(part.shape[1]) for number, part in enumerate(logits)])
     best_HK, order_HK = torch.cat(logits, 1).sort(dim=1, descending=True)

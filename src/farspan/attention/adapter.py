@@ -26,6 +26,7 @@ from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
 from farspan.attention.bridge import NAME, AttendCall, LayerHandler, Port, register
+from farspan.attention.linear import hasten
 from farspan.attention.loading import load_pretrained
 from farspan.attention.probe import LayerFacts, RopeSource, probe, rotary_modules, still_rotary
 from farspan.attention.rope import Rope
@@ -153,6 +154,7 @@ def _host(model: PreTrainedModel) -> HostedModel:
     if model.get_input_embeddings().weight.is_meta:
         raise ModelError("its weights are not loaded", fix="load it with from_pretrained")
     body = twin(model).eval()
+    hasten(body)
     config = body.config
     config._attn_implementation = NAME
     config.output_attentions = config.output_hidden_states = False

@@ -139,24 +139,28 @@ def attend_token(
     sinks_H: Tensor | None = None,
     strongest: bool = False,
 ) -> TokenAttention:
-    """One softmax over all that a token meets, by its un-rotated queries; `sinks_H` are logits without a value."""
+    """One softmax over all that a token meets, by its un-rotated queries; `sinks_H` are logits without a value.
+
+    The mass of keys that have one grows by the attention that they receive.
+    """
     searches = [(q_HD.view(len(met.runs.heads_N), -1, q_HD.shape[-1]), met.runs) for met in meetings]
     kernels = [_native(q_NMD, runs) for q_NMD, runs in searches]
     if kernels[0] is not None and None not in kernels:
         return call.attend_token(kernels[0], q_HD, meetings, scoring.scale, scoring.softcap, sinks_H, strongest)
-    parts, best, told = [], list[Strongest](), list[Tensor | None]()
+    parts, best, weighed = [], list[Strongest](), list[tuple[Tensor, Tensor]]()
     for met, (q_NMD, runs) in zip(meetings, searches, strict=True):
         if met.angles is not None and runs.turn is not None:
             q_NMD = runs.turn.rope.apply(q_NMD, met.angles)
-        part, logits_NMK = _gathered(q_NMD, runs, scoring, met.logits or strongest)
+        part, logits_NMK = _gathered(q_NMD, runs, scoring, strongest or met.mass_NK is not None)
         parts.append(Partial(part.out_NME.flatten(0, 1).unsqueeze(1), part.lse_NM.flatten().unsqueeze(1)))
-        told.append(logits_NMK if met.logits else None)
+        if met.mass_NK is not None and logits_NMK is not None:
+            weighed.append((met.mass_NK, logits_NMK))
         if strongest and logits_NMK is not None:
             best.append(Strongest.of(logits_NMK.flatten(0, 1), runs, met.place_NX))
     whole = merge(parts, None if sinks_H is None else sinks_H.unsqueeze(1))
-    return TokenAttention(
-        whole.out_NME[:, 0], whole.lse_NM[:, 0], reduce(Strongest.joined, best) if best else None, told
-    )
+    for mass_NK, logits_NMK in weighed:
+        mass_NK.add_(received(logits_NMK, whole.lse_NM.view(logits_NMK.shape[:2])))
+    return TokenAttention(whole.out_NME[:, 0], whole.lse_NM[:, 0], reduce(Strongest.joined, best) if best else None)
 
 
 def native_kernel() -> library.Kernel | str:

@@ -21,13 +21,14 @@ STRONGEST = 8
 class Meeting:
     """Runs of keys, and the cos and sin `[1, F]` by which the token's queries are turned to meet them.
 
-    `place_NX`, or one row for all searches, is where in the text runs begin; `logits` says whether they are wanted.
+    `place_NX`, or one row for all searches, is where in the text runs begin. `mass_NK`, if it is there, grows by the
+    attention that the keys receive.
     """
 
     runs: Runs
     angles: Table | None
     place_NX: Tensor
-    logits: bool = False
+    mass_NK: Tensor | None = None
 
 
 class Strongest(NamedTuple):
@@ -59,11 +60,10 @@ class Strongest(NamedTuple):
 
 
 class TokenAttention(NamedTuple):
-    """What one token draws from all that it meets: the output in float32 and the log-sum-exp of its logits, the
-    strongest keys where they were asked for, the logits `[N, M, S]` of each meeting that was to tell them.
+    """What one token draws from all that it meets: the output in float32 and the log-sum-exp of its logits, and
+    the strongest keys where they were asked for.
     """
 
     out_HE: Tensor
     lse_H: Tensor
     strongest: Strongest | None
-    logits: list[Tensor | None]

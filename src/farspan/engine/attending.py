@@ -39,14 +39,12 @@ class Attending:
 
         The mass of keys, where a segment has one, grows by the attention that they receive.
         """
-        shape = self._scene.q_HTD.shape[:2]
-        sink_HT = None if sinks_H is None else sinks_H[:, None].expand(shape)
         if self._scene.at_once:
-            self._at_once()
-        else:
-            alone = self._one_by_one()
-            if alone is not None:
-                return self._weigh(alone, sink_HT)
+            return self._at_once(sinks_H)
+        sink_HT = None if sinks_H is None else sinks_H[:, None].expand(self._scene.q_HTD.shape[:2])
+        alone = self._one_by_one()
+        if alone is not None:
+            return self._weigh(alone, sink_HT)
         whole = merge(self._parts, sink_HT)
         for segment, logits_NMS in self._weighed:
             assert segment.mass_NS is not None
@@ -58,30 +56,35 @@ class Attending:
         """The keys that draw most attention from the last token, once it has run."""
         return reduce(Strongest.joined, self._strongest)
 
-    def _at_once(self) -> None:
-        """All segments in one call or, where blocks come in pieces, so that never two of these are held."""
-        waiting: list[Segment] = []
+    def _at_once(self, sinks_H: Tensor | None) -> Partial:
+        """All segments in one call or, where blocks come in pieces, so that never two of these are held; what is
+        weighed comes last, when all else is known.
+        """
+        weighed, waiting = list[Segment](), list[Segment]()
         for segment in self._scene.segments():
             self._note(segment)
             if segment.rows_NX is not None and any(other.rows_NX is not None for other in waiting):
-                self._token(waiting)
+                self._parts.append(self._token(waiting, None))
                 waiting = []
-            waiting.append(segment)
+            (waiting if segment.mass_NS is None else weighed).append(segment)
             if segment.fleeting:
-                self._token(waiting)
+                self._parts.append(self._token(waiting, None))
                 waiting = []
-        if waiting:
-            self._token(waiting)
+        if not self._parts:
+            return self._token(weighed + waiting, sinks_H)
+        before = merge(self._parts, None if sinks_H is None else sinks_H.unsqueeze(1))
+        if not weighed + waiting:
+            return before
+        last = self._token(weighed + waiting, before.lse_NM[:, 0])
+        share_NM = torch.exp(before.lse_NM - last.lse_NM).nan_to_num_(0.0)
+        return Partial(last.out_NME + before.out_NME * share_NM.unsqueeze(-1), last.lse_NM)
 
-    def _token(self, segments: list[Segment]) -> None:
-        meetings = [segment.last() for segment in segments]
-        q_HD = self._scene.q_HTD[:, -1]
-        out_HE, lse_H, strongest, logits = attend_token(q_HD, meetings, self._scene.scoring, strongest=self._watched)
-        self._parts.append(Partial(out_HE.unsqueeze(1), lse_H.unsqueeze(1)))
-        self._strongest += [] if strongest is None else [strongest]
-        for segment, logits_NMS in zip(segments, logits, strict=True):
-            if segment.mass_NS is not None and logits_NMS is not None:
-                self._weighed.append((segment, logits_NMS))
+    def _token(self, segments: list[Segment], others_H: Tensor | None) -> Partial:
+        """What the one token draws from these; `others_H` is the log-sum-exp of all its other logits."""
+        meetings, q_HD = [segment.last() for segment in segments], self._scene.q_HTD[:, -1]
+        found = attend_token(q_HD, meetings, self._scene.scoring, others_H, strongest=self._watched)
+        self._strongest += [] if found.strongest is None else [found.strongest]
+        return Partial(found.out_HE.unsqueeze(1), found.lse_H.unsqueeze(1))
 
     def _one_by_one(self) -> Segment | None:
         """Attend to all segments but, if it is the only one that is weighed, that one."""

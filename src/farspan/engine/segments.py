@@ -58,11 +58,11 @@ class Segment:
         return self.rows_NX[number_X >= self.runs.skip_N.unsqueeze(1)]
 
     def last(self) -> Meeting:
-        """What the chunk's last token meets; the logits are wanted where mass is added up."""
+        """What the chunk's last token meets; if it is the only one, mass grows by its attention."""
         tokens, runs, place_NX = self.folding.tokens, self.runs, self.place_NX
         if tokens > 1:
             searches, _ = self.folding.of_last
             runs = runs.last(searches)
             place_NX = place_NX if len(place_NX) == 1 else place_NX[searches]
         angles = None if self.angles is None else (self.angles[0][-1:], self.angles[1][-1:])
-        return Meeting(runs, angles, place_NX, logits=tokens == 1 and self.mass_NS is not None)
+        return Meeting(runs, angles, place_NX, self.mass_NS if tokens == 1 else None)

@@ -18,7 +18,6 @@
 #define TILE 64         /* most keys in a tile */
 #define TILE_BYTES 8192 /* and about how many bytes of keys: more would not stay in the cache while they are used */
 #define TOUCHED 16      /* keys from one that is touched ahead to the next */
-#define LINE 64         /* bytes that the cache reads at once */
 #define SHORT 8         /* runs of less tokens share a tile: their keys are turned one by one, not their queries */
 #define BLOCK_WIDTH 4   /* vectors of a value that are summed at once */
 #define STRONGEST 8     /* keys of a row that are told, where any are */
@@ -26,9 +25,6 @@
 /* How keys are turned: not; or all of a run alike, which turns its queries the other way instead; or each by what it
  * is further than the first of its run, the queries doing the rest; or each by its whole angle. */
 enum turning { AS_STORED, BY_QUERIES, WITHIN, EACH };
-
-typedef void work_fn(void *);
-typedef void team_fn(work_fn *, void *, unsigned, unsigned);
 
 /* Strides are in bytes for keys and values, in numbers for all else; the order is that of `call.py`. */
 struct job {
@@ -39,18 +35,23 @@ struct job {
     int64_t first_row, searches, rows, length, keys, key_width, value_width, kind;
     int64_t turned, frequencies, interleaved, start_row, keys_only; /* then there are logits and nothing else */
     const float *start_cos, *start_sin, *within_cos, *within_sin;
-    const int64_t *skip_N, *low_M, *high_M;
+    const int64_t *skip_N;
+    int64_t tokens, low, high, least; /* row m, of token t = m % tokens, sees keys low + t to max(high + t, least) */
     float scale, softcap;
     float *out_NME, *lse_NM, *logits_NMK;
-    float *parts; /* [tasks, M, E + 2]: sums, the largest logit, the total */
     const float *q_cos, *q_sin; /* how the queries are turned, if they are not yet */
     const int64_t *place_NX; /* where in the text runs begin, if the strongest keys are wanted */
     int64_t place_row;
-    float *best_logits; /* [tasks, M, STRONGEST], the strongest first */
-    int64_t *best_places;
+    float *mass_NK; /* grows by the attention that keys receive */
+    int64_t mass_row;
     int64_t pieces, piece;
     team_fn *team;
     int64_t threads;
+    /* What follows is made here. */
+    char *made;
+    float *parts; /* [tasks, M, E + 2]: sums, the largest logit, the total */
+    float *best_logits; /* [tasks, M, STRONGEST], the strongest first */
+    int64_t *best_places;
     int64_t next, failed;
 };
 
@@ -78,6 +79,14 @@ struct work {
 INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 INLINE int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/* The keys that a row sees. */
+INLINE int64_t low_of(const struct job *job, int64_t row) {
+    return at_most(job->keys, at_least(0, job->low + row % job->tokens));
+}
+INLINE int64_t high_of(const struct job *job, int64_t row) {
+    return at_most(job->keys, at_least(job->least, job->high + row % job->tokens));
+}
 
 /* ---- tiles ---- */
 
@@ -220,7 +229,7 @@ static void cap(float *logits, int64_t count, float softcap) {
 
 static void hide(const struct job *job, float *logits, int64_t key, int64_t count, int64_t R, int64_t row) {
     for (int64_t r = 0; r < at_most(R, job->rows - row); r++) {
-        int64_t low = job->low_M ? job->low_M[row + r] : 0, high = job->high_M ? job->high_M[row + r] : job->keys;
+        int64_t low = low_of(job, row + r), high = high_of(job, row + r);
         for (int64_t t = 0; t < count; t++)
             if (key + t < low || key + t >= high) logits[t * R + r] = -INFINITY;
     }
@@ -340,7 +349,7 @@ struct bounds {
 static struct bounds bounds_of(const struct job *job, int64_t n) {
     struct bounds b = {job->keys, 0, 0, job->keys};
     for (int64_t m = 0; m < job->rows; m++) {
-        int64_t low = job->low_M ? job->low_M[m] : 0, high = job->high_M ? job->high_M[m] : job->keys;
+        int64_t low = low_of(job, m), high = high_of(job, m);
         b.low = at_most(b.low, low), b.all_low = at_least(b.all_low, low);
         b.high = at_least(b.high, high), b.all_high = at_most(b.all_high, high);
     }
@@ -471,41 +480,89 @@ static void join(const struct job *job, int64_t n, int64_t m) {
     job->lse_NM[n * job->rows + m] = total == 0 ? -INFINITY : top + logf(total);
 }
 
-/* Returns 0, or 1 where memory was short. */
-int farspan_attend(struct job *job) {
+/* Results that the caller did not ask for but that lead to those that it did. */
+static char *share_out_results(struct job *job, char *at) {
+    int64_t rows = job->searches * job->rows, tasks = job->pieces * rows, best = job->place_NX ? tasks * STRONGEST : 0;
+    job->parts = room(&at, tasks * (job->value_width + 2));
+    if (!job->out_NME) job->out_NME = room(&at, rows * job->value_width);
+    if (!job->lse_NM) job->lse_NM = room(&at, rows);
+    if (job->mass_NK) job->logits_NMK = room(&at, rows * job->keys);
+    job->best_logits = best ? room(&at, best) : NULL;
+    job->best_places = best ? (int64_t *)room(&at, 2 * best) : NULL;
+    return at;
+}
+
+static void run(struct job *job) {
+    struct job counted = *job;
+    job->made = aligned_alloc(LINE, (size_t)share_out_results(&counted, NULL));
+    job->failed = !job->made;
+    if (job->failed) return;
+    share_out_results(job, job->made);
+    for (int64_t i = 0; job->logits_NMK && i < job->searches * job->rows * job->keys; i++)
+        job->logits_NMK[i] = -INFINITY;
     if (job->team && job->threads > 1) job->team(do_tasks, job, (unsigned)job->threads, 0);
     else do_tasks(job);
     for (int64_t n = 0; n < (job->keys_only ? 0 : job->searches); n++)
         for (int64_t m = 0; m < job->rows; m++) join(job, n, m);
+}
+
+/* Returns 0, or 1 where memory was short. */
+int farspan_attend(struct job *job) {
+    run(job);
+    free(job->made);
     return (int)job->failed;
 }
 
-/* What one token meets in several jobs, as one softmax; row i of a job, its searches one after the other, is head i.
- * `sinks_H` are logits without a value. `best_logits` and `best_places` `[H, STRONGEST]`, if they are wanted, are those
- * of all jobs. Returns 0, or 1 where memory was short. */
-int farspan_attend_token(struct job *const *jobs, int64_t count, const float *sinks_H, float *out_HE, float *lse_H,
+/* The softmax over all jobs grows by one; row i of a job, its searches one after the other, is head i. */
+static void add_job(const struct job *job, int64_t heads, float *out_HE, float *lse_H) {
+    int64_t E = job->value_width;
+    for (int64_t h = 0; h < heads; h++) {
+        float own = job->lse_NM[h], before = lse_H[h];
+        if (own == -INFINITY) continue;
+        float top = own > before ? own : before, whole = top + logf(expf(own - top) + expf(before - top));
+        float kept = expf(before - whole), added = expf(own - whole);
+        for (int64_t e = 0; e < E; e++) out_HE[h * E + e] = out_HE[h * E + e] * kept + job->out_NME[h * E + e] * added;
+        lse_H[h] = whole;
+    }
+}
+
+static void add_best(const struct job *job, float *best_logits, int64_t *best_places) {
+    for (int64_t i = 0; i < job->searches * job->pieces * job->rows * STRONGEST; i++) {
+        int64_t row = i / STRONGEST, n = row / job->rows / job->pieces, h = n * job->rows + row % job->rows;
+        if (job->best_logits[i] > best_logits[(h + 1) * STRONGEST - 1])
+            rank(best_logits + h * STRONGEST, best_places + h * STRONGEST, job->best_logits[i], job->best_places[i]);
+    }
+}
+
+static void add_mass(const struct job *job, const float *lse_H) {
+    for (int64_t h = 0; h < job->searches * job->rows; h++) {
+        if (lse_H[h] == -INFINITY) continue;
+        float *mass = job->mass_NK + h / job->rows * job->mass_row;
+        const float *logits = job->logits_NMK + h * job->keys;
+        int64_t key = 0;
+        for (; key + W <= job->keys; key += W) put(mass + key, get(mass + key) + exp_of(get(logits + key) - lse_H[h]));
+        for (; key < job->keys; key++) mass[key] += expf(logits[key] - lse_H[h]);
+    }
+}
+
+/* What one token meets in several jobs, as one softmax. `sinks_H` are logits without a value. `best_logits` and
+ * `best_places` `[H, STRONGEST]`, if they are wanted, are those of all jobs. Returns 0, or 1 where memory was short. */
+int farspan_attend_token(struct job *jobs, int64_t count, const float *sinks_H, float *out_HE, float *lse_H,
                          float *best_logits, int64_t *best_places) {
-    int64_t heads = jobs[0]->searches * jobs[0]->rows, E = jobs[0]->value_width;
-    for (int64_t i = 0; i < heads * E; i++) out_HE[i] = 0;
+    int64_t heads = jobs->searches * jobs->rows, failed = 0;
+    memset(out_HE, 0, (size_t)(heads * jobs->value_width) * sizeof(float));
     for (int64_t h = 0; h < heads; h++) lse_H[h] = sinks_H ? sinks_H[h] : -INFINITY;
     for (int64_t i = 0; best_logits && i < heads * STRONGEST; i++) best_logits[i] = -INFINITY, best_places[i] = 0;
-    for (int64_t j = 0; j < count; j++) {
-        struct job *job = jobs[j];
-        if (farspan_attend(job)) return 1;
-        for (int64_t h = 0; h < heads; h++) {
-            float own = job->lse_NM[h], before = lse_H[h];
-            if (own == -INFINITY) continue;
-            float top = own > before ? own : before, whole = top + logf(expf(own - top) + expf(before - top));
-            float kept = expf(before - whole), added = expf(own - whole);
-            for (int64_t e = 0; e < E; e++) out_HE[h * E + e] = out_HE[h * E + e] * kept + job->out_NME[h * E + e] * added;
-            lse_H[h] = whole;
-        }
-        if (!best_logits) continue;
-        for (int64_t i = 0; i < job->searches * job->pieces * job->rows * STRONGEST; i++) {
-            int64_t row = i / STRONGEST, n = row / job->rows / job->pieces, h = n * job->rows + row % job->rows;
-            if (job->best_logits[i] > best_logits[(h + 1) * STRONGEST - 1])
-                rank(best_logits + h * STRONGEST, best_places + h * STRONGEST, job->best_logits[i], job->best_places[i]);
-        }
+    for (struct job *job = jobs; job < jobs + count && !failed; job++) {
+        run(job);
+        failed = job->failed;
+        if (failed) break;
+        add_job(job, heads, out_HE, lse_H);
+        if (best_logits) add_best(job, best_logits, best_places);
     }
-    return 0;
+    for (struct job *job = jobs; job < jobs + count; job++) {
+        if (job->mass_NK && !failed) add_mass(job, lse_H);
+        free(job->made);
+    }
+    return (int)failed;
 }

@@ -17,7 +17,7 @@ from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
-SOURCES = ("attend.c", "vectors.h")
+SOURCES = ("attend.c", "product.c", "vectors.h")
 _FLAGS = ("-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
 _SECONDS = 120
@@ -64,13 +64,14 @@ def _built(compiler: list[str], folder: Path) -> Path:
     target, machine = _target(compiler)
     source = [files(__package__).joinpath(name).read_bytes() for name in SOURCES]
     name = hashlib.sha256(b"\0".join((*source, " ".join((*compiler, *_FLAGS, *target)).encode(), machine))).hexdigest()
-    path = folder / f"attend-{name[:24]}.so"
+    path = folder / f"kernels-{name[:24]}.so"
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=folder) as beside:
             for file, text in zip(SOURCES, source, strict=True):
                 Path(beside, file).write_bytes(text)
             made = Path(beside, path.name)
-            _run([*compiler, *_FLAGS, *target, str(Path(beside, SOURCES[0])), "-lm", "-o", str(made)])
+            code = [str(Path(beside, file)) for file in SOURCES if file.endswith(".c")]
+            _run([*compiler, *_FLAGS, *target, *code, "-lm", "-o", str(made)])
             if not made.exists():
                 raise BuildError(f"{compiler[0]} made no library")
             made.replace(path)

@@ -5,7 +5,6 @@ Shapes as in `farspan.attention.runs`, and P pieces of a search's keys.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,34 +13,12 @@ from torch import Tensor
 
 from farspan.attention.meeting import STRONGEST, Meeting, Strongest, TokenAttention
 from farspan.attention.native.library import Kernel
+from farspan.attention.native.structs import JOBS, KINDS, Held, Job
 from farspan.attention.runs import Runs, Turn
+from farspan.attention.visible import Visible
 
-KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 _TASKS, _LEAST_PIECE = 64, 1024
 _NO_MEMORY = "no memory is left for attention"
-
-_POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
-
-
-class _Job(ctypes.Structure):
-    """`struct job` of attend.c."""
-
-    _fields_ = (
-        *((name, _POINTER) for name in "q k v".split()),
-        *((name, _INT) for name in "k_head k_token v_head v_token".split()),
-        *((name, _POINTER) for name in "heads first".split()),
-        *((name, _INT) for name in "first_row searches rows length keys key_width value_width kind".split()),
-        *((name, _INT) for name in "turned frequencies interleaved start_row keys_only".split()),
-        *((name, _POINTER) for name in "start_cos start_sin within_cos within_sin skip low high".split()),
-        ("scale", ctypes.c_float),
-        ("softcap", ctypes.c_float),
-        *((name, _POINTER) for name in "out lse logits parts q_cos q_sin place".split()),
-        ("place_row", _INT),
-        *((name, _POINTER) for name in "best_logits best_places".split()),
-        *((name, _INT) for name in "pieces piece".split()),
-        ("team", _POINTER),
-        *((name, _INT) for name in "threads next failed".split()),
-    )
 
 
 class Found(NamedTuple):
@@ -55,33 +32,30 @@ class Found(NamedTuple):
 def fits(q_NMD: Tensor, runs: Runs) -> bool:
     """Whether the kernel can read these tensors: on the CPU, of a dtype it knows, rows without gaps."""
     k, v = runs.k_GSD, runs.v_GSE
-    return (
-        k.device.type == "cpu"
-        and q_NMD.device.type == "cpu"
-        and k.dtype in KINDS
-        and v.dtype == k.dtype
-        and k.stride(-1) == v.stride(-1) == 1
-    )
+    return k.is_cpu and q_NMD.is_cpu and k.dtype in KINDS and v.dtype is k.dtype and k.stride(2) == v.stride(2) == 1
 
 
 def attend(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None, logits: bool) -> Found:
     """Attention of queries, at their own positions, to what they meet. There is at least one row and one key."""
-    held = _Held()
-    job, found = _job(kernel, held, q_NMD, runs, (scale, softcap), logits)
-    if kernel.attend(ctypes.byref(job)):
-        raise MemoryError(_NO_MEMORY)
-    return found
+    count, rows, _ = q_NMD.shape
+    out_NME, lse_NM = torch.empty(count, rows, runs.v_GSE.shape[-1]), torch.empty(count, rows)
+    logits_NMK = torch.empty(count, rows, runs.keys) if logits else None
+    held = Held()
+    job = _job(kernel, held, q_NMD, runs, scale, softcap)
+    job.out, job.lse = out_NME.data_ptr(), lse_NM.data_ptr()
+    job.logits = 0 if logits_NMK is None else logits_NMK.data_ptr()
+    _run(kernel, job)
+    return Found(out_NME, lse_NM, logits_NMK)
 
 
 def key_logits(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None) -> Tensor:
     """The logits `[N, M, K]` of queries, at their own positions, and nothing of the values."""
-    held = _Held()
-    job, found = _job(kernel, held, q_NMD, runs, (scale, softcap), logits=True)
-    job.keys_only = 1
-    if kernel.attend(ctypes.byref(job)):
-        raise MemoryError(_NO_MEMORY)
-    assert found.logits_NMK is not None
-    return found.logits_NMK
+    logits_NMK = torch.empty(*q_NMD.shape[:2], runs.keys)
+    held = Held()
+    job = _job(kernel, held, q_NMD, runs, scale, softcap)
+    job.logits, job.keys_only = logits_NMK.data_ptr(), 1
+    _run(kernel, job)
+    return logits_NMK
 
 
 def attend_token(
@@ -94,31 +68,24 @@ def attend_token(
     strongest: bool,
 ) -> TokenAttention:
     """One token's attention to all that it meets, by un-rotated queries. Every meeting has a key."""
-    held, heads = _Held(), len(q_HD)
-    jobs, logits = [], list[Tensor | None]()
+    held, heads = Held(), len(q_HD)
+    jobs = []
     for meeting in meetings:
-        searches = len(meeting.runs.heads_N)
-        q_NMD = q_HD.view(searches, heads // searches, -1)
-        job, found = _job(kernel, held, q_NMD, meeting.runs, (scale, softcap), meeting.logits)
+        q_NMD = q_HD.view(len(meeting.runs.heads_N), -1, q_HD.shape[-1])
+        job = _job(kernel, held, q_NMD, meeting.runs, scale, softcap)
         if meeting.angles is not None:
             job.q_cos, job.q_sin = map(held.floats, meeting.angles)
         if strongest:
-            tasks = searches * job.pieces * job.rows * STRONGEST
-            job.place, job.place_row = held.integers(meeting.place_NX), _row(meeting.place_NX)
-            job.best_logits, job.best_places = map(
-                held.kept, (torch.empty(tasks), torch.empty(tasks, dtype=torch.int64))
-            )
-        held.kept(found.out_NME)
-        held.kept(found.lse_NM)
+            job.place, job.place_row = held.rows(meeting.place_NX)
+        if meeting.mass_NK is not None:
+            job.mass, job.mass_row = meeting.mass_NK.data_ptr(), meeting.mass_NK.stride(0)
         jobs.append(job)
-        logits.append(found.logits_NMK)
     out_HE, lse_H = torch.empty(heads, meetings[0].runs.v_GSE.shape[-1]), torch.empty(heads)
     best = None
     if strongest:
         best = Strongest(torch.empty(heads, STRONGEST), torch.empty(heads, STRONGEST, dtype=torch.int64))
-    pointers = (ctypes.POINTER(_Job) * len(jobs))(*map(ctypes.pointer, jobs))
     failed = kernel.attend_token(
-        ctypes.cast(pointers, _POINTER),
+        JOBS.array(jobs),
         len(jobs),
         None if sinks_H is None else held.floats(sinks_H),
         out_HE.data_ptr(),
@@ -127,66 +94,62 @@ def attend_token(
     )
     if failed:
         raise MemoryError(_NO_MEMORY)
-    return TokenAttention(out_HE, lse_H, best, logits)
+    return TokenAttention(out_HE, lse_H, best)
 
 
-def _job(
-    kernel: Kernel, held: _Held, q_NMD: Tensor, runs: Runs, scoring: tuple[float, float | None], logits: bool
-) -> tuple[_Job, Found]:
+def _run(kernel: Kernel, job: Job) -> None:
+    if kernel.attend(JOBS.array((job,))):
+        raise MemoryError(_NO_MEMORY)
+
+
+def _job(kernel: Kernel, held: Held, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None) -> Job:
     count, rows, _ = q_NMD.shape
-    width = runs.v_GSE.shape[-1]
-    out_NME, lse_NM = torch.empty(count, rows, width), torch.empty(count, rows)
-    logits_NMK = torch.full((count, rows, runs.keys), float("-inf")) if logits else None
-    hides = runs.visible is not None and runs.visible.hides(runs.keys)
-    low_M, high_M = runs.visible.bounds(rows, runs.keys) if hides and runs.visible else (None, None)
-    pieces, piece = _pieces(count, runs.keys)
-    scale, softcap = scoring
     k, v = runs.k_GSD, runs.v_GSE
-    job = _Job(
+    visible = runs.visible or Visible.everything(rows, runs.keys)
+    first, first_row = held.rows(runs.first_NX)
+    pieces, piece = _pieces(count, runs.keys)
+    job = Job(
         q=held.floats(q_NMD),
         k=k.data_ptr(),
         v=v.data_ptr(),
-        k_head=k.stride(0) * k.element_size(),
-        k_token=k.stride(1) * k.element_size(),
-        v_head=v.stride(0) * v.element_size(),
-        v_token=v.stride(1) * v.element_size(),
+        k_head=k.stride(0) * k.itemsize,
+        k_token=k.stride(1) * k.itemsize,
+        v_head=v.stride(0) * k.itemsize,
+        v_token=v.stride(1) * k.itemsize,
         heads=held.integers(runs.heads_N),
-        first=held.integers(runs.first_NX),
-        first_row=runs.first_NX.shape[1],
+        first=first,
+        first_row=first_row,
         searches=count,
         rows=rows,
         length=runs.length,
         keys=runs.keys,
-        key_width=k.shape[-1],
-        value_width=width,
+        key_width=k.shape[2],
+        value_width=v.shape[2],
         kind=KINDS[k.dtype],
-        skip=held.integers(runs.skip_N),
-        low=held.integers(low_M),
-        high=held.integers(high_M),
+        skip=0 if runs.skip_N is None else held.integers(runs.skip_N),
+        tokens=visible.tokens,
+        low=visible.low,
+        high=visible.high,
+        least=visible.least,
         scale=scale if softcap is None else scale / softcap,
         softcap=softcap or 0.0,
-        out=out_NME.data_ptr(),
-        lse=lse_NM.data_ptr(),
-        logits=None if logits_NMK is None else logits_NMK.data_ptr(),
-        parts=held.kept(torch.empty(count * pieces * rows * (width + 2))),
         pieces=pieces,
         piece=piece,
-        team=kernel.team,
+        team=kernel.team or 0,
         threads=min(torch.get_num_threads(), count * pieces),
     )
     if runs.turn is not None:
         _turned(job, runs.turn, held)
-    return job, Found(out_NME, lse_NM, logits_NMK)
+    return job
 
 
-def _turned(job: _Job, turn: Turn, held: _Held) -> None:
-    start, within = turn.start, turn.within
-    job.turned = 1
-    job.frequencies, job.interleaved = turn.rope.width // 2, turn.rope.interleaved
-    job.start_row = _row(start[0]) * turn.rope.width // 2
-    job.start_cos, job.start_sin = map(held.floats, start)
-    if within is not None:
-        job.within_cos, job.within_sin = map(held.floats, within)
+def _turned(job: Job, turn: Turn, held: Held) -> None:
+    start_cos, start_sin = turn.start
+    job.turned, job.frequencies, job.interleaved = 1, turn.rope.width // 2, turn.rope.interleaved
+    job.start_row = 0 if len(start_cos) == 1 else start_cos.stride(0)
+    job.start_cos, job.start_sin = held.floats(start_cos), held.floats(start_sin)
+    if turn.within is not None:
+        job.within_cos, job.within_sin = map(held.floats, turn.within)
 
 
 def _pieces(searches: int, keys: int) -> tuple[int, int]:
@@ -194,28 +157,3 @@ def _pieces(searches: int, keys: int) -> tuple[int, int]:
     pieces = max(1, min(-(-_TASKS // searches), keys // _LEAST_PIECE))
     piece = -(-keys // pieces)
     return -(-keys // piece), piece
-
-
-def _row(x_NX: Tensor) -> int:
-    """How far the rows of searches are apart: not at all where one serves all."""
-    return 0 if len(x_NX) == 1 else x_NX.shape[1]
-
-
-class _Held:
-    """Addresses of tensors as the kernel reads them, and the copies that had to be made for it."""
-
-    def __init__(self) -> None:
-        self._tensors: list[Tensor] = []
-
-    def floats(self, x: Tensor) -> int:
-        return self._address(x.to(torch.float32))
-
-    def integers(self, x: Tensor | None) -> int | None:
-        return None if x is None else self._address(x.to(torch.int64))
-
-    def kept(self, x: Tensor) -> int:
-        self._tensors.append(x)
-        return x.data_ptr()
-
-    def _address(self, x: Tensor) -> int:
-        return self.kept(x.contiguous())

@@ -15,13 +15,14 @@ from farspan.attention.native import build
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The functions of attend.c, and `team`: what runs it on the threads that torch has, None for one thread.
+    """The functions of attend.c and product.c, and `team`: what runs them on the threads that torch has, None for one thread.
 
     torch's own OpenMP is asked, whichever that is; a second one would have threads that fight with torch's.
     """
 
     attend: Any
     attend_token: Any
+    product: Any
     team: int | None
     compiler: str
 
@@ -49,10 +50,11 @@ def _from_temporary() -> Kernel | str:
 def _from(folder: Path) -> Kernel:
     path, compiler = build.library(folder)
     functions = ctypes.CDLL(str(path))
-    attend, token = functions.farspan_attend, functions.farspan_attend_token
+    attend, token, product = functions.farspan_attend, functions.farspan_attend_token, functions.farspan_product
     pointer = ctypes.c_void_p
-    attend.argtypes, token.argtypes = (pointer,), (pointer, ctypes.c_int64, *(pointer,) * 5)
-    return Kernel(attend, token, _team(), compiler)
+    attend.argtypes = product.argtypes = (pointer,)
+    token.argtypes, product.restype = (pointer, ctypes.c_int64, *(pointer,) * 5), None
+    return Kernel(attend, token, product, _team(), compiler)
 
 
 def _team() -> int | None:

@@ -21,6 +21,8 @@
 #define LANES(f, h) f(0, h), f(1, h), f(2, h), f(3, h)
 #endif
 
+#define LINE 64 /* bytes that the cache reads at once */
+
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
@@ -115,3 +117,7 @@ INLINE vec largest_of_rows(vec x, int64_t R) {
 #endif
     return x;
 }
+
+/* Runs a function on so many threads. */
+typedef void work_fn(void *);
+typedef void team_fn(work_fn *, void *, unsigned, unsigned);
