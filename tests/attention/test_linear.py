@@ -1,4 +1,4 @@
-"""The linear layers of a hosted model give torch's product, for few rows by the compiled kernel and for many by torch."""
+"""The linear layers of a hosted model give torch's products: of few rows by the compiled kernel, of many by torch."""
 
 from __future__ import annotations
 

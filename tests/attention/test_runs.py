@@ -19,7 +19,7 @@ from farspan.attention.kernels import Partial, Scoring, attend_runs, attend_toke
 from farspan.attention.meeting import STRONGEST, Meeting
 from farspan.attention.native import call, library
 from farspan.attention.rope import Rope
-from farspan.attention.runs import Runs, Turn
+from farspan.attention.runs import Elsewhere, Runs, Turn
 from farspan.attention.visible import Visible
 from farspan.errors import FarspanError
 
@@ -50,6 +50,7 @@ class Case:
     skips: bool = False
     bounded: bool = False
     strided: bool = False
+    memories: int = 1
 
 
 def drawn(case: Case) -> tuple[Tensor, Runs, Scoring]:
@@ -70,8 +71,16 @@ def drawn(case: Case) -> tuple[Tensor, Runs, Scoring]:
         turn_of(case, draw),
         integers(0, case.runs, (case.searches,)) if case.skips else None,
         visible_of(case, keys, draw) if case.bounded else None,
+        elsewhere=elsewhere_of(case, draw) if case.memories > 1 else None,
     )
     return q_NMD, runs, Scoring(case.key_width**-0.5, case.softcap)
+
+
+def elsewhere_of(case: Case, draw: torch.Generator) -> Elsewhere:
+    others = [
+        (stored(case, case.key_width, draw), stored(case, case.value_width, draw)) for _ in range(case.memories - 1)
+    ]
+    return Elsewhere(tuple(others), torch.randint(0, case.memories, (case.searches, case.runs), generator=draw))
 
 
 def stored(case: Case, width: int, draw: torch.Generator) -> Tensor:
@@ -106,8 +115,9 @@ def defined(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> tuple[Partial, Tenso
         head, skip = int(runs.heads_N[n]), 0 if runs.skip_N is None else int(runs.skip_N[n]) * runs.length
         for key in range(runs.keys):
             token = int(runs.first_NX[n, key // runs.length]) + key % runs.length
-            v_NKE[n, key] = runs.v_GSE[head, token].double()
-            dots_M = q_NMD[n].double() @ turned(runs, n, key, runs.k_GSD[head, token].double()) * scoring.scale
+            k_GSD, v_GSE = memory_of(runs, n, key // runs.length)
+            v_NKE[n, key] = v_GSE[head, token].double()
+            dots_M = q_NMD[n].double() @ turned(runs, n, key, k_GSD[head, token].double()) * scoring.scale
             if scoring.softcap is not None:
                 dots_M = scoring.softcap * torch.tanh(dots_M / scoring.softcap)
             for m in range(rows):
@@ -116,6 +126,11 @@ def defined(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> tuple[Partial, Tenso
     lse_NM = logits_NMK.logsumexp(-1)
     weights_NMK = (logits_NMK - lse_NM.unsqueeze(-1)).exp().nan_to_num(0.0)
     return Partial(weights_NMK @ v_NKE, lse_NM), logits_NMK
+
+
+def memory_of(runs: Runs, n: int, run: int) -> tuple[Tensor, Tensor]:
+    own = runs.k_GSD, runs.v_GSE
+    return own if runs.elsewhere is None else (own, *runs.elsewhere.memories)[int(runs.elsewhere.which_NX[n, run])]
 
 
 def sees(runs: Runs, row: int, key: int) -> bool:
@@ -232,6 +247,7 @@ CASES = st.builds(
     skips=st.booleans(),
     bounded=st.booleans(),
     strided=st.booleans(),
+    memories=st.sampled_from([1, 1, 3]),
 )
 
 

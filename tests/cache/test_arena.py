@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
@@ -109,6 +110,14 @@ class Arenas(RuleBasedStateMachine):
         one_mean_NX, one_k_NX = line.arena.gather(("mean", "k"), rows_NX, heads_N, tokens_NX)
         assert torch.equal(one_mean_NX, mean_NX)
         assert torch.equal(one_k_NX, k_NX.take_along_dim(tokens_NX[..., None, None], 2).squeeze(2))
+        lying = line.arena.lying(("mean", "k"), rows_NX)
+        if lying is None:
+            assert line.arena.rows_in()["host"] or line.arena.rows_in()["disk"]
+            return
+        for column, found_NX in enumerate((mean_NX, k_NX)):
+            for at in itertools.product(range(searches), range(count)):
+                data = lying.memories[lying.which_NX[at]][column]
+                assert torch.equal(data[heads_N[at[0]] % len(data), lying.at_NX[at]], found_NX[at])
 
     @rule(which=st.integers(0, 9), limit=st.integers(1, 5))
     def scan(self, which: int, limit: int) -> None:

@@ -59,13 +59,24 @@ class Turn:
 
 
 @dataclass(frozen=True, eq=False)
+class Elsewhere:
+    """Keys and values `[G, S, D]`, `[G, S, E]` of other memories, and which of them a run lies in: 1 is the first, 0
+    the one that the runs name themselves: `[N, X]`.
+    """
+
+    memories: tuple[tuple[Tensor, Tensor], ...]
+    which_NX: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Runs:
     """What searches meet: search i, of KV head `heads_N[i]`, the runs of `length` tokens from `first_NX[i]` on.
 
     All runs are whole but the last, which ends when there are `keys` of them. `skip_N`: so many of the first runs of a
     search are not met, where searches meet different numbers. `visible` says which keys the rows see; None: all.
     `turn` is None for keys that are met as they are stored. `in_order` says that each search meets all that one head
-    stores, from the first token on, and that search i has head i.
+    stores, from the first token on, and that search i has head i. Where not all runs lie in one memory, `elsewhere`
+    says which do not.
     """
 
     k_GSD: Tensor
@@ -78,11 +89,12 @@ class Runs:
     skip_N: Tensor | None = None
     visible: Visible | None = None
     in_order: bool = False
+    elsewhere: Elsewhere | None = None
 
     @cached_property
     def k_NKD(self) -> Tensor:
         """The keys side by side and turned."""
-        k_NKD = self._side_by_side(self.k_GSD)
+        k_NKD = self._side_by_side(0)
         if self.turn is None:
             return k_NKD
         cos, sin = self.turn.whole
@@ -91,7 +103,7 @@ class Runs:
     @cached_property
     def v_NKE(self) -> Tensor:
         """The values side by side."""
-        return self._side_by_side(self.v_GSE)
+        return self._side_by_side(1)
 
     def sight(self, rows: int) -> Tensor | Visible | None:
         """Which keys so many query rows see, where it is not all: bounds, or what broadcasts to `[N, M, K]`."""
@@ -114,12 +126,23 @@ class Runs:
             skip_N=None if self.skip_N is None else self.skip_N[searches],
             visible=None if self.visible is None else self.visible.last(),
             in_order=self.in_order and searches == slice(None),
+            elsewhere=self.elsewhere and replace(self.elsewhere, which_NX=self.elsewhere.which_NX[searches]),
         )
 
-    def _side_by_side(self, x_GSW: Tensor) -> Tensor:
+    def _side_by_side(self, which: int) -> Tensor:
+        """Keys (0) or values (1)."""
+        x_GSW = (self.k_GSD, self.v_GSE)[which]
         if self.in_order:
             return x_GSW[:, : self.keys]
-        return x_GSW[self.heads_N.unsqueeze(1), tokens_of(self.first_NX, self.length)[:, : self.keys]]
+        token_NK = tokens_of(self.first_NX, self.length)[:, : self.keys]
+        if self.elsewhere is None:
+            return x_GSW[self.heads_N.unsqueeze(1), token_NK]
+        memory_NK = self.elsewhere.which_NX.repeat_interleave(self.length, 1)[:, : self.keys]
+        x_NKW = x_GSW.new_empty((*token_NK.shape, x_GSW.shape[-1]))
+        for number, memory in enumerate((x_GSW, *(memory[which] for memory in self.elsewhere.memories))):
+            at_n, key_n = (memory_NK == number).nonzero(as_tuple=True)
+            x_NKW[at_n, key_n] = memory[self.heads_N[at_n], token_NK[at_n, key_n]]
+        return x_NKW
 
 
 def tokens_of(first_NX: Tensor, length: int) -> Tensor:

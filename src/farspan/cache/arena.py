@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -34,6 +34,16 @@ class TierRows:
 class _Tier(Protocol):
     def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor: ...
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]: ...
+
+
+class Lying(NamedTuple):
+    """The memories in which rows lie, each `[G, size, *shape]` a name; which of them a row lies in, and where in it:
+    `[N, X]`.
+    """
+
+    memories: list[tuple[Tensor, ...]]
+    which_NX: Tensor
+    at_NX: Tensor
 
 
 class Arena:
@@ -145,15 +155,26 @@ class Arena:
             out.append(found.view(*rows_NX.shape, *shape))
         return out
 
-    def lying(self, names: tuple[str, ...], rows_NX: Tensor) -> tuple[list[Tensor], Tensor] | None:
-        """The memory in which all of these rows lie, `[G, size, *shape]` a name, and where in it: `[N, X]`.
-
-        None when some lie elsewhere: on a lower tier, or with a parent.
-        """
-        ring = self._rings[0]
-        if bool((rows_NX < ring.start).any()):
-            return None
-        return ring.places(names, rows_NX)
+    def lying(self, names: tuple[str, ...], rows_NX: Tensor) -> Lying | None:
+        """Where these rows lie on the device, this arena's own and those it shares. None when some may lie lower."""
+        oldest, newest = map(int, rows_NX.aminmax())
+        memories: list[tuple[Tensor, ...]] = []
+        at_NX = which_NX = torch.zeros_like(rows_NX)
+        arena: Arena | None = self
+        while arena is not None:
+            ring, first = arena._rings[0], arena._base
+            if newest >= first:
+                if max(oldest, first) < ring.start:
+                    return None
+                data, here_NX = ring.places(names, rows_NX)
+                older_NX = rows_NX <= newest
+                at_NX = torch.where(older_NX, here_NX, at_NX) if memories else here_NX
+                which_NX = which_NX.masked_fill(older_NX, len(memories)) if memories else which_NX
+                memories.append(data)
+            if oldest >= first:
+                return Lying(memories, which_NX, at_NX)
+            newest, arena = min(newest, first - 1), arena.parent
+        return None
 
     def scan(self, names: tuple[str, ...], limit: int) -> Iterator[tuple[int, Rows]]:
         """All rows from oldest to newest, at most `limit` at a time: the first's number, columns `[G, n, *shape]`."""

@@ -26,7 +26,8 @@ class Tokens(NamedTuple):
 
     def part(self, start: int, end: int) -> Tokens:
         """Tokens `[start, end)` of these, as views."""
-        return Tokens(*(value[:, start:end] for value in self))
+        k_GTD, v_GTE, mass_GT, q_HTD = self
+        return Tokens(k_GTD[:, start:end], v_GTE[:, start:end], mass_GT[:, start:end], q_HTD[:, start:end])
 
     def clone(self) -> Tokens:
         """A copy that shares nothing."""
@@ -63,6 +64,7 @@ class Recent:
         self.capacity = capacity
         self._limit = self.buffer_tokens(capacity)
         self._low = self._high = 0
+        self._tokens: Tokens | None = None
         size = min(self._limit, _FIRST_TOKENS)
         self._data = Tokens(
             torch.empty((heads, size, key_dim), dtype=dtype, device=device),
@@ -82,7 +84,9 @@ class Recent:
     @property
     def tokens(self) -> Tokens:
         """All tokens of the queue, oldest first, as views that the next `append` may move."""
-        return self._data.part(self._low, self._high)
+        if self._tokens is None:
+            self._tokens = self._data.part(self._low, self._high)
+        return self._tokens
 
     def append(self, k_GTD: Tensor, v_GTE: Tensor, mass_GT: Tensor | None = None, q_HTD: Tensor | None = None) -> None:
         """Add tokens at the end; without a mass they begin at 0. Queries are left out where the queue holds none."""
@@ -100,11 +104,13 @@ class Recent:
             assert q_HTD is not None
             into.q_HTD.copy_(q_HTD)
         self._high += added
+        self._tokens = None
 
     def take(self, count: int) -> Tokens:
         """Remove the oldest tokens and return them, as views that the next `append` may overwrite."""
         assert count <= len(self)
         self._low += count
+        self._tokens = None
         return self._data.part(self._low - count, self._low)
 
     def shrunk(self, capacity: int) -> Recent:
@@ -120,6 +126,7 @@ class Recent:
         """Remove the newest tokens, as if they had not been appended."""
         assert count <= len(self)
         self._high -= count
+        self._tokens = None
 
     def _make_room(self, added: int) -> None:
         size = self._data.length

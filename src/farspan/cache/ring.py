@@ -68,9 +68,9 @@ class Ring:
             return data.flatten(0, 1).index_select(0, at_n.to(self.device))
         return data.flatten(0, 2).index_select(0, (at_n * data.shape[2] + tokens_n).to(self.device))
 
-    def places(self, names: tuple[str, ...], rows: Tensor) -> tuple[list[Tensor], Tensor]:
+    def places(self, names: tuple[str, ...], rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """The memory itself, `[G, size, *shape]` a name, and where in it these rows lie."""
-        return [self._data[name] for name in names], (rows - self._origin) % self._size
+        return tuple(self._data[name] for name in names), (rows - self._origin) % self._size
 
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
         """Rows `[start, end)` as views of at most `limit` rows, in order, each with the number of its first row."""

@@ -77,7 +77,7 @@ class Scene(Standing):
         keys, queries = self.recent.length, self.q_HTD.shape[1]
         reach = keys if self.is_dense or self.plan.positions.beyond == "near" else self.plan.window
         low = max(0, keys - reach) if queries == 1 and not self.weighs else 0
-        places, met = self.near(low, reach), self.recent.part(low, keys)
+        places, met = self.near(low, reach), self.recent.part(low, keys) if low else self.recent
         return self._segment(self.near_angles(), met, places)
 
     def _far(self) -> Iterator[Segment]:
@@ -153,12 +153,15 @@ class Scene(Standing):
             found, length = found.singly(block), 1
             place_NX, slot_1X = tokens_of(place_NX, block), tokens_of(slot_1X, block)
             skip_N = None if skip_N is None else skip_N * block
-        if self.plan.positions.recalls_at is None:
-            angles, at_NX = self.far_angles(far), self.plan.positions.keys(slot_1X, place_NX)
+        if self.plan.positions.recalls_at is not None:
+            angles, turn = self.searching_angles(), self.same_turn(place_NX.shape[1], length)
+        elif step == 0:
+            angles, turn = self.far_angles(far), self.same_turn(place_NX.shape[1], length)
         else:
-            angles, at_NX, step = self.searching_angles(), torch.zeros_like(slot_1X), 0
+            angles = self.far_angles(far)
+            turn = self.turn(self.plan.positions.keys(slot_1X, place_NX), length, step or 0)
         folding = self.folding(fetched.per_head, fetched.per_token)
-        runs = found.runs(length, self.turn(at_NX, length, step or 0), skip_N)
+        runs = found.runs(length, turn, skip_N)
         bias_N1S = None if hidden_X is None else self._hiding(fetched.rows_NX, hidden_X)
         return Segment(
             folding,

@@ -115,6 +115,14 @@ class Standing:
         """The angles of runs that begin at these positions."""
         return None if self.rope is None else Turn(self.rope, position_NX, length, step)
 
+    def same_turn(self, runs: int, length: int) -> Turn | None:
+        """The angles of so many runs that all stand at 0."""
+
+        def make() -> Turn | None:
+            return self.turn(torch.zeros((1, runs), dtype=torch.int64, device=self.device), length, 0)
+
+        return self._once("same", (runs, length), make)
+
     def folding(self, per_head: bool = False, per_token: bool = False) -> Folding:
         """How the queries are laid out for searches of KV heads, or of query heads, or of tokens too."""
         return Folding(self.q_HTD.shape[0], self.kv_heads, self.q_HTD.shape[1], per_head, per_token)

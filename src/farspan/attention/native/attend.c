@@ -26,11 +26,19 @@
  * is further than the first of its run, the queries doing the rest; or each by its whole angle. */
 enum turning { AS_STORED, BY_QUERIES, WITHIN, EACH };
 
-/* Strides are in bytes for keys and values, in numbers for all else; the order is that of `call.py`. */
-struct job {
-    const float *q_NMD;
+/* Where keys and values lie, and how many bytes heads and tokens are apart. */
+struct memory {
     const char *k, *v;
     int64_t k_head, k_token, v_head, v_token;
+};
+
+/* Strides are in numbers; the order is that of `structs.py`. */
+struct job {
+    const float *q_NMD;
+    struct memory memory;
+    const struct memory *others; /* memories 1, 2, ... of the runs that `memory_NX` says lie there */
+    const int64_t *memory_NX;
+    int64_t memory_row;
     const int64_t *heads_N, *first_NX;
     int64_t first_row, searches, rows, length, keys, key_width, value_width, kind;
     int64_t turned, frequencies, interleaved, start_row, keys_only; /* then there are logits and nothing else */
@@ -99,12 +107,14 @@ static void fill(const struct job *job, const struct work *work, int64_t n, int6
     end = at_most(end, alone ? (run + 1) * job->length : end);
     tile->key = key, tile->run = run, tile->count = at_least(0, at_most(work->tile_keys, end - key));
     const int64_t *first_X = job->first_NX + n * job->first_row;
-    const char *k = job->k + job->heads_N[n] * job->k_head, *v = job->v + job->heads_N[n] * job->v_head;
     for (int64_t t = 0; t < tile->count; run++, offset = 0) {
+        int64_t other = job->others ? job->memory_NX[n * job->memory_row + run] : 0, head = job->heads_N[n];
+        const struct memory *memory = other ? job->others + other - 1 : &job->memory;
+        const char *k = memory->k + head * memory->k_head, *v = memory->v + head * memory->v_head;
         int64_t token = first_X[run] + offset, stop = at_most(tile->count, t + job->length - offset);
         for (; t < stop; t++, token++, offset++) {
-            tile->k[t] = k + token * job->k_token;
-            tile->v[t] = v + token * job->v_token;
+            tile->k[t] = k + token * memory->k_token;
+            tile->v[t] = v + token * memory->v_token;
             tile->offset[t] = (int32_t)offset;
             if (t % TOUCHED == 0 || offset == 0) __builtin_prefetch(tile->k[t]), __builtin_prefetch(tile->v[t]);
         }

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from farspan.attention.meeting import STRONGEST, Meeting, Strongest, TokenAttention
 from farspan.attention.native.library import Kernel
-from farspan.attention.native.structs import JOBS, KINDS, Held, Job
+from farspan.attention.native.structs import KINDS, Held, Job, array, memory
 from farspan.attention.runs import Runs, Turn
 from farspan.attention.visible import Visible
 
@@ -31,8 +31,8 @@ class Found(NamedTuple):
 
 def fits(q_NMD: Tensor, runs: Runs) -> bool:
     """Whether the kernel can read these tensors: on the CPU, of a dtype it knows, rows without gaps."""
-    k, v = runs.k_GSD, runs.v_GSE
-    return k.is_cpu and q_NMD.is_cpu and k.dtype in KINDS and v.dtype is k.dtype and k.stride(2) == v.stride(2) == 1
+    others = () if runs.elsewhere is None else runs.elsewhere.memories
+    return q_NMD.is_cpu and all(_readable(k, v) for k, v in ((runs.k_GSD, runs.v_GSE), *others))
 
 
 def attend(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None, logits: bool) -> Found:
@@ -68,10 +68,10 @@ def attend_token(
     strongest: bool,
 ) -> TokenAttention:
     """One token's attention to all that it meets, by un-rotated queries. Every meeting has a key."""
-    held, heads = Held(), len(q_HD)
+    held, heads = Held(), q_HD.shape[0]
     jobs = []
     for meeting in meetings:
-        q_NMD = q_HD.view(len(meeting.runs.heads_N), -1, q_HD.shape[-1])
+        q_NMD = q_HD.view(meeting.runs.heads_N.shape[0], -1, q_HD.shape[1])
         job = _job(kernel, held, q_NMD, meeting.runs, scale, softcap)
         if meeting.angles is not None:
             job.q_cos, job.q_sin = map(held.floats, meeting.angles)
@@ -85,7 +85,7 @@ def attend_token(
     if strongest:
         best = Strongest(torch.empty(heads, STRONGEST), torch.empty(heads, STRONGEST, dtype=torch.int64))
     failed = kernel.attend_token(
-        JOBS.array(jobs),
+        array(jobs),
         len(jobs),
         None if sinks_H is None else held.floats(sinks_H),
         out_HE.data_ptr(),
@@ -97,25 +97,30 @@ def attend_token(
     return TokenAttention(out_HE, lse_H, best)
 
 
+def _readable(k: Tensor, v: Tensor) -> bool:
+    return k.is_cpu and k.dtype in KINDS and v.dtype is k.dtype and k.stride(2) == v.stride(2) == 1
+
+
 def _run(kernel: Kernel, job: Job) -> None:
-    if kernel.attend(JOBS.array((job,))):
+    if kernel.attend(array((job,))):
         raise MemoryError(_NO_MEMORY)
 
 
 def _job(kernel: Kernel, held: Held, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None) -> Job:
     count, rows, _ = q_NMD.shape
     k, v = runs.k_GSD, runs.v_GSE
+    k_at, v_at, k_head, k_token, v_head, v_token = memory(k, v)
     visible = runs.visible or Visible.everything(rows, runs.keys)
     first, first_row = held.rows(runs.first_NX)
     pieces, piece = _pieces(count, runs.keys)
     job = Job(
         q=held.floats(q_NMD),
-        k=k.data_ptr(),
-        v=v.data_ptr(),
-        k_head=k.stride(0) * k.itemsize,
-        k_token=k.stride(1) * k.itemsize,
-        v_head=v.stride(0) * k.itemsize,
-        v_token=v.stride(1) * k.itemsize,
+        k=k_at,
+        v=v_at,
+        k_head=k_head,
+        k_token=k_token,
+        v_head=v_head,
+        v_token=v_token,
         heads=held.integers(runs.heads_N),
         first=first,
         first_row=first_row,
@@ -138,6 +143,9 @@ def _job(kernel: Kernel, held: Held, q_NMD: Tensor, runs: Runs, scale: float, so
         team=kernel.team or 0,
         threads=min(torch.get_num_threads(), count * pieces),
     )
+    if runs.elsewhere is not None:
+        job.others = held.numbers([number for other in runs.elsewhere.memories for number in memory(*other)])
+        job.memory, job.memory_row = held.rows(runs.elsewhere.which_NX)
     if runs.turn is not None:
         _turned(job, runs.turn, held)
     return job
@@ -146,7 +154,7 @@ def _job(kernel: Kernel, held: Held, q_NMD: Tensor, runs: Runs, scale: float, so
 def _turned(job: Job, turn: Turn, held: Held) -> None:
     start_cos, start_sin = turn.start
     job.turned, job.frequencies, job.interleaved = 1, turn.rope.width // 2, turn.rope.interleaved
-    job.start_row = 0 if len(start_cos) == 1 else start_cos.stride(0)
+    job.start_row = 0 if start_cos.shape[0] == 1 else start_cos.stride(0)
     job.start_cos, job.start_sin = held.floats(start_cos), held.floats(start_sin)
     if turn.within is not None:
         job.within_cos, job.within_sin = map(held.floats, turn.within)

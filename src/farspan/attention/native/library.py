@@ -15,7 +15,7 @@ from farspan.attention.native import build
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The functions of attend.c and product.c, and `team`: what runs them on the threads that torch has, None for one thread.
+    """The functions of attend.c and product.c, and `team`: what runs them on torch's threads, None for one thread.
 
     torch's own OpenMP is asked, whichever that is; a second one would have threads that fight with torch's.
     """
@@ -52,8 +52,9 @@ def _from(folder: Path) -> Kernel:
     functions = ctypes.CDLL(str(path))
     attend, token, product = functions.farspan_attend, functions.farspan_attend_token, functions.farspan_product
     pointer = ctypes.c_void_p
-    attend.argtypes = product.argtypes = (pointer,)
-    token.argtypes, product.restype = (pointer, ctypes.c_int64, *(pointer,) * 5), None
+    attend.argtypes, token.argtypes = (pointer,), (pointer, ctypes.c_int64, *(pointer,) * 5)
+    product.argtypes = (*(pointer,) * 3, *(ctypes.c_int64,) * 4, pointer, ctypes.c_int64)
+    product.restype = None
     return Kernel(attend, token, product, _team(), compiler)
 
 

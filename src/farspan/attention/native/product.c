@@ -18,8 +18,7 @@ struct product {
     const char *w_OI;
     const float *x_MI;
     float *y_MO;
-    int64_t rows, outputs, inputs, kind, threads;
-    team_fn *team;
+    int64_t rows, outputs, inputs, kind;
     int64_t next;
 };
 
@@ -68,7 +67,9 @@ static void do_outputs(void *data) {
     }
 }
 
-void farspan_product(struct product *p) {
-    if (p->team && p->threads > 1) p->team(do_outputs, p, (unsigned)p->threads, 0);
-    else do_outputs(p);
+void farspan_product(const char *w_OI, const float *x_MI, float *y_MO, int64_t rows, int64_t outputs, int64_t inputs,
+                     int64_t kind, team_fn *team, int64_t threads) {
+    struct product p = {w_OI, x_MI, y_MO, rows, outputs, inputs, kind, 0};
+    if (team && threads > 1) team(do_outputs, &p, (unsigned)threads, 0);
+    else do_outputs(&p);
 }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.native.library import Kernel
-from farspan.attention.native.structs import KINDS, PRODUCTS, Held, Product
+from farspan.attention.native.structs import KINDS
 
 _MOST_ROWS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 4}
 """With more rows, torch's products of matrices are faster."""
@@ -18,28 +18,19 @@ _MOST_ROWS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 4}
 def fits(x_MI: Tensor, weight_OI: Tensor) -> bool:
     """Whether the kernel can read these tensors and is faster than torch."""
     return (
-        0 < len(x_MI) <= _MOST_ROWS.get(weight_OI.dtype, 0)
-        and weight_OI.is_cpu
+        0 < x_MI.shape[0] <= _MOST_ROWS.get(weight_OI.dtype, 0)
         and x_MI.dtype is weight_OI.dtype
+        and weight_OI.is_cpu
         and weight_OI.is_contiguous()
     )
 
 
 def product(kernel: Kernel, x_MI: Tensor, weight_OI: Tensor) -> Tensor:
     """`x W^T` in float32: `[M, O]`."""
-    held, rows = Held(), len(x_MI)
     outputs, inputs = weight_OI.shape
+    rows, x_MI = x_MI.shape[0], x_MI.float().contiguous()
     y_MO = torch.empty(rows, outputs)
-    work = Product(
-        w=weight_OI.data_ptr(),
-        x=held.floats(x_MI),
-        y=y_MO.data_ptr(),
-        rows=rows,
-        outputs=outputs,
-        inputs=inputs,
-        kind=KINDS[weight_OI.dtype],
-        threads=torch.get_num_threads(),
-        team=kernel.team or 0,
-    )
-    kernel.product(PRODUCTS.array((work,)))
+    kind, threads = KINDS[weight_OI.dtype], torch.get_num_threads()
+    addresses = weight_OI.data_ptr(), x_MI.data_ptr(), y_MO.data_ptr()
+    kernel.product(*addresses, rows, outputs, inputs, kind, kernel.team, threads)
     return y_MO

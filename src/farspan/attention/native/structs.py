@@ -1,13 +1,12 @@
-"""What the C of this folder is handed: structs of numbers and addresses, written at once."""
+"""What the C of this folder is handed: addresses of tensors, and structs of them that are written at once."""
 
 from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +25,9 @@ class Job:
     k_token: int
     v_head: int
     v_token: int
+    others: int = 0
+    memory: int = 0
+    memory_row: int = 0
     heads: int
     first: int
     first_row: int
@@ -67,43 +69,35 @@ class Job:
     threads: int
 
 
-@dataclass(slots=True, kw_only=True)
-class Product:
-    """`struct product` of product.c, up to what is made there."""
-
-    w: int
-    x: int
-    y: int
-    rows: int
-    outputs: int
-    inputs: int
-    kind: int
-    threads: int
-    team: int
+# Eight bytes a field, floats side by side, and room for what C makes.
+_JOB = struct.Struct("@" + "".join("f" if field.type == "float" else "q" for field in fields(Job)) + "48x")
+_VALUES = attrgetter(*(field.name for field in fields(Job)))
 
 
-class Layout:
-    """How structs of one type lie in memory: eight bytes a field, but floats side by side, and room for what C makes."""
-
-    def __init__(self, kind: type[Any], made: int) -> None:
-        kinds = "".join("f" if field.type == "float" else "q" for field in fields(kind))
-        self._struct = struct.Struct(f"@{kinds}{8 * made}x")
-        self._values = attrgetter(*(field.name for field in fields(kind)))
-
-    def array(self, items: Iterable[Any]) -> ctypes.Array[ctypes.c_char]:
-        """The structs one after the other, which C may write to."""
-        packed = b"".join(self._struct.pack(*self._values(item)) for item in items)
-        return ctypes.create_string_buffer(packed, len(packed))
+def array(jobs: Sequence[Job]) -> ctypes.Array[ctypes.c_char]:
+    """The structs one after the other, which C may write to."""
+    packed = b"".join(_JOB.pack(*_VALUES(job)) for job in jobs)
+    return ctypes.create_string_buffer(packed, len(packed))
 
 
-JOBS, PRODUCTS = Layout(Job, 6), Layout(Product, 1)
+def memory(k_GSD: Tensor, v_GSE: Tensor) -> tuple[int, ...]:
+    """`struct memory`: where keys and values lie, and how many bytes heads and tokens are apart."""
+    size = k_GSD.itemsize
+    strides = k_GSD.stride(0), k_GSD.stride(1), v_GSE.stride(0), v_GSE.stride(1)
+    return k_GSD.data_ptr(), v_GSE.data_ptr(), *(stride * size for stride in strides)
 
 
 class Held:
-    """Addresses of tensors as C reads them; holds the copies that had to be made for it."""
+    """Addresses of tensors as C reads them; holds what had to be made for it."""
 
     def __init__(self) -> None:
         self._copies: list[Tensor] = []
+        self._arrays: list[ctypes.Array[ctypes.c_int64]] = []
+
+    def numbers(self, numbers: Sequence[int]) -> int:
+        """An array of these."""
+        self._arrays.append((ctypes.c_int64 * len(numbers))(*numbers))
+        return ctypes.addressof(self._arrays[-1])
 
     def floats(self, x: Tensor) -> int:
         """A tensor without gaps, in float32."""
@@ -118,7 +112,7 @@ class Held:
         if x.dtype is not torch.int64 or x.stride(1) != 1:
             x = x.to(torch.int64).contiguous()
             self._copies.append(x)
-        return x.data_ptr(), 0 if len(x) == 1 else x.stride(0)
+        return x.data_ptr(), 0 if x.shape[0] == 1 else x.stride(0)
 
     def _address(self, x: Tensor, dtype: torch.dtype) -> int:
         if x.dtype is not dtype or not x.is_contiguous():

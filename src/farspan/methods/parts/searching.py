@@ -7,14 +7,14 @@ B tokens in a block, D key width, E value width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
-from farspan.attention.runs import Runs, Turn, tokens_of
+from farspan.attention.runs import Elsewhere, Runs, Turn, tokens_of
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.methods.parts.decoding import Decoding
@@ -76,8 +76,9 @@ class Search:
         few = self.q_HTD.shape[1] <= _FEW_TOKENS
         stored = self.arena.lying(self._columns, rows_NX) if few and self.codec.lossless else None
         if stored is not None:
-            (k_GnBD, v_GnBE), at_NX = stored
-            return Found(k_GnBD.flatten(1, 2), v_GnBE.flatten(1, 2), heads_N, at_NX * self.block)
+            (k_GSD, v_GSE), *others = map(_tokens, stored.memories)
+            elsewhere = Elsewhere(tuple(others), stored.which_NX) if others else None
+            return Found(k_GSD, v_GSE, heads_N, stored.at_NX * self.block, elsewhere=elsewhere)
         k_NXBD, v_NXBE = self.gather(rows_NX, heads_N)
         return side_by_side(k_NXBD.flatten(1, 2), v_NXBE.flatten(1, 2), self.block)
 
@@ -100,7 +101,7 @@ class Search:
 class Found(NamedTuple):
     """Where fetched blocks lie: search i meets those of KV head `heads_N[i]` that begin at tokens `first_NX[i]`.
 
-    `in_order`: all that there is, head by head.
+    `in_order`: all that there is, head by head. `elsewhere`: which of them lie in other memories than this.
     """
 
     k_GSD: Tensor
@@ -108,15 +109,24 @@ class Found(NamedTuple):
     heads_N: Tensor
     first_NX: Tensor
     in_order: bool = False
+    elsewhere: Elsewhere | None = None
 
     def singly(self, block: int) -> Found:
         """The same with every token of a block by itself."""
-        return self._replace(first_NX=tokens_of(self.first_NX, block))
+        elsewhere = self.elsewhere
+        if elsewhere is not None:
+            elsewhere = replace(elsewhere, which_NX=elsewhere.which_NX.repeat_interleave(block, 1))
+        return self._replace(first_NX=tokens_of(self.first_NX, block), elsewhere=elsewhere)
 
     def runs(self, length: int, turn: Turn | None = None, skip_N: Tensor | None = None) -> Runs:
         """What is met: `length` tokens from each beginning on, without the first `skip_N` stretches of search i."""
         keys = self.first_NX.shape[1] * length
-        return Runs(*self[:4], length, keys, turn, skip_N, in_order=self.in_order)
+        return Runs(*self[:4], length, keys, turn, skip_N, in_order=self.in_order, elsewhere=self.elsewhere)
+
+
+def _tokens(blocks: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    k_GnBD, v_GnBE = blocks
+    return k_GnBD.flatten(1, 2), v_GnBE.flatten(1, 2)
 
 
 def side_by_side(k_NSD: Tensor, v_NSE: Tensor, block: int) -> Found:
