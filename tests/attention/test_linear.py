@@ -55,9 +55,9 @@ def test_it_is_the_kernel_that_computes_one_row(monkeypatch: pytest.MonkeyPatch)
     calls: list[int] = []
     own = linear.product
 
-    def counted(kernel: object, x_MI: Tensor, weight_OI: Tensor) -> Tensor:
-        calls.append(len(x_MI))
-        return own(kernel, x_MI, weight_OI)  # type: ignore[arg-type]
+    def counted(kernel: object, x: Tensor, weight_OI: Tensor) -> Tensor:
+        calls.append(x.numel() // 32)
+        return own(kernel, x, weight_OI)  # type: ignore[arg-type]
 
     monkeypatch.setattr(linear, "product", counted)
     layer = nn.Linear(32, 8)

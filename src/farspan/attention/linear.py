@@ -1,6 +1,6 @@
 """The linear layers of a hosted model, for one token or a few: read weights as fast as memory gives them.
 
-Shapes: M rows, I inputs, O outputs.
+Shapes: I inputs, O outputs.
 """
 
 from __future__ import annotations
@@ -20,16 +20,13 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[..., I]` to `[..., O]`."""
-        x_MI = input.view(-1, input.shape[-1]) if input.is_contiguous() else input.flatten(0, -2)
-        if torch.is_grad_enabled() or not fits(x_MI, self.weight):
+        if torch.is_grad_enabled() or not fits(input, self.weight):
             return super().forward(input)
         kernel = native_kernel()
         if isinstance(kernel, str):
             return super().forward(input)
-        y_MO = product(kernel, x_MI, self.weight)
-        if self.bias is not None:
-            y_MO += self.bias
-        return y_MO.to(self.weight.dtype).view(*input.shape[:-1], -1)
+        y = product(kernel, input, self.weight)
+        return (y if self.bias is None else y.add_(self.bias)).to(self.weight.dtype)
 
 
 def hasten(body: nn.Module) -> None:

@@ -286,7 +286,8 @@ class LayerMemory:
             self.notes = {**self.notes, **part.after_queries(self.notes, own_HTD)}
 
     def _note(self, segment: Segment) -> None:
-        """Count what was fetched, each block once."""
+        """Count what was fetched, each block once; a search has each of its blocks once."""
         rows = segment.met_rows
         if rows is not None:
-            self.fetched += rows.unique().numel() * self.plan.block
+            alike = rows.dim() == 2 and rows.stride(0) == 0
+            self.fetched += (rows.shape[1] if alike else rows.unique().numel()) * self.plan.block

@@ -5,6 +5,7 @@ Shapes: H query heads, G KV heads, T tokens of the chunk, S keys, N searches, X 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -76,10 +77,12 @@ class Standing:
             parts = [torch.arange(sinks), torch.arange(self.base, self.base + older)]
             place_S = torch.cat(parts).to(self.device)
             slot_S = torch.arange(len(place_S), device=self.device)
-            turn = self.turn(positions.keys(slot_S, place_S).unsqueeze(0), 1, 1)
+            length = 1 if positions.step is None else math.gcd(sinks, _RUN)
+            starts_1X = positions.keys(slot_S, place_S)[::length].unsqueeze(0)
+            turn = self.turn(starts_1X, length, positions.step or 0)
             out = self.recent.length - queries - self.plan.window + 1
             visible = Visible(queries, -queries, sinks + out, least=sinks)
-            return Places(1, slot_S.unsqueeze(0), place_S.unsqueeze(0), turn, visible)
+            return Places(length, slot_S[::length].unsqueeze(0), place_S[::length].unsqueeze(0), turn, visible)
 
         return self._once("edges", (sinks, older, self.recent.length, self.plan.window, positions), make)
 

@@ -11,8 +11,6 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
 #include "vectors.h"
 
 #define TILE 64         /* most keys in a tile */
@@ -260,15 +258,20 @@ static void rank(float *logits, int64_t *places, float logit, int64_t place) {
     logits[at] = logit, places[at] = place;
 }
 
+/* Rows take turns in the lanes; most vectors have no logit that is above the least of the strongest of its row. */
 static void note(const struct job *job, struct work *work, const float *logits, const struct tile *tile, int64_t n,
                  int64_t R, int64_t row) {
     const int64_t *place_X = job->place_NX + n * job->place_row;
-    for (int64_t r = 0; r < at_most(R, job->rows - row); r++) {
-        float *best = work->best_logits + (row + r) * STRONGEST;
-        for (int64_t t = 0; t < tile->count; t++) {
-            if (logits[t * R + r] <= best[STRONGEST - 1]) continue;
-            int64_t key = tile->key + t, place = place_X[key / job->length] + key % job->length;
-            rank(best, work->best_places + (row + r) * STRONGEST, logits[t * R + r], place);
+    int64_t rows = at_most(R, job->rows - row), count = tile->count * R;
+    float *best = work->best_logits + row * STRONGEST, least[W];
+    for (int64_t i = 0; i < W; i++) least[i] = i % R < rows ? best[(i % R + 1) * STRONGEST - 1] : INFINITY;
+    for (int64_t i = 0; i < count; i += W) {
+        if (i + W <= count && !any(get(logits + i) > get(least))) continue;
+        for (int64_t l = i; l < at_most(i + W, count); l++) {
+            if (logits[l] <= least[l - i]) continue;
+            int64_t r = l % R, key = tile->key + l / R, place = place_X[key / job->length] + key % job->length;
+            rank(best + r * STRONGEST, work->best_places + (row + r) * STRONGEST, logits[l], place);
+            for (int64_t lane = r; lane < W; lane += R) least[lane] = best[(r + 1) * STRONGEST - 1];
         }
     }
 }

@@ -6,8 +6,6 @@
  * M rows of x, O outputs, I inputs.
  */
 
-#include <string.h>
-
 #include "vectors.h"
 
 #define AHEAD 4096 /* bytes: a page */
@@ -21,12 +19,6 @@ struct product {
     int64_t rows, outputs, inputs, kind;
     int64_t next;
 };
-
-INLINE float sum_of(vec x) {
-    float sum = 0;
-    for (int i = 0; i < W; i++) sum += x[i];
-    return sum;
-}
 
 /* Numbers `i` to `n`, less than a vector of them; zeros behind. */
 INLINE vec rest(enum kind kind, const char *at, int64_t i, int64_t n) {

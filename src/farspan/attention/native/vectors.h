@@ -1,6 +1,7 @@
 /* Vectors of W floats, as wide as this machine has them, written with what gcc and clang share. */
 
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__AVX512F__)
 #define W 16
@@ -43,6 +44,13 @@ INLINE vec get(const float *at) { return *(const vec_anywhere *)at; }
 INLINE void put(float *at, vec x) { *(vec_anywhere *)at = x; }
 
 INLINE vec choose(ivec where, vec a, vec b) { return (vec)((where & (ivec)a) | (~where & (ivec)b)); }
+
+INLINE int any(ivec x) {
+    uint64_t parts[W / 2], some = 0;
+    memcpy(parts, &x, sizeof x);
+    UNROLL for (int i = 0; i < W / 2; i++) some |= parts[i];
+    return some != 0;
+}
 
 INLINE vec larger(vec a, vec b) { return choose(a > b, a, b); }
 
@@ -104,6 +112,19 @@ INLINE void sum_lanes(vec *x) {
 #define APART(i, h) ((i) ^ (h))
 #define LARGER_APART(h) \
     if (h >= R) x = larger(x, SHUFFLE(x, x, APART, h));
+
+/* The sum of all lanes. */
+INLINE float sum_of(vec x) {
+    x += SHUFFLE(x, x, APART, 1);
+    x += SHUFFLE(x, x, APART, 2);
+#if W > 4
+    x += SHUFFLE(x, x, APART, 4);
+#endif
+#if W > 8
+    x += SHUFFLE(x, x, APART, 8);
+#endif
+    return x[0];
+}
 
 /* In every lane the largest of all lanes that are a multiple of R from it. */
 INLINE vec largest_of_rows(vec x, int64_t R) {

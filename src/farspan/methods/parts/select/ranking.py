@@ -5,7 +5,7 @@ Shapes: N searches, n blocks in a piece, X blocks chosen, B tokens in a block, D
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -15,6 +15,7 @@ from farspan.methods.parts.searching import Fetched, Search
 
 _LAST_ROW = 0x7FFFFFFF
 _ROW_BITS = 0xFFFFFFFF
+_SMALL = 1 << 16
 When = Literal["reading", "answering", "both"]
 TIMES: dict[str, When] = {"reading": "reading", "answering": "answering", "both": "both"}
 
@@ -36,12 +37,25 @@ def ranked_rows(scored: Iterable[tuple[int, Tensor]], count: int) -> Tensor | No
     `scored` gives pieces: the number of the piece's first block and scores `[N, n]`. None when there is no block.
     """
     best_NX: Tensor | None = None
-    for first, score_Nn in scored:
+    for first, score_Nn in _joined(scored):
         rank_Nn = _ranks(score_Nn, first)
         if best_NX is not None:
             rank_Nn = torch.cat((best_NX, rank_Nn), 1)
         best_NX = rank_Nn.topk(min(count, rank_Nn.shape[1]), dim=1).values
     return None if best_NX is None else _LAST_ROW - (best_NX & _ROW_BITS)
+
+
+def _joined(scored: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+    """Neighbouring pieces as one, as long as it is small."""
+    start, held = 0, list[Tensor]()
+    for first, score_Nn in scored:
+        if held and sum(part.numel() for part in held) + score_Nn.numel() > _SMALL:
+            yield start, torch.cat(held, 1)
+            held = []
+        start = start if held else first
+        held.append(score_Nn)
+    if held:
+        yield start, held[0] if len(held) == 1 else torch.cat(held, 1)
 
 
 def in_text_order(rows_NX: Tensor, meets_NX: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -72,9 +72,9 @@ class TopBlocks:
 def shared_scores(search: Search) -> Iterator[tuple[int, Tensor]]:
     """Every block's product with the chunk's mean query, added up over all heads: `[1, n]`."""
     assert search.index is not None
-    q_GD = _mean_queries(search).sum(1)
+    q_GD1 = _mean_queries(search).sum(1).unsqueeze(2)
     for first, rows in search.index.scan((COLUMN,), _PIECE_BLOCKS):
-        yield first, torch.mv(rows[COLUMN].movedim(1, 0).flatten(1), q_GD.flatten()).unsqueeze(0)
+        yield first, torch.bmm(rows[COLUMN], q_GD1).sum(0).T
 
 
 def _mean_queries(search: Search) -> Tensor:
