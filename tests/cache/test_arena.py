@@ -116,7 +116,7 @@ class Arenas(RuleBasedStateMachine):
             return
         for column, found_NX in enumerate((mean_NX, k_NX)):
             for at in itertools.product(range(searches), range(count)):
-                data = lying.memories[lying.which_NX[at]][column]
+                data = lying.memories[0 if lying.which_NX is None else lying.which_NX[at]][column]
                 assert torch.equal(data[heads_N[at[0]] % len(data), lying.at_NX[at]], found_NX[at])
 
     @rule(which=st.integers(0, 9), limit=st.integers(1, 5))

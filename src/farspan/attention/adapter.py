@@ -26,6 +26,7 @@ from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
 from farspan.attention.bridge import NAME, AttendCall, LayerHandler, Port, register
+from farspan.attention.kernels import chosen_once
 from farspan.attention.linear import hasten
 from farspan.attention.loading import load_pretrained
 from farspan.attention.probe import LayerFacts, RopeSource, probe, rotary_modules, still_rotary
@@ -102,7 +103,8 @@ class HostedModel:
         Returns `[1, V]` for `"last"`, `[T, V]` for `"all"`, in the model's dtype; None skips the language-model head.
         """
         assert len(handlers) == len(self.facts), f"{len(handlers)} handlers for {len(self.facts)} layers"
-        return run(self._body, ids_T, start, [Port(handler, start) for handler in handlers], logits)
+        with chosen_once():
+            return run(self._body, ids_T, start, [Port(handler, start) for handler in handlers], logits)
 
 
 def run(body: Any, ids_T: Tensor, start: int, ports: list[Port], logits: str | None) -> Tensor | None:

@@ -9,7 +9,9 @@ S where the keys are runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import reduce
 from typing import NamedTuple
@@ -30,6 +32,7 @@ _MANY_ROWS = 64
 _TILED_MIN_LOGITS = 1 << 16
 _FLASH_MIN_KEYS = 256
 NATIVE_MOST_ROWS = 128
+_CHOSEN: ContextVar[library.Kernel | str | None] = ContextVar("chosen", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +146,12 @@ def attend_token(
 
     The mass of keys that have one grows by the attention that they receive.
     """
-    searches = [(q_HD.view(len(met.runs.heads_N), -1, q_HD.shape[-1]), met.runs) for met in meetings]
-    kernels = [_native(q_NMD, runs) for q_NMD, runs in searches]
-    if kernels[0] is not None and None not in kernels:
-        return call.attend_token(kernels[0], q_HD, meetings, scoring.scale, scoring.softcap, sinks_H, strongest)
+    kernel = _wanted_kernel()
+    if not isinstance(kernel, str) and all(met.runs.keys and call.fits(q_HD, met.runs) for met in meetings):
+        return call.attend_token(kernel, q_HD, meetings, scoring.scale, scoring.softcap, sinks_H, strongest)
     parts, best, weighed = [], list[Strongest](), list[tuple[Tensor, Tensor]]()
-    for met, (q_NMD, runs) in zip(meetings, searches, strict=True):
+    for met in meetings:
+        runs, q_NMD = met.runs, q_HD.view(len(met.runs.heads_N), -1, q_HD.shape[-1])
         if met.angles is not None and runs.turn is not None:
             q_NMD = runs.turn.rope.apply(q_NMD, met.angles)
         part, logits_NMK = _gathered(q_NMD, runs, scoring, strongest or met.mass_NK is not None)
@@ -165,7 +168,27 @@ def attend_token(
 
 def native_kernel() -> library.Kernel | str:
     """The compiled kernel, or why torch computes what it would."""
+    chosen = _CHOSEN.get()
+    if chosen is not None:
+        return chosen
     return "FARSPAN_KERNELS is torch" if env.kernels() == "torch" else library.load()
+
+
+@contextmanager
+def chosen_once() -> Iterator[None]:
+    """Look only once at what the environment asks for while this lasts."""
+    token = _CHOSEN.set(_wanted_kernel())
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(token)
+
+
+def _wanted_kernel() -> library.Kernel | str:
+    kernel = native_kernel()
+    if isinstance(kernel, str) and env.kernels() == "native":
+        raise FarspanError(f"the native kernel cannot be had: {kernel}", fix="unset FARSPAN_KERNELS")
+    return kernel
 
 
 def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
@@ -210,17 +233,12 @@ def _mask(q_NMD: Tensor, k_NSD: Tensor, sight: Tensor | Visible | None) -> Tenso
 
 def _native(q_NMD: Tensor, runs: Runs) -> library.Kernel | None:
     """The compiled kernel, where it can read these tensors and is faster than torch with copies."""
-    wanted = env.kernels()
-    if wanted == "torch" or not runs.keys or not q_NMD.numel() or not call.fits(q_NMD, runs):
+    if not runs.keys or not q_NMD.numel() or not call.fits(q_NMD, runs):
         return None
-    if wanted == "auto" and q_NMD.shape[1] > NATIVE_MOST_ROWS:
+    if q_NMD.shape[1] > NATIVE_MOST_ROWS and env.kernels() != "native":
         return None
-    kernel = library.load()
-    if not isinstance(kernel, str):
-        return kernel
-    if wanted == "native":
-        raise FarspanError(f"the native kernel cannot be had: {kernel}", fix="unset FARSPAN_KERNELS")
-    return None
+    kernel = _wanted_kernel()
+    return None if isinstance(kernel, str) else kernel
 
 
 def _gathered(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool) -> tuple[Partial, Tensor | None]:

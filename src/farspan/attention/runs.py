@@ -145,6 +145,11 @@ class Runs:
         return x_NKW
 
 
+def once_if_alike(x_NX: Tensor) -> Tensor:
+    """One row, if all searches share it."""
+    return x_NX[:1] if x_NX.stride(0) == 0 else x_NX
+
+
 def tokens_of(first_NX: Tensor, length: int) -> Tensor:
     """The numbers of all tokens of runs that begin there: `[N, X]` to `[N, X * B]`."""
     return (first_NX.unsqueeze(-1) + torch.arange(length, device=first_NX.device)).flatten(1)

@@ -37,12 +37,12 @@ class _Tier(Protocol):
 
 
 class Lying(NamedTuple):
-    """The memories in which rows lie, each `[G, size, *shape]` a name; which of them a row lies in, and where in it:
-    `[N, X]`.
+    """The memories in which rows lie, each `[G, size, *shape]` a name; where there are several, which of them a row
+    lies in; and where in it: `[N, X]`.
     """
 
     memories: list[tuple[Tensor, ...]]
-    which_NX: Tensor
+    which_NX: Tensor | None
     at_NX: Tensor
 
 
@@ -157,9 +157,9 @@ class Arena:
 
     def lying(self, names: tuple[str, ...], rows_NX: Tensor) -> Lying | None:
         """Where these rows lie on the device, this arena's own and those it shares. None when some may lie lower."""
-        oldest, newest = map(int, rows_NX.aminmax())
+        oldest, newest = (int(row) for row in rows_NX.aminmax())
         memories: list[tuple[Tensor, ...]] = []
-        at_NX = which_NX = torch.zeros_like(rows_NX)
+        at_NX, which_NX = rows_NX, None
         arena: Arena | None = self
         while arena is not None:
             ring, first = arena._rings[0], arena._base
@@ -167,9 +167,11 @@ class Arena:
                 if max(oldest, first) < ring.start:
                     return None
                 data, here_NX = ring.places(names, rows_NX)
-                older_NX = rows_NX <= newest
-                at_NX = torch.where(older_NX, here_NX, at_NX) if memories else here_NX
-                which_NX = which_NX.masked_fill(older_NX, len(memories)) if memories else which_NX
+                if memories:
+                    older_NX = rows_NX <= newest
+                    here_NX = torch.where(older_NX, here_NX, at_NX)
+                    which_NX = older_NX.long() if which_NX is None else which_NX + older_NX
+                at_NX = here_NX
                 memories.append(data)
             if oldest >= first:
                 return Lying(memories, which_NX, at_NX)

@@ -93,16 +93,13 @@ class Recent:
         added = k_GTD.shape[1]
         assert len(self) + added <= self.capacity, "more tokens than the queue may hold"
         self._make_room(added)
-        into = self._data.part(self._high, self._high + added)
-        into.k_GTD.copy_(k_GTD)
-        into.v_GTE.copy_(v_GTE)
-        if mass_GT is None:
-            into.mass_GT.zero_()
-        else:
-            into.mass_GT.copy_(mass_GT)
-        if into.q_HTD.shape[0]:
+        new, data = slice(self._high, self._high + added), self._data
+        data.k_GTD[:, new] = k_GTD
+        data.v_GTE[:, new] = v_GTE
+        data.mass_GT[:, new] = 0 if mass_GT is None else mass_GT
+        if data.q_HTD.shape[0]:
             assert q_HTD is not None
-            into.q_HTD.copy_(q_HTD)
+            data.q_HTD[:, new] = q_HTD
         self._high += added
         self._tokens = None
 

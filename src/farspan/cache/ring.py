@@ -70,7 +70,9 @@ class Ring:
 
     def places(self, names: tuple[str, ...], rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """The memory itself, `[G, size, *shape]` a name, and where in it these rows lie."""
-        return tuple(self._data[name] for name in names), (rows - self._origin) % self._size
+        at = rows - self._origin if self._origin else rows
+        went_round = self.end - self._origin > self._size
+        return tuple([self._data[name] for name in names]), at % self._size if went_round else at
 
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
         """Rows `[start, end)` as views of at most `limit` rows, in order, each with the number of its first row."""

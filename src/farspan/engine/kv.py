@@ -258,7 +258,10 @@ class KVMemory:
     ) -> dict[str, Arena]:
         if parent is not None:
             theirs = parent.layers[number].arenas
-            return {name: self._forked(number, name, own, theirs[name]) for name, own in share.arenas.items()}
+            return {
+                name: theirs[name].fork(own.fork, self._file(number, name, own, theirs[name].length))
+                for name, own in share.arenas.items()
+            }
         fresh = {"first": 0, "rows": 0, "lost_rows": 0}
         return {
             name: self._arena(number, name, share, fresh if state is None else state["layers"][number]["arenas"][name])
@@ -273,9 +276,6 @@ class KVMemory:
         arena = Arena(own.columns, own.tiers, device, file, may_drop=may_drop)
         arena.restore(saved["lost_rows"])
         return arena
-
-    def _forked(self, number: int, name: str, own: Share, theirs: Arena) -> Arena:
-        return theirs.fork(own.fork, self._file(number, name, own, theirs.length))
 
     def _file(self, number: int, name: str, own: Share, origin: int, rows: int = 0) -> BlockFile:
         return BlockFile(self.folder, _stem(number, name), own.columns, origin, rows, nameless=not self._lasting)

@@ -116,12 +116,11 @@ class LayerMemory:
         if self.pool is not None:
             self._choose(self.pool, sinks, dropped, told)
             return
-        leaving = self.recent.tokens.part(sinks, sinks + sum(blocks))
-        stored = self._stored(leaving, blocks) if blocks else None
+        stored = self._stored(self.recent.tokens.part(sinks, sinks + sum(blocks)), blocks) if blocks else None
         if sinks:
             self.sinks.append(*self.recent.take(sinks))
         if stored is not None:
-            self.recent.take(leaving.length)
+            self.recent.take(sum(blocks))
             self.notes = stored.notes
             for name, new in stored.rows.items():
                 self.arenas[name].append(new)

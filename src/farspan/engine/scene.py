@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
-from farspan.attention.runs import Table, tokens_of
+from farspan.attention.runs import Table, once_if_alike, tokens_of
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.cache.recent import Tokens
@@ -146,20 +146,18 @@ class Scene(Standing):
 
     def _recalled(self, search: Search, fetched: Fetched, far: int, hidden_X: Tensor | None) -> Segment:
         found, block, step = fetched.found, self.plan.block, self.plan.positions.step
-        place_NX = self.plan.sinks + fetched.rows_NX * block
-        slot_1X = self.sinks.length + torch.arange(0, place_NX.shape[1] * block, block, device=self.device).unsqueeze(0)
-        length, skip_N = block, fetched.skip_N
+        rows_NX, skip_N, length = once_if_alike(fetched.rows_NX), fetched.skip_N, block
+        place_NX = rows_NX * block + self.plan.sinks
         if step is None:
-            found, length = found.singly(block), 1
-            place_NX, slot_1X = tokens_of(place_NX, block), tokens_of(slot_1X, block)
+            found, length, place_NX = found.singly(block), 1, tokens_of(place_NX, block)
             skip_N = None if skip_N is None else skip_N * block
-        if self.plan.positions.recalls_at is not None:
-            angles, turn = self.searching_angles(), self.same_turn(place_NX.shape[1], length)
-        elif step == 0:
-            angles, turn = self.far_angles(far), self.same_turn(place_NX.shape[1], length)
+        count, positions = place_NX.shape[1], self.plan.positions
+        angles = self.far_angles(far) if positions.recalls_at is None else self.searching_angles()
+        if step == 0 or positions.recalls_at is not None:
+            turn = self.same_turn(count, length)
         else:
-            angles = self.far_angles(far)
-            turn = self.turn(self.plan.positions.keys(slot_1X, place_NX), length, step or 0)
+            slot_1X = torch.arange(0, count * length, length, device=self.device).unsqueeze(0) + self.sinks.length
+            turn = self.turn(positions.keys(slot_1X, place_NX), length, step or 0)
         folding = self.folding(fetched.per_head, fetched.per_token)
         runs = found.runs(length, turn, skip_N)
         bias_N1S = None if hidden_X is None else self._hiding(fetched.rows_NX, hidden_X)
@@ -187,17 +185,19 @@ class Scene(Standing):
     def _edges(self, far: int) -> Iterator[Segment]:
         """The sinks and, where the method meets them as far keys, tokens that left the window but are in no block."""
         older = max(0, self.recent.length - self.plan.window) if self.plan.positions.beyond == "far" else 0
-        met = self.sinks
-        if older:
-            aged = self.recent.part(0, older)
-            k_GSD, v_GSE = torch.cat((met.k_GTD, aged.k_GTD), 1), torch.cat((met.v_GTE, aged.v_GTE), 1)
-            met = met._replace(k_GTD=k_GSD, v_GTE=v_GSE)
-        if met.length:
-            yield replace(self._segment(self.far_angles(far), met, self.edges(older)), mass_NS=None)
+        if self.sinks.length + older:
+            places = self.edges(older)
+            runs = self.runs(self.sinks.k_GTD, self.sinks.v_GTE, places)
+            if older and self.q_HTD.shape[1] == 1:
+                runs = replace(runs, keys=runs.keys + older, in_order=False, elsewhere=self.aged(places))
+            elif older:
+                k_GSD = torch.cat((runs.k_GSD, self.recent.k_GTD[:, :older]), 1)
+                v_GSE = torch.cat((runs.v_GSE, self.recent.v_GTE[:, :older]), 1)
+                runs = self.runs(k_GSD, v_GSE, places)
+            yield Segment(self.folding(), self.q_HTD, self.far_angles(far), runs, places.place_NX)
 
     def _segment(self, angles: Table | None, met: Tokens, places: Places) -> Segment:
         """All of these tokens, which every KV head meets."""
-        folding = self.folding()
         runs = self.runs(met.k_GTD, met.v_GTE, places)
         mass_GS = met.mass_GT if self.weighs else None
-        return Segment(folding, self.q_HTD, angles, runs, places.place_NX, mass_NS=mass_GS)
+        return Segment(self.folding(), self.q_HTD, angles, runs, places.place_NX, mass_NS=mass_GS)

@@ -59,10 +59,9 @@ class Segment:
 
     def last(self) -> Meeting:
         """What the chunk's last token meets; if it is the only one, mass grows by its attention."""
-        tokens, runs, place_NX = self.folding.tokens, self.runs, self.place_NX
-        if tokens > 1:
-            searches, _ = self.folding.of_last
-            runs = runs.last(searches)
-            place_NX = place_NX if len(place_NX) == 1 else place_NX[searches]
+        if self.folding.tokens == 1:
+            return Meeting(self.runs, self.angles, self.place_NX, self.mass_NS)
+        searches, _ = self.folding.of_last
+        place_NX = self.place_NX if len(self.place_NX) == 1 else self.place_NX[searches]
         angles = None if self.angles is None else (self.angles[0][-1:], self.angles[1][-1:])
-        return Meeting(runs, angles, place_NX, self.mass_NS if tokens == 1 else None)
+        return Meeting(self.runs.last(searches), angles, place_NX)

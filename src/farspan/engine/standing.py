@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.rope import Rope
-from farspan.attention.runs import Runs, Table, Turn
+from farspan.attention.runs import Elsewhere, Runs, Table, Turn
 from farspan.attention.visible import Visible
 from farspan.cache.recent import Tokens
 from farspan.engine.folding import Folding
@@ -70,7 +70,10 @@ class Standing:
         return self._once("near", (keys, low, reach), make)
 
     def edges(self, older: int) -> Places:
-        """The sinks and `older` recent tokens, of which each query sees those that are out of its window."""
+        """The sinks and `older` recent tokens, of which each query sees those that are out of its window.
+
+        For one query the two stay where they lie, and runs of the recent ones count from their beginning.
+        """
         sinks, queries, positions = self.sinks.length, self.q_HTD.shape[1], self.plan.positions
 
         def make() -> Places:
@@ -82,9 +85,20 @@ class Standing:
             turn = self.turn(starts_1X, length, positions.step or 0)
             out = self.recent.length - queries - self.plan.window + 1
             visible = Visible(queries, -queries, sinks + out, least=sinks)
-            return Places(length, slot_S[::length].unsqueeze(0), place_S[::length].unsqueeze(0), turn, visible)
+            first_S = torch.where(slot_S < sinks, slot_S, slot_S - sinks) if queries == 1 else slot_S
+            return Places(length, first_S[::length].unsqueeze(0), place_S[::length].unsqueeze(0), turn, visible)
 
         return self._once("edges", (sinks, older, self.recent.length, self.plan.window, positions), make)
+
+    def aged(self, places: Places) -> Elsewhere:
+        """The recent tokens, for those of the edges that lie among them."""
+        heads = self.kv_heads
+
+        def which() -> Tensor:
+            return (places.place_NX >= self.base).long().expand(heads, -1)
+
+        which_GX = self._once("aged", (heads, places.place_NX.shape[1], self.base), which)
+        return Elsewhere(((self.recent.k_GTD, self.recent.v_GTE),), which_GX)
 
     def near_angles(self) -> Table | None:
         """How the queries are turned to meet recent tokens, the first of which stands at 0."""

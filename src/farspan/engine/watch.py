@@ -34,10 +34,11 @@ class Watch:
     def noted(self) -> tuple[Tensor, Tensor]:
         """Every place once, ascending, int64, and the sum of the squared weights there, float32."""
         if self._layers:
-            places = [strongest.place_HK.flatten().cpu() for strongest, _ in self._layers]
-            scores = [torch.exp(one.logits_HK - lse_H.unsqueeze(1)).flatten().cpu() for one, lse_H in self._layers]
+            places = torch.cat([strongest.place_HK for strongest, _ in self._layers]).flatten().cpu()
+            logits = torch.cat([strongest.logits_HK for strongest, _ in self._layers])
+            weights = torch.exp(logits - torch.cat([lse_H for _, lse_H in self._layers]).unsqueeze(1)).flatten().cpu()
             self._layers = []
-            self._place_P, which = torch.cat((self._place_P, *places)).unique(return_inverse=True)
-            score = torch.cat((self._score_P, torch.cat(scores).square()))
+            self._place_P, which = torch.cat((self._place_P, places)).unique(return_inverse=True)
+            score = torch.cat((self._score_P, weights.square()))
             self._score_P = torch.zeros(len(self._place_P)).index_add_(0, which, score)
         return self._place_P, self._score_P

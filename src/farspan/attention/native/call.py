@@ -41,7 +41,7 @@ def attend(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: flo
     out_NME, lse_NM = torch.empty(count, rows, runs.v_GSE.shape[-1]), torch.empty(count, rows)
     logits_NMK = torch.empty(count, rows, runs.keys) if logits else None
     held = Held()
-    job = _job(kernel, held, q_NMD, runs, scale, softcap)
+    job = _job(kernel, held, q_NMD, (count, rows), runs, scale, softcap)
     job.out, job.lse = out_NME.data_ptr(), lse_NM.data_ptr()
     job.logits = 0 if logits_NMK is None else logits_NMK.data_ptr()
     _run(kernel, job)
@@ -50,9 +50,10 @@ def attend(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: flo
 
 def key_logits(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None) -> Tensor:
     """The logits `[N, M, K]` of queries, at their own positions, and nothing of the values."""
-    logits_NMK = torch.empty(*q_NMD.shape[:2], runs.keys)
+    count, rows, _ = q_NMD.shape
+    logits_NMK = torch.empty(count, rows, runs.keys)
     held = Held()
-    job = _job(kernel, held, q_NMD, runs, scale, softcap)
+    job = _job(kernel, held, q_NMD, (count, rows), runs, scale, softcap)
     job.logits, job.keys_only = logits_NMK.data_ptr(), 1
     _run(kernel, job)
     return logits_NMK
@@ -71,8 +72,8 @@ def attend_token(
     held, heads = Held(), q_HD.shape[0]
     jobs = []
     for meeting in meetings:
-        q_NMD = q_HD.view(meeting.runs.heads_N.shape[0], -1, q_HD.shape[1])
-        job = _job(kernel, held, q_NMD, meeting.runs, scale, softcap)
+        searches = meeting.runs.heads_N.shape[0]
+        job = _job(kernel, held, q_HD, (searches, heads // searches), meeting.runs, scale, softcap)
         if meeting.angles is not None:
             job.q_cos, job.q_sin = map(held.floats, meeting.angles)
         if strongest:
@@ -106,15 +107,18 @@ def _run(kernel: Kernel, job: Job) -> None:
         raise MemoryError(_NO_MEMORY)
 
 
-def _job(kernel: Kernel, held: Held, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None) -> Job:
-    count, rows, _ = q_NMD.shape
+def _job(
+    kernel: Kernel, held: Held, q: Tensor, shape: tuple[int, int], runs: Runs, scale: float, softcap: float | None
+) -> Job:
+    """The queries are those of `shape` searches and rows, one after the other."""
+    count, rows = shape
     k, v = runs.k_GSD, runs.v_GSE
     k_at, v_at, k_head, k_token, v_head, v_token = memory(k, v)
     visible = runs.visible or Visible.everything(rows, runs.keys)
     first, first_row = held.rows(runs.first_NX)
     pieces, piece = _pieces(count, runs.keys)
     job = Job(
-        q=held.floats(q_NMD),
+        q=held.floats(q),
         k=k_at,
         v=v_at,
         k_head=k_head,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
-from farspan.attention.runs import Elsewhere, Runs, Turn, tokens_of
+from farspan.attention.runs import Elsewhere, Runs, Turn, once_if_alike, tokens_of
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.methods.parts.decoding import Decoding
@@ -77,8 +77,9 @@ class Search:
         stored = self.arena.lying(self._columns, rows_NX) if few and self.codec.lossless else None
         if stored is not None:
             (k_GSD, v_GSE), *others = map(_tokens, stored.memories)
-            elsewhere = Elsewhere(tuple(others), stored.which_NX) if others else None
-            return Found(k_GSD, v_GSE, heads_N, stored.at_NX * self.block, elsewhere=elsewhere)
+            elsewhere = None if stored.which_NX is None else Elsewhere(tuple(others), stored.which_NX)
+            first_NX = (once_if_alike(stored.at_NX) * self.block).expand_as(rows_NX)
+            return Found(k_GSD, v_GSE, heads_N, first_NX, elsewhere=elsewhere)
         k_NXBD, v_NXBE = self.gather(rows_NX, heads_N)
         return side_by_side(k_NXBD.flatten(1, 2), v_NXBE.flatten(1, 2), self.block)
 

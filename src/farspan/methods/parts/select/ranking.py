@@ -74,8 +74,8 @@ def _ranks(score_Nn: Tensor, first: int) -> Tensor:
     """One whole number a block that sorts by score and then by row, so that no choice hangs on how a scan is cut."""
     bits_Nn = score_Nn.float().contiguous().view(torch.int32)
     ordered_Nn = bits_Nn ^ ((bits_Nn >> 31) & 0x7FFFFFFF)
-    row_n = torch.arange(first, first + score_Nn.shape[1], device=score_Nn.device)
-    return (ordered_Nn.long() << 32) | (_LAST_ROW - row_n)
+    last = _LAST_ROW - first
+    return (ordered_Nn.long() << 32) | torch.arange(last, last - score_Nn.shape[1], -1, device=score_Nn.device)
 
 
 def layers_before(search: Search) -> int:
