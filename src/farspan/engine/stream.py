@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from farspan.engine.kv import KVMemory, Logits
@@ -59,7 +60,8 @@ class Stream:
         length = len(self.transcript)
         self.transcript.add(ids, *spans)
         try:
-            return self.kv.step(ids, logits, answering=answering, watch=watch)
+            with torch.inference_mode():
+                return self.kv.step(ids, logits, answering=answering, watch=watch)
         except BaseException:
             self.transcript.truncate(length)
             raise
