@@ -19,6 +19,7 @@ from farspan.bench.race import Turn
 
 _FARSPAN = str(Path(farspan.__file__).parent)
 _LINEAR = "the model's linear layers"
+_LINEAR_FILES = ("torch/nn/modules/linear.py", "farspan/attention/linear.py", "farspan/attention/native/product.py")
 _MODEL = "the rest of the model"
 _OTHER = "other"
 _DEEPEST, _SHOWN = 20, 12
@@ -68,8 +69,8 @@ def _charge(
 
 def _part(file: str) -> str | None:
     """The part that a file is, if it is one."""
+    if file.endswith(_LINEAR_FILES):
+        return _LINEAR
     if file.startswith(_FARSPAN):
         return file.removeprefix(_FARSPAN).lstrip("/")
-    if file.endswith("torch/nn/modules/linear.py"):
-        return _LINEAR
     return _MODEL if "/transformers/" in file else None
