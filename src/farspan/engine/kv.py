@@ -65,8 +65,7 @@ class KVMemory:
         parent: KVMemory | None = None,
         lasting: bool = False,
     ) -> None:
-        self.settings = settings
-        self.folder = folder
+        self.settings, self.folder = settings, folder
         self.highlight: Highlight | None = None
         self._lasting = lasting
         hosted = settings.hosted
@@ -131,6 +130,7 @@ class KVMemory:
         edges = [edge for plan in plans for edge in (plan.dense, plan.frequencies.begins or 0)]
         return min([self.settings.chunk, *cadences, *(edge - self.seen for edge in edges if edge > self.seen)])
 
+    @torch.inference_mode()
     def step(
         self, ids: list[int], logits: Logits | None, *, answering: bool = False, watch: Watch | None = None
     ) -> Tensor | None:

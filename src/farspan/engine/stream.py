@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import torch
 from torch import Tensor
 
 from farspan.engine.kv import KVMemory, Logits
@@ -60,8 +59,7 @@ class Stream:
         length = len(self.transcript)
         self.transcript.add(ids, *spans)
         try:
-            with torch.inference_mode():
-                return self.kv.step(ids, logits, answering=answering, watch=watch)
+            return self.kv.step(ids, logits, answering=answering, watch=watch)
         except BaseException:
             self.transcript.truncate(length)
             raise
