@@ -21,10 +21,8 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """`[..., I]` to `[..., O]`."""
         weight_OI, bias_O = self.weight, self.bias
-        if torch.is_grad_enabled() or not fits(input, weight_OI):
-            return nn.functional.linear(input, weight_OI, bias_O)
-        kernel = native_kernel()
-        if isinstance(kernel, str):
+        kernel = None if torch.is_grad_enabled() or not fits(input, weight_OI) else native_kernel()
+        if kernel is None or isinstance(kernel, str):
             return nn.functional.linear(input, weight_OI, bias_O)
         y = product(kernel, input, weight_OI)
         return (y if bias_O is None else y.add_(bias_O)).to(weight_OI.dtype)

@@ -188,12 +188,8 @@ class Scene(Standing):
         if self.sinks.length + older:
             places = self.edges(older)
             runs = self.runs(self.sinks.k_GTD, self.sinks.v_GTE, places)
-            if older and self.q_HTD.shape[1] == 1:
+            if older:
                 runs = replace(runs, keys=runs.keys + older, in_order=False, elsewhere=self.aged(places))
-            elif older:
-                k_GSD = torch.cat((runs.k_GSD, self.recent.k_GTD[:, :older]), 1)
-                v_GSE = torch.cat((runs.v_GSE, self.recent.v_GTE[:, :older]), 1)
-                runs = self.runs(k_GSD, v_GSE, places)
             yield Segment(self.folding(), self.q_HTD, self.far_angles(far), runs, places.place_NX)
 
     def _segment(self, angles: Table | None, met: Tokens, places: Places) -> Segment:

@@ -72,7 +72,7 @@ class Standing:
     def edges(self, older: int) -> Places:
         """The sinks and `older` recent tokens, of which each query sees those that are out of its window.
 
-        For one query the two stay where they lie, and runs of the recent ones count from their beginning.
+        The two stay where they lie, and runs of the recent ones count from their beginning.
         """
         sinks, queries, positions = self.sinks.length, self.q_HTD.shape[1], self.plan.positions
 
@@ -85,7 +85,7 @@ class Standing:
             turn = self.turn(starts_1X, length, positions.step or 0)
             out = self.recent.length - queries - self.plan.window + 1
             visible = Visible(queries, -queries, sinks + out, least=sinks)
-            first_S = torch.where(slot_S < sinks, slot_S, slot_S - sinks) if queries == 1 else slot_S
+            first_S = torch.where(slot_S < sinks, slot_S, slot_S - sinks)
             return Places(length, first_S[::length].unsqueeze(0), place_S[::length].unsqueeze(0), turn, visible)
 
         return self._once("edges", (sinks, older, self.recent.length, self.plan.window, positions), make)

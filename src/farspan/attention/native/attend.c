@@ -11,6 +11,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+
 #include "vectors.h"
 
 #define TILE 64         /* most keys in a tile */
@@ -566,7 +567,7 @@ int farspan_attend_token(struct job *jobs, int64_t count, const float *sinks_H, 
     memset(out_HE, 0, (size_t)(heads * jobs->value_width) * sizeof(float));
     for (int64_t h = 0; h < heads; h++) lse_H[h] = sinks_H ? sinks_H[h] : -INFINITY;
     for (int64_t i = 0; best_logits && i < heads * STRONGEST; i++) best_logits[i] = -INFINITY, best_places[i] = 0;
-    for (struct job *job = jobs; job < jobs + count && !failed; job++) {
+    for (struct job *job = jobs; job < jobs + count; job++) {
         run(job);
         failed = job->failed;
         if (failed) break;

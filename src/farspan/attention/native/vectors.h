@@ -110,8 +110,6 @@ INLINE void sum_lanes(vec *x) {
 }
 
 #define APART(i, h) ((i) ^ (h))
-#define LARGER_APART(h) \
-    if (h >= R) x = larger(x, SHUFFLE(x, x, APART, h));
 
 /* The sum of all lanes. */
 INLINE float sum_of(vec x) {
@@ -125,6 +123,9 @@ INLINE float sum_of(vec x) {
 #endif
     return x[0];
 }
+
+#define LARGER_APART(h) \
+    if (h >= R) x = larger(x, SHUFFLE(x, x, APART, h));
 
 /* In every lane the largest of all lanes that are a multiple of R from it. */
 INLINE vec largest_of_rows(vec x, int64_t R) {
