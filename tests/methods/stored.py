@@ -12,6 +12,7 @@ from torch import Tensor
 
 from farspan.attention.adapter import LayerFacts
 from farspan.attention.kernels import Scoring
+from farspan.attention.queries import Queries
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.methods.parts.axes import Codec
@@ -40,9 +41,7 @@ def answering_search(
 ) -> Search:
     """What a selection is given while answering, with queries that no rotation turns."""
     usual = {"answering": True, "carried": {}, "peers": (), "notes": {}, "scoring": Scoring(1.0)}
-    return Search(
-        q_HTD=q_HTD, still_HTD=q_HTD, shape=shape, codec=codec, arena=arena, index=index, **{**usual, **other}
-    )
+    return Search(queries=Queries(q_HTD), shape=shape, codec=codec, arena=arena, index=index, **{**usual, **other})
 
 
 def blocks(k_GNBD: Tensor) -> BlockTokens:

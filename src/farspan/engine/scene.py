@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
+from farspan.attention.queries import Queries
 from farspan.attention.runs import Table, once_if_alike, tokens_of
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
@@ -109,8 +110,7 @@ class Scene(Standing):
         if self.arena is None or not self.arena.length or not self.plan.select.recalls:
             return None
         return Search(
-            q_HTD=self._searching(),
-            still_HTD=self.q_HTD,
+            queries=Queries(self.q_HTD, self.rope, self.searching_angles()),
             scoring=self.scoring,
             arena=self.arena,
             index=self.index,
@@ -121,10 +121,6 @@ class Scene(Standing):
             shape=self.shape,
             notes=self.notes,
         )
-
-    def _searching(self) -> Tensor:
-        angles = self.searching_angles()
-        return self.q_HTD if self.rope is None or angles is None else self.rope.apply(self.q_HTD, angles)
 
     def _pinned(self, search: Search) -> Tensor | None:
         """The stored blocks of a highlighted text, which are fetched whatever the method selects: `[X]`."""

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "vectors.h"
+#include "rows.h"
 
 #define TILE 64         /* most keys in a tile */
 #define TILE_BYTES 8192 /* and about how many bytes of keys: more would not stay in the cache while they are used */
@@ -59,6 +59,7 @@ struct job {
     float *parts; /* [tasks, M, E + 2]: sums, the largest logit, the total */
     float *best_logits; /* [tasks, M, STRONGEST], the strongest first */
     int64_t *best_places;
+    const float *told; /* [N, M, STRONGEST]: those of earlier jobs, which others have to surpass */
     int64_t next, failed;
 };
 
@@ -128,14 +129,8 @@ INLINE void prefetch(const char *at, int64_t bytes) {
 
 /* ---- turning ---- */
 
-/* Turn the pairs of `x` by cos and sin, the other way where `sign` is -1. */
-static void turn(const struct job *job, float *x, const float *cos_F, const float *sin_F, float sign) {
-    int64_t F = job->frequencies, step = job->interleaved ? 2 : 1, second = job->interleaved ? 1 : F;
-    for (int64_t f = 0; f < F; f++) {
-        float *a = x + f * step, *b = a + second, first = *a, sine = sign * sin_F[f];
-        *a = first * cos_F[f] - *b * sine;
-        *b = *b * cos_F[f] + first * sine;
-    }
+static void turn_by(const struct job *job, float *x, const float *cos_F, const float *sin_F, float sign) {
+    turn(x, job->frequencies, job->interleaved, cos_F, sin_F, sign);
 }
 
 /* The queries of search n, scaled, and turned back by where a run starts. */
@@ -145,9 +140,9 @@ static void ready_queries(const struct job *job, struct work *work, int64_t n, i
         const float *from = job->q_NMD + (n * job->rows + m) * job->key_width;
         float *q = work->q + m * work->D;
         for (int64_t d = 0; d < job->key_width; d++) q[d] = from[d] * job->scale;
-        if (job->q_cos) turn(job, q, job->q_cos, job->q_sin, 1);
+        if (job->q_cos) turn_by(job, q, job->q_cos, job->q_sin, 1);
         if (work->turning == BY_QUERIES || work->turning == WITHIN)
-            turn(job, q, job->start_cos + at, job->start_sin + at, -1);
+            turn_by(job, q, job->start_cos + at, job->start_sin + at, -1);
     }
 }
 
@@ -166,9 +161,9 @@ static void copy_keys(const struct job *job, struct work *work, struct tile *til
         float *k = work->k + t * work->D;
         widen(job->kind, tile->k[t], k, job->key_width);
         int64_t run = (tile->key + t) / job->length, at = n * job->start_row + run * F;
-        if (work->turning == EACH) turn(job, k, job->start_cos + at, job->start_sin + at, 1);
+        if (work->turning == EACH) turn_by(job, k, job->start_cos + at, job->start_sin + at, 1);
         if (work->turning != AS_STORED && job->within_cos)
-            turn(job, k, job->within_cos + tile->offset[t] * F, job->within_sin + tile->offset[t] * F, 1);
+            turn_by(job, k, job->within_cos + tile->offset[t] * F, job->within_sin + tile->offset[t] * F, 1);
         tile->k[t] = (const char *)k;
     }
 }
@@ -259,21 +254,35 @@ static void rank(float *logits, int64_t *places, float logit, int64_t place) {
     logits[at] = logit, places[at] = place;
 }
 
-/* Rows take turns in the lanes; most vectors have no logit that is above the least of the strongest of its row. */
-static void note(const struct job *job, struct work *work, const float *logits, const struct tile *tile, int64_t n,
-                 int64_t R, int64_t row) {
-    const int64_t *place_X = job->place_NX + n * job->place_row;
+/* Rows take turns in the lanes; most vectors have no logit that is above the least of the strongest of its row. Keys
+ * are noted by their numbers; `place` says where these are. */
+INLINE void note(const int R, const struct job *job, struct work *work, const float *logits, const struct tile *tile,
+                 int64_t n, int64_t row) {
     int64_t rows = at_most(R, job->rows - row), count = tile->count * R;
     float *best = work->best_logits + row * STRONGEST, least[W];
-    for (int64_t i = 0; i < W; i++) least[i] = i % R < rows ? best[(i % R + 1) * STRONGEST - 1] : INFINITY;
+    const float *told = job->told + (n * job->rows + row) * STRONGEST;
+    for (int64_t i = 0; i < W; i++) {
+        int64_t last = (i % R + 1) * STRONGEST - 1;
+        least[i] = i % R < rows ? fmaxf(best[last], told[last]) : INFINITY;
+    }
     for (int64_t i = 0; i < count; i += W) {
         if (i + W <= count && !any(get(logits + i) > get(least))) continue;
         for (int64_t l = i; l < at_most(i + W, count); l++) {
             if (logits[l] <= least[l - i]) continue;
-            int64_t r = l % R, key = tile->key + l / R, place = place_X[key / job->length] + key % job->length;
-            rank(best + r * STRONGEST, work->best_places + (row + r) * STRONGEST, logits[l], place);
-            for (int64_t lane = r; lane < W; lane += R) least[lane] = best[(r + 1) * STRONGEST - 1];
+            int64_t r = l % R;
+            rank(best + r * STRONGEST, work->best_places + (row + r) * STRONGEST, logits[l], tile->key + l / R);
+            float last = fmaxf(best[(r + 1) * STRONGEST - 1], told[(r + 1) * STRONGEST - 1]);
+            for (int64_t lane = r; lane < W; lane += R) least[lane] = last;
         }
+    }
+}
+
+/* Numbers of keys become their places in the text; where there was no key, 0. */
+static void place(const struct job *job, struct work *work, int64_t n) {
+    const int64_t *place_X = job->place_NX + n * job->place_row;
+    for (int64_t i = 0; i < job->rows * STRONGEST; i++) {
+        int64_t key = work->best_places[i];
+        work->best_places[i] = work->best_logits[i] == -INFINITY ? 0 : place_X[key / job->length] + key % job->length;
     }
 }
 
@@ -382,7 +391,11 @@ static void do_tile(const struct job *job, struct work *work, struct tile *tile,
         if (job->softcap > 0) cap(weights, tile->count * R, job->softcap);
         if (hides) hide(job, weights, tile->key, tile->count, R, row);
         if (job->logits_NMK) tell(job, weights, tile, n, R, row);
-        if (job->best_logits) note(job, work, weights, tile, n, R, row);
+        if (job->best_logits) {
+            if (R == 1) note(1, job, work, weights, tile, n, row);
+            else if (R == 2) note(2, job, work, weights, tile, n, row);
+            else note(4, job, work, weights, tile, n, row);
+        }
         if (job->keys_only) continue;
         weigh(work, weights, tile->count, R, row);
         VALUES[work->v_kind][rows](work, tile, next, weights, row);
@@ -415,6 +428,7 @@ static void do_task(const struct job *job, struct work *work, int64_t task) {
             ready_queries(job, work, n, run = tile->run);
         do_tile(job, work, tile, next->count ? next : tile, n, tile->key < b.all_low || tile->key + tile->count > b.all_high);
     }
+    if (job->best_logits) place(job, work, n);
     for (int64_t m = 0; m < job->rows; m++) {
         float *part = job->parts + (task * job->rows + m) * (E + 2);
         memcpy(part, work->sums + m * work->E, (size_t)E * sizeof(float));
@@ -568,6 +582,7 @@ int farspan_attend_token(struct job *jobs, int64_t count, const float *sinks_H, 
     for (int64_t h = 0; h < heads; h++) lse_H[h] = sinks_H ? sinks_H[h] : -INFINITY;
     for (int64_t i = 0; best_logits && i < heads * STRONGEST; i++) best_logits[i] = -INFINITY, best_places[i] = 0;
     for (struct job *job = jobs; job < jobs + count; job++) {
+        job->told = best_logits;
         run(job);
         failed = job->failed;
         if (failed) break;

@@ -15,7 +15,7 @@ from farspan.attention.native import build
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The functions of attend.c and product.c, and `team`: what runs them on torch's threads, None for one thread.
+    """The functions of the C in this folder, and `team`: what runs them on torch's threads, None for one thread.
 
     torch's own OpenMP is asked, whichever that is; a second one would have threads that fight with torch's.
     """
@@ -23,6 +23,9 @@ class Kernel:
     attend: Any
     attend_token: Any
     product: Any
+    match: Any
+    keep: Any
+    best: Any
     team: int | None
     compiler: str
 
@@ -50,12 +53,23 @@ def _from_temporary() -> Kernel | str:
 def _from(folder: Path) -> Kernel:
     path, compiler = build.library(folder)
     functions = ctypes.CDLL(str(path))
-    attend, token, product = functions.farspan_attend, functions.farspan_attend_token, functions.farspan_product
-    pointer = ctypes.c_void_p
-    attend.argtypes, token.argtypes = (pointer,), (pointer, ctypes.c_int64, *(pointer,) * 5)
-    product.argtypes = (*(pointer,) * 3, *(ctypes.c_int64,) * 4, pointer, ctypes.c_int64)
-    product.restype = None
-    return Kernel(attend, token, product, _team(), compiler)
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+
+    def function(name: str, *types: Any, failing: bool = False) -> Any:
+        found = getattr(functions, f"farspan_{name}")
+        found.argtypes, found.restype = types, ctypes.c_int if failing else None
+        return found
+
+    return Kernel(
+        attend=function("attend", pointer, failing=True),
+        attend_token=function("attend_token", pointer, number, *(pointer,) * 5, failing=True),
+        product=function("product", *(pointer,) * 3, *(number,) * 4, pointer, number),
+        match=function("match", pointer, failing=True),
+        keep=function("keep", pointer, *(number,) * 4, pointer, number),
+        best=function("best", pointer, *(number,) * 4, pointer),
+        team=_team(),
+        compiler=compiler,
+    )
 
 
 def _team() -> int | None:

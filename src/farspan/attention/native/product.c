@@ -6,10 +6,9 @@
  * M rows of x, O outputs, I inputs.
  */
 
-#include "vectors.h"
+#include "rows.h"
 
 #define AHEAD 4096 /* bytes: a page */
-#define SUMS 4
 #define SHARE 64 /* rows of weights that a thread takes at once */
 
 struct product {
@@ -19,26 +18,6 @@ struct product {
     int64_t rows, outputs, inputs, kind;
     int64_t next;
 };
-
-/* Numbers `i` to `n`, less than a vector of them; zeros behind. */
-INLINE vec rest(enum kind kind, const char *at, int64_t i, int64_t n) {
-    char part[4 * W] = {0};
-    memcpy(part, at + i * size_of(kind), (size_t)((n - i) * size_of(kind)));
-    return load(kind, part, 0);
-}
-
-INLINE float dot(enum kind kind, const char *w, const float *x, int64_t n, int64_t ahead) {
-    vec sums[SUMS] = {0};
-    int64_t i = 0, size = size_of(kind);
-    for (; i + SUMS * W <= n; i += SUMS * W) {
-        for (int64_t byte = 0; byte < SUMS * W * size && ahead; byte += LINE)
-            __builtin_prefetch(w + i * size + ahead + byte);
-        UNROLL for (int s = 0; s < SUMS; s++) sums[s] += load(kind, w, i + s * W) * get(x + i + s * W);
-    }
-    for (; i + W <= n; i += W) sums[0] += load(kind, w, i) * get(x + i);
-    if (i < n) sums[1] += rest(kind, w, i, n) * rest(FLOAT32, (const char *)x, i, n);
-    return sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
-}
 
 INLINE void outputs_of(enum kind kind, const struct product *p, int64_t first, int64_t end) {
     for (int64_t o = first; o < end; o++) {

@@ -69,14 +69,45 @@ class Job:
     threads: int
 
 
-# Eight bytes a field, floats side by side, and room for what C makes.
-_JOB = struct.Struct("@" + "".join("f" if field.type == "float" else "q" for field in fields(Job)) + "48x")
-_VALUES = attrgetter(*(field.name for field in fields(Job)))
+@dataclass(slots=True, kw_only=True)
+class Match:
+    """`struct match` of search.c, up to what is made there."""
+
+    q: int
+    cos: int = 0
+    sin: int = 0
+    heads: int
+    tokens: int
+    width: int
+    frequencies: int = 0
+    interleaved: int = 0
+    searches: int
+    kv_heads: int
+    k: int
+    k_head: int
+    k_row: int
+    kind: int
+    first: int
+    rows: int
+    best: int
+    count: int
+    team: int
+    threads: int
 
 
-def array(jobs: Sequence[Job]) -> ctypes.Array[ctypes.c_char]:
-    """The structs one after the other, which C may write to."""
-    packed = b"".join(_JOB.pack(*_VALUES(job)) for job in jobs)
+def _packing(struct_of: type[Job | Match], room: int) -> tuple[struct.Struct, attrgetter[tuple[int | float, ...]]]:
+    """Eight bytes a field, floats side by side, and room for so many bytes that C makes."""
+    numbers = "".join("f" if field.type == "float" else "q" for field in fields(struct_of))
+    return struct.Struct(f"@{numbers}{room}x"), attrgetter(*(field.name for field in fields(struct_of)))
+
+
+_PACKING = {Job: _packing(Job, 56), Match: _packing(Match, 24)}
+
+
+def array(structs: Sequence[Job | Match]) -> ctypes.Array[ctypes.c_char]:
+    """Structs of one kind, one after the other, which C may write to."""
+    layout, values = _PACKING[type(structs[0])]
+    packed = b"".join(layout.pack(*values(one)) for one in structs)
     return ctypes.create_string_buffer(packed, len(packed))
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.kernels import Scoring
+from farspan.attention.queries import Queries
 from farspan.attention.runs import Elsewhere, Runs, Turn, once_if_alike, tokens_of
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
@@ -36,8 +37,7 @@ class Search:
     `notes` is what codec and index remember of the layer.
     """
 
-    q_HTD: Tensor
-    still_HTD: Tensor
+    queries: Queries
     scoring: Scoring
     arena: Arena
     index: Arena | None
@@ -47,6 +47,16 @@ class Search:
     codec: Codec
     shape: BlockShape
     notes: Notes
+
+    @property
+    def q_HTD(self) -> Tensor:
+        """The queries as they meet far keys."""
+        return self.queries.turned_HTD
+
+    @property
+    def still_HTD(self) -> Tensor:
+        """The queries un-rotated."""
+        return self.queries.still_HTD
 
     @property
     def kv_heads(self) -> int:
@@ -73,7 +83,7 @@ class Search:
         """Blocks `rows_NX[i]` of KV head `heads_N[i]` for attention: where they are stored if few queries meet
         them and they lie there as they are met, otherwise brought together and decoded.
         """
-        few = self.q_HTD.shape[1] <= _FEW_TOKENS
+        few = self.still_HTD.shape[1] <= _FEW_TOKENS
         stored = self.arena.lying(self._columns, rows_NX) if few and self.codec.lossless else None
         if stored is not None:
             (k_GSD, v_GSE), *others = map(_tokens, stored.memories)

@@ -12,9 +12,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from farspan.attention.choosing import best_rows
 from farspan.methods.parts.index.chunk_keys import COLUMN
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, works
+from farspan.methods.parts.select.ranking import When, fetch, heads_of, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_BLOCKS = 2048

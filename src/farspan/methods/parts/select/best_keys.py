@@ -12,9 +12,10 @@ from typing import Self
 
 from torch import Tensor
 
+from farspan.attention.choosing import best_rows
 from farspan.attention.kernels import Scoring, key_logits
 from farspan.methods.parts.searching import Fetched, Search, side_by_side
-from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, layers_before, works
+from farspan.methods.parts.select.ranking import When, fetch, heads_of, layers_before, works
 
 _PIECE_TOKENS = 8192
 _CHUNK = 32

@@ -14,9 +14,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from farspan.attention.choosing import best_rows
 from farspan.methods.parts.index.one_key import COLUMN
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import When, fetch, layers_before, ranked_rows, works
+from farspan.methods.parts.select.ranking import When, fetch, layers_before, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_BLOCKS = 8192
@@ -56,7 +57,7 @@ class ProbedBlocks:
         if not works(self.when, search.answering):
             return
         scores = _Scores(search, probe(search.q_HTD.float().movedim(0, 1).flatten(1), search.carried))
-        ranked_1X = ranked_rows(scores.pieces(), 2 * self.count)
+        ranked_1X = best_rows(scores.pieces(), 2 * self.count, in_order=False)
         if ranked_1X is None:
             return
         self._note(scores, search.carried)

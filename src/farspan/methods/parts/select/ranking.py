@@ -1,11 +1,10 @@
-"""The best blocks of a stream of scored pieces, and fetching them.
+"""What selections share: when they work, blocks in the order of the text, and fetching them.
 
 Shapes: N searches, n blocks in a piece, X blocks chosen, B tokens in a block, D key width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -13,9 +12,6 @@ from torch import Tensor
 
 from farspan.methods.parts.searching import Fetched, Search
 
-_LAST_ROW = 0x7FFFFFFF
-_ROW_BITS = 0xFFFFFFFF
-_SMALL = 1 << 16
 When = Literal["reading", "answering", "both"]
 TIMES: dict[str, When] = {"reading": "reading", "answering": "answering", "both": "both"}
 
@@ -23,39 +19,6 @@ TIMES: dict[str, When] = {"reading": "reading", "answering": "answering", "both"
 def works(when: When, answering: bool) -> bool:
     """Whether a selector that works `when` works on a chunk that is read or answered."""
     return when == "both" or (when == "answering") == answering
-
-
-def best_rows(scored: Iterable[tuple[int, Tensor]], count: int) -> Tensor | None:
-    """Block numbers `[N, X]` of the `count` highest scores, in the order of the text; see `ranked_rows`."""
-    rows_NX = ranked_rows(scored, count)
-    return None if rows_NX is None else rows_NX.sort(dim=1).values
-
-
-def ranked_rows(scored: Iterable[tuple[int, Tensor]], count: int) -> Tensor | None:
-    """Block numbers `[N, X]` of the `count` highest scores, the highest first; of equal scores the earlier.
-
-    `scored` gives pieces: the number of the piece's first block and scores `[N, n]`. None when there is no block.
-    """
-    best_NX: Tensor | None = None
-    for first, score_Nn in _joined(scored):
-        rank_Nn = _ranks(score_Nn, first)
-        if best_NX is not None:
-            rank_Nn = torch.cat((best_NX, rank_Nn), 1)
-        best_NX = rank_Nn.topk(min(count, rank_Nn.shape[1]), dim=1).values
-    return None if best_NX is None else _LAST_ROW - (best_NX & _ROW_BITS)
-
-
-def _joined(scored: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
-    """Neighbouring pieces as one, as long as it is small."""
-    start, held = 0, list[Tensor]()
-    for first, score_Nn in scored:
-        if held and sum(part.numel() for part in held) + score_Nn.numel() > _SMALL:
-            yield start, torch.cat(held, 1)
-            held = []
-        start = start if held else first
-        held.append(score_Nn)
-    if held:
-        yield start, held[0] if len(held) == 1 else torch.cat(held, 1)
 
 
 def in_text_order(rows_NX: Tensor, meets_NX: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,14 +31,6 @@ def in_text_order(rows_NX: Tensor, meets_NX: Tensor) -> tuple[Tensor, Tensor, Te
     most = max(1, int((sorted_NX >= 0).sum(1).max()))
     order_NX = order_NX[:, -most:]
     return rows_NX.gather(1, order_NX), (sorted_NX[:, -most:] < 0).sum(1), order_NX
-
-
-def _ranks(score_Nn: Tensor, first: int) -> Tensor:
-    """One whole number a block that sorts by score and then by row, so that no choice hangs on how a scan is cut."""
-    bits_Nn = score_Nn.float().contiguous().view(torch.int32)
-    ordered_Nn = bits_Nn ^ ((bits_Nn >> 31) & 0x7FFFFFFF)
-    last = _LAST_ROW - first
-    return (ordered_Nn.long() << 32) | torch.arange(last, last - score_Nn.shape[1], -1, device=score_Nn.device)
 
 
 def layers_before(search: Search) -> int:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from farspan.cache.arena import Arena
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import fetch, ranked_rows
-from farspan.methods.parts.select.top_blocks import shared_scores
+from farspan.methods.parts.select.ranking import fetch
+from farspan.methods.parts.select.top_blocks import matching
 from farspan.methods.parts.window_share import window_share
 
 _QUEUE = "contiguity"
@@ -52,7 +52,7 @@ class SimilarEvents:
         assert search.index is not None and self.n_mem is not None
         queue_tokens = int(self.n_mem * self.contiguity)
         events = _Events(search.index, search.arena.first)
-        ranked_1X = ranked_rows(shared_scores(search), self.n_mem)
+        ranked_1X = matching(search, self.n_mem, shared=True, in_order=False)
         best = [] if ranked_1X is None else events.nearest(ranked_1X[0].tolist(), self.n_mem - queue_tokens)
         if not best:
             return

@@ -13,9 +13,10 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from farspan.attention.choosing import matching_rows
 from farspan.methods.parts.index.one_key import COLUMN
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import When, best_rows, fetch, works
+from farspan.methods.parts.select.ranking import When, fetch, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_BLOCKS = 8192
@@ -51,31 +52,17 @@ class TopBlocks:
         """The best blocks for all tokens of the chunk."""
         if not works(self.when, search.answering):
             return
-        rows_NX = best_rows(self._scored(search), self.count)
+        own = self.heads == "own"
+        rows_NX = matching(search, self.count, shared=not own)
         if rows_NX is None:
             return
-        own = self.heads == "own"
         searches = search.q_HTD.shape[0] if own else search.kv_heads
         heads_N = torch.arange(searches, device=rows_NX.device) // (searches // search.kv_heads)
         yield fetch(search, rows_NX.expand(searches, -1), heads_N, per_head=own, per_token=False)
 
-    def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
-        if self.heads == "shared":
-            yield from shared_scores(search)
-            return
-        assert search.index is not None
-        q_GRD = _mean_queries(search)
-        for first, rows in search.index.scan((COLUMN,), _PIECE_BLOCKS):
-            yield first, torch.matmul(q_GRD, rows[COLUMN].transpose(1, 2)).flatten(0, 1)
 
-
-def shared_scores(search: Search) -> Iterator[tuple[int, Tensor]]:
-    """Every block's product with the chunk's mean query, added up over all heads: `[1, n]`."""
+def matching(search: Search, count: int, *, shared: bool, in_order: bool = True) -> Tensor | None:
+    """The rows of an index of single keys that match the chunk's mean query best: `[N, X]`, or None without any."""
     assert search.index is not None
-    q_GD1 = _mean_queries(search).sum(1).unsqueeze(2)
-    for first, rows in search.index.scan((COLUMN,), _PIECE_BLOCKS):
-        yield first, torch.bmm(rows[COLUMN], q_GD1).sum(0).T
-
-
-def _mean_queries(search: Search) -> Tensor:
-    return search.q_HTD.float().mean(1).view(search.kv_heads, -1, search.q_HTD.shape[-1])
+    keys = ((first, rows[COLUMN]) for first, rows in search.index.scan((COLUMN,), _PIECE_BLOCKS))
+    return matching_rows(search.queries, keys, count, shared=shared, in_order=in_order)

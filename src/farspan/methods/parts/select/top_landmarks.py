@@ -13,9 +13,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from farspan.attention.choosing import best_rows
 from farspan.methods.parts.index.landmarks import LANDMARK, Outliers
 from farspan.methods.parts.searching import Fetched, Search, side_by_side
-from farspan.methods.parts.select.ranking import When, best_rows, in_text_order, works
+from farspan.methods.parts.select.ranking import When, in_text_order, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_CHUNKS = 4096

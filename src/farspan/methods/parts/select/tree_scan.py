@@ -13,8 +13,9 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from farspan.attention.choosing import best_rows
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import When, best_rows, fetch, heads_of, single_keys, works
+from farspan.methods.parts.select.ranking import When, fetch, heads_of, single_keys, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_ROWS = 4096
