@@ -14,6 +14,10 @@ from torch import Tensor
 from farspan.attention import kernels, tiled
 from farspan.attention.flash import flash_parts
 from farspan.attention.kernels import Partial, Scoring, merge, observed_attention, partial_attention
+from farspan.attention.native import library
+from farspan.attention.native.many import attend_many
+from farspan.attention.rope import Rope
+from farspan.attention.runs import Turn
 from farspan.attention.visible import Visible
 from tests.attention.test_kernels import case, close, dense
 
@@ -65,6 +69,17 @@ def by_tiles(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible
     return Partial(*tiled.tiled(q, k, v, scoring.scale, visible)[:2])
 
 
+def by_many(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
+    return Partial(*attend_many(many_kernel(), q, k, v, scoring.scale, visible))
+
+
+def many_kernel() -> library.Kernel:
+    kernel = library.load()
+    if isinstance(kernel, str) or kernel.many is None:
+        pytest.skip("this machine has no products of bfloat16, or no compiler")
+    return kernel
+
+
 def by_choice(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
     return partial_attention(q, k, v, scoring, visible)
 
@@ -77,6 +92,7 @@ WAYS = [
     (by_flash, torch.float32),
     (by_flash, torch.bfloat16),
     (by_tiles, torch.bfloat16),
+    (by_many, torch.bfloat16),
     (by_choice, torch.float32),
     (by_choice, torch.bfloat16),
     (by_definition, torch.float32),
@@ -122,6 +138,42 @@ def test_what_keys_receive_is_their_share_of_all_attention(
     torch.testing.assert_close(found.mass_NS, share_NMS.nan_to_num(0.0).sum(1), atol=tolerance * rows, rtol=tolerance)
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 10**6), visible=VISIBLE, heads=st.integers(1, 9), keys=KEYS, turned=st.booleans(),
+    widths=st.sampled_from([(16, 16), (70, 33), (8, 130)]), others=st.floats(-5, 5), interleaved=st.booleans(),
+)  # fmt: skip
+def test_many_rows_by_the_compiled_kernel(
+    seed: int,
+    visible: Visible,
+    heads: int,
+    keys: int,
+    turned: bool,
+    widths: tuple[int, int],
+    others: float,
+    interleaved: bool,
+) -> None:
+    """Keys are turned as they are read; keys receive their share; any number of threads gives the same."""
+    kernel, rows = many_kernel(), heads * visible.tokens
+    q, k, v = case(seed, 2, rows, keys, *widths, torch.bfloat16)
+    rope = Rope(torch.tensor([0.7, 0.2, 0.01]), 1.25, interleaved)
+    turn = Turn(rope, torch.arange(5, 5 + keys, 8).unsqueeze(0), 8, 1) if turned else None
+    k_turned = rope.rotate(k, torch.arange(5, 5 + keys)) if turned else k
+    others_NM = torch.full((2, rows), others).index_fill_(1, torch.tensor([0]), float("-inf"))
+    wanted = dense(q, k_turned, v, Scoring(0.3), mask_of(visible, rows, keys))
+    _, logits_NMS = observed_attention(q.float(), k_turned.float(), v.float(), Scoring(0.3), visible)
+    share_NMS = torch.exp(logits_NMS - torch.logaddexp(wanted.lse_NM.float(), others_NM).unsqueeze(-1))
+    mass_NS = torch.ones(2, keys)
+    found = attend_many(kernel, q, k, v, 0.3, visible, turn, (others_NM, mass_NS))
+    close(Partial(*found), wanted, torch.bfloat16)
+    torch.testing.assert_close(mass_NS - 1, share_NMS.nan_to_num(0.0).sum(1), atol=0.02 * rows, rtol=0.02)
+    again_NS, threads = torch.ones(2, keys), torch.get_num_threads()
+    torch.set_num_threads(3 - min(2, threads))
+    again = attend_many(kernel, q, k, v, 0.3, visible, turn, (others_NM, again_NS))
+    torch.set_num_threads(threads)
+    assert torch.equal(found.out_NME, again.out_NME) and torch.equal(mass_NS, again_NS)
+
+
 @pytest.mark.parametrize(("attend", "dtype"), WAYS[:-1])
 @pytest.mark.parametrize("tokens", [1, 200])
 def test_keys_that_nobody_sees_are_not_touched(attend: Callable[..., Partial], dtype: Any, tokens: int) -> None:
@@ -134,17 +186,18 @@ def test_keys_that_nobody_sees_are_not_touched(attend: Callable[..., Partial], d
     close(attend(q, k, v, Scoring(0.3), visible), wanted, dtype)
 
 
-def test_products_in_bfloat16_are_exact_where_logits_are_large() -> None:
+@pytest.mark.parametrize("attend", [by_tiles, by_many])
+def test_products_in_bfloat16_are_exact_where_logits_are_large(attend: Callable[..., Partial]) -> None:
     """A logit of 100 in bfloat16 is a half off; that half would be an error of a third in the log-sum-exp."""
     q, k, v = case(0, 2, 256, 600, 64, 64, torch.bfloat16)
     scoring = Scoring(3.0)
     wanted = dense(q, k, v, scoring, None)
     assert wanted.lse_NM.mean() > 50
-    out, lse = by_tiles(q, k, v, scoring, Visible.everything(256, 600))
+    out, lse = attend(q, k, v, scoring, Visible.everything(256, 600))
     torch.testing.assert_close(lse.double(), wanted.lse_NM, atol=2**-7, rtol=0)
     eager = torch.softmax((q @ k.mT) * scoring.scale, -1, dtype=torch.float32).to(q.dtype) @ v
     ours, theirs = ((x.double() - wanted.out_NME).square().mean().sqrt() for x in (out, eager))
-    assert ours < 0.005 < 10 * ours < theirs
+    assert ours < 0.005 and 10 * ours < theirs
 
 
 def test_a_long_segment_goes_in_small_tiles() -> None:
@@ -195,6 +248,7 @@ def test_the_choice(
 ) -> None:
     """Reading in bfloat16 where the CPU has products in it; flash for the rest that it can do."""
     taken: list[str] = []
+    monkeypatch.setenv("FARSPAN_KERNELS", "torch")
     for name in ("flash_parts", "tiled", "observed_attention"):
         monkeypatch.setattr(kernels, name, noted(getattr(kernels, name), name, taken))
     monkeypatch.setattr(kernels, "has_products", lambda: products)
@@ -202,6 +256,16 @@ def test_the_choice(
     for visible in (None, Visible(rows, keys - rows + 1 - 300, keys - rows + 1, least=2)):
         partial_attention(q, k, v, scoring, visible)
     assert taken == [chosen] * 2
+
+
+@pytest.mark.parametrize("rows", [63, 64])
+def test_the_compiled_kernel_takes_many_rows_in_bfloat16(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    many_kernel()
+    taken: list[str] = []
+    monkeypatch.setattr(kernels, "attend_many", noted(attend_many, "many", taken))
+    q, k, v = case(0, 1, rows, 40, 16, 16, torch.bfloat16)
+    partial_attention(q, k, v, Scoring(0.3))
+    assert taken == ["many"] * (rows == 64)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from farspan import env
 from farspan.attention.flash import flash_parts
 from farspan.attention.meeting import Meeting, Strongest, TokenAttention
 from farspan.attention.native import call, library
+from farspan.attention.native.many import attend_many
+from farspan.attention.native.many import fits as many_fits
 from farspan.attention.runs import Runs
 from farspan.attention.tiled import has_products, tiled
 from farspan.attention.visible import Visible
@@ -88,6 +90,9 @@ def partial_attention(
         return observed_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
     rows, keys = q_NMD.shape[1], k_NSD.shape[1]
     visible = mask_MS or Visible.everything(rows, keys)
+    kernel = _for_many(q_NMD, k_NSD, v_NSE)
+    if kernel is not None:
+        return Partial(*attend_many(kernel, q_NMD, k_NSD, v_NSE, scoring.scale, visible))
     fast_products = q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and has_products()
     if fast_products and rows * keys >= _TILED_MIN_LOGITS:
         return Partial(*tiled(q_NMD, k_NSD, v_NSE, scoring.scale, visible)[:2])
@@ -100,6 +105,9 @@ def weighed_attention(q_NMD: Tensor, runs: Runs, scoring: Scoring, others_NM: Te
     """Attention to runs, and how much each key receives of it all, `[N, K]`, where `others_NM` is the log-sum-exp of
     all other logits of each row.
     """
+    found = _in_order(q_NMD, runs, scoring, others_NM)
+    if found is not None:
+        return found
     dtypes = (torch.float32, torch.bfloat16) if has_products() else (torch.float32,)
     if q_NMD.device.type == "cpu" and scoring.softcap is None and runs.skip_N is None and q_NMD.dtype in dtypes:
         visible = runs.visible or Visible.everything(q_NMD.shape[1], runs.keys)
@@ -244,5 +252,36 @@ def _native(q_NMD: Tensor, runs: Runs) -> library.Kernel | None:
 def _gathered(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool) -> tuple[Partial, Tensor | None]:
     if logits and runs.keys:
         return observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
-    part = partial_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
+    found = _in_order(q_NMD, runs, scoring)
+    if found is not None:
+        part = found[0]
+    else:
+        part = partial_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
     return part, part.lse_NM.new_empty((*part.lse_NM.shape, 0)) if logits else None
+
+
+def _for_many(q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor) -> library.Kernel | None:
+    """The compiled kernel, where it has one for so many rows and can read these tensors."""
+    if q_NMD.shape[1] < _MANY_ROWS or not k_NSD.shape[1] or not many_fits(q_NMD, k_NSD, v_NSE) or not has_products():
+        return None
+    kernel = _wanted_kernel()
+    return None if isinstance(kernel, str) or kernel.many is None else kernel
+
+
+def _in_order(
+    q_NMD: Tensor, runs: Runs, scoring: Scoring, others_NM: Tensor | None = None
+) -> tuple[Partial, Tensor] | None:
+    """Attention of many rows to keys that lie side by side, turned as they are read, and what each receives if
+    `others_NM` is given; None where there is no such kernel.
+    """
+    alike = runs.turn is None or len(runs.turn.position_NX) == 1
+    if not runs.in_order or not alike or runs.skip_N is not None or scoring.softcap is not None:
+        return None
+    k_NKD, v_NKE = runs.k_GSD[:, : runs.keys], runs.v_GSE[:, : runs.keys]
+    kernel = _for_many(q_NMD, k_NKD, v_NKE)
+    if kernel is None:
+        return None
+    mass_NK = torch.zeros(k_NKD.shape[:2] if others_NM is not None else (0, 0))
+    visible = runs.visible or Visible.everything(q_NMD.shape[1], runs.keys)
+    weighed = None if others_NM is None else (others_NM, mass_NK)
+    return Partial(*attend_many(kernel, q_NMD, k_NKD, v_NKE, scoring.scale, visible, runs.turn, weighed)), mass_NK

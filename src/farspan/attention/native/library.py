@@ -17,11 +17,14 @@ from farspan.attention.native import build
 class Kernel:
     """The functions of the C in this folder, and `team`: what runs them on torch's threads, None for one thread.
 
+    `many` is None where the processor has no products of bfloat16.
+
     torch's own OpenMP is asked, whichever that is; a second one would have threads that fight with torch's.
     """
 
     attend: Any
     attend_token: Any
+    many: Any
     product: Any
     match: Any
     keep: Any
@@ -60,9 +63,11 @@ def _from(folder: Path) -> Kernel:
         found.argtypes, found.restype = types, ctypes.c_int if failing else None
         return found
 
+    functions.farspan_has_many.restype = ctypes.c_int
     return Kernel(
         attend=function("attend", pointer, failing=True),
         attend_token=function("attend_token", pointer, number, *(pointer,) * 5, failing=True),
+        many=function("many", pointer, failing=True) if functions.farspan_has_many() else None,
         product=function("product", *(pointer,) * 3, *(number,) * 4, pointer, number),
         match=function("match", pointer, failing=True),
         keep=function("keep", pointer, *(number,) * 4, pointer, number),

@@ -95,16 +95,54 @@ class Match:
     threads: int
 
 
-def _packing(struct_of: type[Job | Match], room: int) -> tuple[struct.Struct, attrgetter[tuple[int | float, ...]]]:
+@dataclass(slots=True, kw_only=True)
+class Many:
+    """`struct many` of many.c, up to what is made there."""
+
+    q: int
+    k: int
+    v: int
+    k_head: int
+    k_token: int
+    v_head: int
+    v_token: int
+    problems: int
+    heads: int
+    tokens: int
+    keys: int
+    key_width: int
+    value_width: int
+    cos: int = 0
+    sin: int = 0
+    frequencies: int = 0
+    interleaved: int = 0
+    low: int
+    high: int
+    least: int
+    scale: float
+    unused: float = 0.0
+    out: int
+    lse: int
+    others: int = 0
+    mass: int = 0
+    mass_row: int = 0
+    team: int
+    threads: int
+
+
+Struct = Job | Match | Many
+
+
+def _packing(struct_of: type[Struct], room: int) -> tuple[struct.Struct, attrgetter[tuple[int | float, ...]]]:
     """Eight bytes a field, floats side by side, and room for so many bytes that C makes."""
     numbers = "".join("f" if field.type == "float" else "q" for field in fields(struct_of))
     return struct.Struct(f"@{numbers}{room}x"), attrgetter(*(field.name for field in fields(struct_of)))
 
 
-_PACKING = {Job: _packing(Job, 56), Match: _packing(Match, 24)}
+_PACKING = {Job: _packing(Job, 56), Match: _packing(Match, 24), Many: _packing(Many, 80)}
 
 
-def array(structs: Sequence[Job | Match]) -> ctypes.Array[ctypes.c_char]:
+def array(structs: Sequence[Struct]) -> ctypes.Array[ctypes.c_char]:
     """Structs of one kind, one after the other, which C may write to."""
     layout, values = _PACKING[type(structs[0])]
     packed = b"".join(layout.pack(*values(one)) for one in structs)
@@ -133,6 +171,10 @@ class Held:
     def floats(self, x: Tensor) -> int:
         """A tensor without gaps, in float32."""
         return self._address(x, torch.float32)
+
+    def as_it_is(self, x: Tensor) -> int:
+        """A tensor without gaps, in its own dtype."""
+        return self._address(x, x.dtype)
 
     def integers(self, x: Tensor) -> int:
         """A tensor without gaps, in int64."""
