@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from farspan import errors, methods
     from farspan.engine import Model, Session, load
     from farspan.engine import open_session as open
+    from farspan.engine.together import together
     from farspan.methods import Method
     from farspan.types import Budget, Counts, Progress, Size, Source, Usage
 
@@ -31,6 +32,7 @@ _HOMES = {
     "load": "farspan.engine:load",
     "methods": "farspan.methods:",
     "open": "farspan.engine:open_session",
+    "together": "farspan.engine.together:together",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "load",
     "methods",
     "open",
+    "together",
 ]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from farspan.attention.adapter import HostedModel
+from farspan.attention.adapter import Chunk, HostedModel
 
 LINES = [
     "The keeper counted the waves and the hours, and wrote both in the book.",
@@ -35,15 +36,16 @@ class Fed:
 @pytest.fixture
 def fed(monkeypatch: pytest.MonkeyPatch) -> Fed:
     """Note every token that goes through a model."""
-    record, forward = Fed(), HostedModel.forward
+    record, forward = Fed(), HostedModel.forward_together
 
-    def noting(self: HostedModel, ids_T: Any, start: int, *rest: Any, **more: Any) -> Any:
-        out = forward(self, ids_T, start, *rest, **more)
-        record.ids += ids_T.tolist()
-        record.starts.append(start)
+    def noting(self: HostedModel, chunks: Sequence[Chunk], *rest: Any) -> Any:
+        out = forward(self, chunks, *rest)
+        for chunk in chunks:
+            record.ids += chunk.ids_T.tolist()
+            record.starts.append(chunk.start)
         return out
 
-    monkeypatch.setattr(HostedModel, "forward", noting)
+    monkeypatch.setattr(HostedModel, "forward_together", noting)
     return record
 
 

@@ -205,7 +205,7 @@ class Failing:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = 10**9
-        forward = HostedModel.forward
+        forward = HostedModel.forward_together
 
         def failing(hosted: HostedModel, *arguments: Any, **keywords: Any) -> Any:
             self.left -= 1
@@ -213,7 +213,7 @@ class Failing:
                 raise KeyboardInterrupt
             return forward(hosted, *arguments, **keywords)
 
-        monkeypatch.setattr(HostedModel, "forward", failing)
+        monkeypatch.setattr(HostedModel, "forward_together", failing)
 
     def at(self, step: int) -> AbstractContextManager[Any]:
         """Expect the interrupt at this step from now."""

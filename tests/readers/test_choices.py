@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 import farspan
 from farspan import readers
+from farspan.attention.adapter import Chunk
 from farspan.engine import Model
 from farspan.errors import InputError, MethodError
 from farspan.readers.gemfilter import EarlyLayer
@@ -213,13 +214,14 @@ def test_infini_retri_leaves_out_the_worst_sentences_that_do_not_fit() -> None:
 def test_read_twice_puts_text_and_question_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: Ids = []
     hosted = model().hosted
-    forward = type(hosted).forward
+    forward = type(hosted).forward_together
 
-    def noting(self: Any, ids_T: Tensor, *arguments: Any) -> Any:
-        seen.extend(ids_T.tolist())
-        return forward(self, ids_T, *arguments)
+    def noting(self: Any, chunks: Sequence[Chunk], *arguments: Any) -> Any:
+        for chunk in chunks:
+            seen.extend(chunk.ids_T.tolist())
+        return forward(self, chunks, *arguments)
 
-    monkeypatch.setattr(type(hosted), "forward", noting)
+    monkeypatch.setattr(type(hosted), "forward_together", noting)
     text, asked = "It rained.", "Where?"
     with readers.open_reading(model(), "read_twice") as session:
         session.read(text)

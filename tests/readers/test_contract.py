@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from farspan import methods, readers
-from farspan.attention.adapter import HostedModel
+from farspan.attention.adapter import Chunk, HostedModel
 from farspan.engine import Session
 from farspan.errors import BudgetError, InputError, MethodError, SessionError, UsageError
 from farspan.readers.kit.session import ReaderSession
@@ -36,13 +36,13 @@ def begun(name: str, text: str = "", budget: str | None = None) -> ReaderSession
 @pytest.fixture
 def longest(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The farthest position that any forward reaches."""
-    reached, forward = [0], HostedModel.forward
+    reached, forward = [0], HostedModel.forward_together
 
-    def noting(self: HostedModel, ids_T: Any, start: int, *arguments: Any) -> Any:
-        reached.append(start + len(ids_T))
-        return forward(self, ids_T, start, *arguments)
+    def noting(self: HostedModel, chunks: Sequence[Chunk], *arguments: Any) -> Any:
+        reached.extend(chunk.start + len(chunk.ids_T) for chunk in chunks)
+        return forward(self, chunks, *arguments)
 
-    monkeypatch.setattr(HostedModel, "forward", noting)
+    monkeypatch.setattr(HostedModel, "forward_together", noting)
     yield reached
 
 
@@ -114,7 +114,7 @@ def test_the_prompt_is_the_kept_text_in_order_and_the_sources_stand_where_they_s
         texts = {"0.txt": LONG, "1.txt": SHORT, "2.txt": LONG[::-1]}
         assert [file["file"] for file in session.files] == list(texts)
         answer = session.ask("Where?", **HOW)
-        starts = [start for start in answer._stream.transcript._own.starts if start >= 0]  # type: ignore[union-attr]
+        starts = [start for start in answer.stream.transcript._own.starts if start >= 0]  # type: ignore[union-attr]
         assert starts == sorted(starts) and len(starts) > 5
         assert answer.sources
         for source in answer.sources:

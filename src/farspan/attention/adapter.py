@@ -5,13 +5,14 @@
     hosted.facts[i]                                        # LayerFacts: heads, widths, sliding window, rope, soft cap
     hosted.rope(i, length)                                 # Rope of layer i for a stream of `length` tokens, or None
     hosted.forward(ids_T, start, handlers, logits="last")  # one chunk; layer i attends by handlers[i].attend(...)
+    hosted.forward_together(chunks)                        # one chunk of each of several streams
     refuse(model)                                          # the part of host's checks that needs no weights
     window_of(config)                                      # the trained context
 
 The model object given to `host` is never changed: farspan runs a twin of it that shares every weight (twin.py). What
 a layer needs is observed, not looked up by model name: a probe runs four tokens through every layer (probe.py).
 
-Legend: T tokens of a chunk, H query heads, G kv heads, D head width, V vocabulary.
+Legend: B streams, T tokens of a chunk, H query heads, G kv heads, D head width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,6 +37,7 @@ from farspan.errors import ModelError
 
 __all__ = [
     "AttendCall",
+    "Chunk",
     "HostedModel",
     "LayerFacts",
     "LayerHandler",
@@ -45,6 +47,14 @@ __all__ = [
     "refuse",
     "window_of",
 ]
+
+
+class Chunk(NamedTuple):
+    """Tokens of one stream, the first of which is its token number `start`, and what attends in every layer."""
+
+    ids_T: Tensor
+    start: int
+    handlers: Sequence[LayerHandler]
 
 
 class HostedModel:
@@ -102,17 +112,32 @@ class HostedModel:
 
         Returns `[1, V]` for `"last"`, `[T, V]` for `"all"`, in the model's dtype; None skips the language-model head.
         """
-        assert len(handlers) == len(self.facts), f"{len(handlers)} handlers for {len(self.facts)} layers"
+        rows = self.forward_together([Chunk(ids_T, start, handlers)], logits)
+        return None if rows is None else rows[0]
+
+    @torch.no_grad()
+    def forward_together(
+        self, chunks: Sequence[Chunk], logits: Literal["last", "all"] | None = "last"
+    ) -> Tensor | None:
+        """Run chunks of several streams, of the same length, through the model at once, as `forward` does with one.
+
+        Returns `[B, 1, V]` or `[B, T, V]`. The weights are read once for all of them.
+        """
+        for chunk in chunks:
+            assert len(chunk.handlers) == len(self.facts), f"{len(chunk.handlers)} handlers, {len(self.facts)} layers"
+        starts = [chunk.start for chunk in chunks]
+        layers = zip(*(chunk.handlers for chunk in chunks), strict=True)
         with chosen_once():
-            return run(self._body, ids_T, start, [Port(handler, start) for handler in handlers], logits)
+            ports = [Port(handlers, max(starts)) for handlers in layers]
+            return run(self._body, torch.stack([chunk.ids_T for chunk in chunks]), starts, ports, logits)
 
 
-def run(body: Any, ids_T: Tensor, start: int, ports: list[Port], logits: str | None) -> Tensor | None:
-    """One forward of a prepared twin."""
-    positions_T = torch.arange(start, start + ids_T.shape[0], device=ids_T.device)
+def run(body: Any, ids_BT: Tensor, starts: list[int], ports: Sequence[Port], logits: str | None) -> Tensor | None:
+    """One forward of a prepared twin: `[B, 1, V]`, `[B, T, V]` or None."""
+    starts_B1 = torch.tensor(starts, device=ids_BT.device).unsqueeze(1)
     inputs = {
-        "input_ids": ids_T.unsqueeze(0),
-        "position_ids": positions_T.unsqueeze(0),
+        "input_ids": ids_BT,
+        "position_ids": starts_B1 + torch.arange(ids_BT.shape[1], device=ids_BT.device),
         "past_key_values": Cache(layers=ports),
         "use_cache": True,
         "return_dict": True,
@@ -120,7 +145,8 @@ def run(body: Any, ids_T: Tensor, start: int, ports: list[Port], logits: str | N
     if logits is None:
         body.base_model(**inputs)
         return None
-    return body(**inputs, logits_to_keep=1 if logits == "last" else 0).logits[0]
+    logits_BTV: Tensor = body(**inputs, logits_to_keep=1 if logits == "last" else 0).logits
+    return logits_BTV
 
 
 def window_of(config: Any) -> int:

@@ -3,15 +3,16 @@
 The rotary module stands still, so that un-rotated queries and keys reach the attention function. The cache keeps
 nothing: it marks each layer's new keys with the layer's port, and the attention function asks that port.
 
-Legend: B batch (1), T tokens of the chunk, H query heads, G kv heads, D head width, V vocabulary.
+Legend: B streams, T tokens of the chunk, H query heads, G kv heads, D head width, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import CacheLayerMixin
@@ -51,13 +52,16 @@ class Mask:
 
 
 class Port(CacheLayerMixin):  # type: ignore[misc]
-    """The cache layer that transformers sees: `start` tokens long, and it hands the handler's attention on."""
+    """The cache layer that transformers sees: `start` tokens long, and it hands attention on to its handlers.
+
+    There is one for every stream of the batch; `start` is then the longest one's length.
+    """
 
     is_sliding = False
 
-    def __init__(self, handler: LayerHandler | None, start: int) -> None:
+    def __init__(self, handlers: Sequence[LayerHandler], start: int) -> None:
         super().__init__()
-        self.handler = handler
+        self.handlers = handlers
         self.start = start
         self.is_initialized = True
 
@@ -82,9 +86,12 @@ class Port(CacheLayerMixin):  # type: ignore[misc]
         return -1
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Any, extras: dict[str, Any]) -> Tensor:
-        """Answer one call of the attention function: `out_HTD`."""
-        assert self.handler is not None
-        return self.handler.attend(q[0], k[0], v[0], call_of(q, extras))
+        """Answer one call of the attention function, each stream apart: `[B, H, T, D]`."""
+        assert len(self.handlers) == len(q)
+        call = call_of(q, extras)
+        streams = zip(self.handlers, q, k, v, strict=True)
+        out = [handler.attend(q_HTD, k_GTD, v_GTD, call) for handler, q_HTD, k_GTD, v_GTD in streams]
+        return out[0].unsqueeze(0) if len(out) == 1 else torch.stack(out)
 
 
 class StillRotary(nn.Module):
@@ -137,8 +144,8 @@ def _attention(
     port: Port | None = getattr(key, "farspan_port", None)
     if port is None:
         raise ModelError("its keys reach attention by another way than its cache")
-    out_HTD = port.attend(query, key, value, attention_mask, extras)
-    return out_HTD.transpose(0, 1).unsqueeze(0).contiguous(), None
+    out_BHTD = port.attend(query, key, value, attention_mask, extras)
+    return out_BHTD.transpose(1, 2).contiguous(), None
 
 
 def _mask(*, mask_function: Callable[..., Any], local_size: int | None = None, **_: Any) -> Mask:

@@ -134,7 +134,7 @@ class Watcher(Port):
     """Lets every token attend to itself alone, and notes what the layer handed on."""
 
     def __init__(self, start: int) -> None:
-        super().__init__(None, start)
+        super().__init__((), start)
         self.seen: Seen | None = None
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Any, extras: dict[str, Any]) -> Tensor:
@@ -142,7 +142,7 @@ class Watcher(Port):
         if self.seen is not None:
             raise ModelError("its attention uses one layer's keys and values more than once")
         self.seen = Seen(q[0], k[0], v[0], mask, extras)
-        return v[0].repeat_interleave(q.shape[1] // k.shape[1], dim=0)
+        return v.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
 
 
 def probe(
@@ -154,10 +154,10 @@ def probe(
     ids_T = torch.arange(TOKENS, device=body.get_input_embeddings().weight.device)
     turned, still = ([Watcher(start) for _ in range(layers)] for start in (START, 0))
     with torch.no_grad():
-        run(body, ids_T, START, turned, "last")
+        run(body, ids_T[None], [START], turned, "last")
         for rotary in stills.values():
             rotary.turning = False
-        run(body, ids_T, 0, still, "last")
+        run(body, ids_T[None], [0], still, "last")
     ropes = {
         _name(name, layer_type, interleaved): RopeSource(rotary.source, layer_type, interleaved)
         for name, rotary in stills.items()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from tokenizers.decoders import DecodeStream
+from torch import Tensor
 
 from farspan.engine.sampling import Sampling
 from farspan.engine.sources import find_sources
 from farspan.engine.stream import Stream
 from farspan.engine.watch import Watch
+from farspan.engine.wording import Wording
 from farspan.types import Counts, Source, Usage
 
 
@@ -18,7 +19,7 @@ class Generation:
     """An answer. The prompt has been read when it is made; the tokens come as it is iterated.
 
     `text`, `ids`, `sources` and `usage` let it run to its end first. When it is broken off (an exception, `close`),
-    they give what there is; `drawn` always does.
+    they give what there is; `drawn` always does, and `ended` says whether there is more to come.
     """
 
     def __init__(
@@ -30,17 +31,18 @@ class Generation:
         eos: frozenset[int],
         done: Callable[[Generation], None],
     ) -> None:
-        self._stream = stream
-        self._tokenizer = tokenizer.backend_tokenizer
+        self.stream = stream
+        self.watch = Watch()
+        self.drawn: list[int] = []
+        self.ended = False
         self._sampling = sampling
         self._eos = frozenset() if sampling.ignore_eos else eos
         self._done = done
-        self._watch = Watch()
-        self.drawn: list[int] = []
-        self._text = ""
+        self._wording = Wording(tokenizer, sampling.stop)
         self._sources: list[Source] = []
         self._usage = (stream.seen, len(prompt))
-        self._logits_V = stream.feed(prompt, self._watch)
+        self._logits_V: Tensor | None = stream.feed(prompt, self.watch)
+        self._sampler = sampling.sampler()
         self._counts = stream.counts
         self._pieces = self._run()
 
@@ -49,13 +51,30 @@ class Generation:
 
     def close(self) -> None:
         """Break the answer off."""
-        self._pieces.close()
+        if not self.ended:
+            self._pieces.close()
+            self._end()
+
+    def draw(self, logits_V: Tensor | None = None) -> str:
+        """Draw the next token, and give the text that is ready then.
+
+        `logits_V` are those behind the last one, which the stream has been fed; the first token needs none.
+        """
+        logits_V = self._logits_V if logits_V is None else logits_V
+        assert logits_V is not None
+        token, self._logits_V = self._sampler.draw(logits_V), None
+        self.drawn.append(token)
+        piece = "" if token in self._eos else self._wording.add(token)
+        if token in self._eos or self._wording.stopped or len(self.drawn) == self._sampling.max_new_tokens:
+            piece += self._wording.end(self.drawn)
+            self._end()
+        return piece
 
     @property
     def text(self) -> str:
         """The whole text, without a stop string or an end-of-text token."""
         self._finish()
-        return self._text
+        return self._wording.text
 
     @property
     def ids(self) -> list[int]:
@@ -88,50 +107,18 @@ class Generation:
 
     def _run(self) -> Generator[str]:
         try:
-            yield from self._until_stop(self._decoded())
+            while not self.ended:
+                logits_V = self.stream.feed(self.drawn[-1:], self.watch) if self.drawn else None
+                piece = self.draw(logits_V)
+                if piece:
+                    yield piece
         finally:
-            self._counts = self._stream.counts
-            self._sources = find_sources(self._watch, self._stream.places)
-            self._done(self)
+            self._end()
 
-    def _tokens(self) -> Iterator[int]:
-        sampler, logits_V = self._sampling.sampler(), self._logits_V
-        while True:
-            token = sampler.draw(logits_V)
-            self.drawn.append(token)
-            if token in self._eos:
-                return
-            yield token
-            if len(self.drawn) == self._sampling.max_new_tokens:
-                return
-            logits_V = self._stream.feed([token], self._watch)
-
-    def _decoded(self) -> Iterator[str]:
-        """Text as soon as it is whole characters."""
-        decoder, given = DecodeStream(skip_special_tokens=True), ""
-        for token in self._tokens():
-            piece = decoder.step(self._tokenizer, token)
-            if piece:
-                given += piece
-                yield piece
-        whole = self._tokenizer.decode(self.drawn, skip_special_tokens=True)
-        if whole.startswith(given) and len(whole) > len(given):
-            yield whole[len(given) :]
-
-    def _until_stop(self, pieces: Iterator[str]) -> Iterator[str]:
-        """End at the first stop string; hold back what might be the beginning of one."""
-        stops, waiting = self._sampling.stop, ""
-        hold = max((len(stop) for stop in stops), default=1) - 1
-        for piece in pieces:
-            waiting += piece
-            found = min((at for stop in stops if (at := waiting.find(stop)) >= 0), default=-1)
-            ready = found if found >= 0 else max(0, len(waiting) - hold)
-            if ready:
-                self._text += waiting[:ready]
-                yield waiting[:ready]
-            if found >= 0:
-                return
-            waiting = waiting[ready:]
-        if waiting:
-            self._text += waiting
-            yield waiting
+    def _end(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self._counts = self.stream.counts
+        self._sources = find_sources(self.watch, self.stream.places)
+        self._done(self)

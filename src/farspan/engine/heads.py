@@ -5,14 +5,17 @@ Shapes: H query heads, G KV heads, R query heads to a KV head, T tokens of the c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from farspan.attention.adapter import AttendCall, LayerHandler
+from farspan.engine.allocation import Holder
 from farspan.engine.layer import LayerMemory
+from farspan.errors import SessionError
 
 
 def handlers(memories: Sequence[LayerMemory]) -> list[LayerHandler]:
@@ -40,3 +43,12 @@ class SplitLayer:
             own = q_HTD[own_H], k_GTD[own_G], v_GTD[own_G]
             out_HTE[own_H] = memory.attend(*own, replace(call, sinks_H=sinks_H))
         return out_HTE
+
+
+def check_same_heads(holders: Sequence[Holder], state: Mapping[str, Any]) -> None:
+    """A session goes on only with the layers and heads told apart as they were. Raises SessionError otherwise."""
+    saved = [(layer["layer"], tuple(layer["heads"])) for layer in state["layers"]]
+    if saved != [(holder.facts.index, holder.heads) for holder in holders]:
+        raise SessionError(
+            "the session was made with other heads kept apart", fix="put back the profile that its method names"
+        )

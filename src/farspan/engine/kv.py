@@ -1,39 +1,39 @@
 """The KV memory of a session: all its layers, moved on one chunk at a time.
 
-Nothing else in farspan runs a model, but for the looks of `scores`, which keep nothing. It knows nothing of text.
+It knows nothing of text.
 
 Shapes: T tokens of a chunk, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from farspan.attention.adapter import HostedModel
+from farspan.attention.adapter import HostedModel, LayerHandler
 from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
 from farspan.cache.blockfile import BlockFile
-from farspan.engine.allocation import Allocator, Holder, LayerShare, Share, governed
-from farspan.engine.heads import handlers
+from farspan.engine.allocation import Allocator, LayerShare, Share, governed
+from farspan.engine.heads import check_same_heads, handlers
 from farspan.engine.highlight import Highlight
 from farspan.engine.layer import LayerMemory
 from farspan.engine.layer_state import under
 from farspan.engine.once import Once
+from farspan.engine.stepping import Logits, Step, run_steps
 from farspan.engine.surprise import Surprise
 from farspan.engine.watch import Watch
-from farspan.errors import SessionError
 from farspan.methods import Method
 from farspan.methods.parts.combine.steering import Steering
 from farspan.methods.parts.plan import HeadsPlan, Plan
 from farspan.types import Budget, Counts
 
-Logits = Literal["last", "all"]
 _SURPRISE = "surprise."
 
 
@@ -80,7 +80,7 @@ class KVMemory:
         )
         shares = allocator.share(settings.budget)
         if state is not None:
-            _check_same_heads([share.holder for share in shares], state)
+            check_same_heads([share.holder for share in shares], state)
         like = torch.empty(0, dtype=hosted.dtype, device=hosted.device)
         self.layers = [
             LayerMemory(*share.holder, share.capacity, self._arenas(number, share, state, parent), like)
@@ -130,7 +130,6 @@ class KVMemory:
         edges = [edge for plan in plans for edge in (plan.dense, plan.frequencies.begins or 0)]
         return min([self.settings.chunk, *cadences, *(edge - self.seen for edge in edges if edge > self.seen)])
 
-    @torch.inference_mode()
     def step(
         self, ids: list[int], logits: Logits | None, *, answering: bool = False, watch: Watch | None = None
     ) -> Tensor | None:
@@ -139,42 +138,46 @@ class KVMemory:
         Whatever goes wrong, the chunk counts as not seen, and what was to be computed next comes out the same;
         StorageFull when a lower tier takes no more.
         """
-        assert 0 < len(ids) <= self.limit(answering)
+        return run_steps([Step(self, ids, answering, watch)], logits)[0]
+
+    @contextmanager
+    def taking(self, tokens: int, answering: bool, watch: Watch | None) -> Iterator[Sequence[LayerHandler]]:
+        """Make ready for a chunk of so many tokens, which these handlers then attend to; undo it where that fails."""
+        assert 0 < tokens <= self.limit(answering)
         start = self.seen
         told = {layer: surprise.told for surprise in self._surprises for layer in surprise.layers}
         for layer in self.layers:
-            layer.prepare(len(ids), told.get(layer))
+            layer.prepare(tokens, told.get(layer))
         if self._answered and not answering:
             for layer in self.layers:
                 layer.end_turn()
         self._answered = answering
-        ropes, once = self._ropes(start + len(ids)), Once()
+        ropes, once = self._ropes(start + tokens), Once()
         for layer, rope in zip(self.layers, ropes, strict=True):
             layer.rope, layer.once = rope, once
-            layer.settle(len(ids), told.get(layer))
+            layer.settle(tokens, told.get(layer))
             layer.answering, layer.watch = answering, watch if layer.facts.sliding_window is None else None
             layer.highlight = self.highlight if answering else None
         for surprise in self._surprises:
             surprise.settle()
         surprise_state = self._surprise_state()
         try:
-            return self._forward(ids, start, logits)
+            yield self._handlers
         except BaseException:
             for layer in self.layers:
                 layer.undo(start)
             self._restore_surprise(surprise_state)
             raise
 
-    def _forward(self, ids: list[int], start: int, logits: Logits | None) -> Tensor | None:
-        hosted = self.settings.hosted
-        ids_T = torch.tensor(ids, device=hosted.device)
-        if not self._surprises:
-            return hosted.forward(ids_T, start, self._handlers, logits)
-        logits_TV = hosted.forward(ids_T, start, self._handlers, "all")
-        assert logits_TV is not None
+    @property
+    def surprised(self) -> bool:
+        """Whether the method looks at how much each token surprised the model, and so at all logits."""
+        return bool(self._surprises)
+
+    def took(self, ids: list[int], logits_TV: Tensor) -> None:
+        """Note what the model expected at each token of a chunk."""
         for surprise in self._surprises:
             surprise.take(ids, logits_TV)
-        return {"all": logits_TV, "last": logits_TV[-1:], None: None}[logits]
 
     def counts(self) -> Counts:
         """Where the tokens are, and the bytes of all layers.
@@ -285,15 +288,6 @@ def _by_plan(layers: Sequence[LayerMemory]) -> dict[Plan, list[LayerMemory]]:
     for layer in layers:
         groups.setdefault(layer.plan, []).append(layer)
     return groups
-
-
-def _check_same_heads(holders: list[Holder], state: Mapping[str, Any]) -> None:
-    """A session goes on only with the layers and heads told apart as they were."""
-    saved = [(layer["layer"], tuple(layer["heads"])) for layer in state["layers"]]
-    if saved != [(holder.facts.index, holder.heads) for holder in holders]:
-        raise SessionError(
-            "the session was made with other heads kept apart", fix="put back the profile that its method names"
-        )
 
 
 def _stem(number: int, name: str) -> str:

@@ -6,11 +6,14 @@ Shapes: T tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 from torch import Tensor
 
-from farspan.engine.kv import KVMemory, Logits
+from farspan.engine.kv import KVMemory
 from farspan.engine.sources import Places
+from farspan.engine.stepping import Logits, Step, run_steps
 from farspan.engine.transcript import ForkedTranscript, Transcript
 from farspan.engine.watch import Watch
 from farspan.types import Counts
@@ -56,10 +59,16 @@ class Stream:
         spans: tuple[Sequence[int], Sequence[int]] = ((), ()),
     ) -> Tensor | None:
         """One chunk: logits `[1, V]`, `[T, V]` or None. Whatever goes wrong, the stream stands as it was before."""
+        with self.noting(ids, spans):
+            return self.kv.step(ids, logits, answering=answering, watch=watch)
+
+    @contextmanager
+    def noting(self, ids: list[int], spans: tuple[Sequence[int], Sequence[int]] = ((), ())) -> Iterator[None]:
+        """Note these tokens, and forget them again if what is done meanwhile fails."""
         length = len(self.transcript)
         self.transcript.add(ids, *spans)
         try:
-            return self.kv.step(ids, logits, answering=answering, watch=watch)
+            yield
         except BaseException:
             self.transcript.truncate(length)
             raise
@@ -79,14 +88,18 @@ class Stream:
     def feed(self, ids: list[int], watch: Watch) -> Tensor:
         """Run tokens through the model as part of an answer: the last one's logits `[V]`, whose keys the watch sees."""
         logits, remaining = None, len(ids)
-        if self.kv.highlight is not None:
-            self.kv.highlight = self.kv.highlight.until(self.seen + len(ids))
+        self.steer(len(ids))
         for part in self._parts(ids, answering=True):
             remaining -= len(part)
             last = remaining == 0
             logits = self.step(part, "last" if last else None, answering=True, watch=watch if last else None)
         assert logits is not None, "an answer needs a prompt"
         return logits[-1]
+
+    def steer(self, tokens: int) -> None:
+        """Let attention that is steered stay so for as many more tokens of an answer."""
+        if self.kv.highlight is not None:
+            self.kv.highlight = self.kv.highlight.until(self.seen + tokens)
 
     def close(self) -> None:
         """Close the files."""
@@ -98,3 +111,24 @@ class Stream:
             count = self.kv.limit(answering)
             yield ids[:count]
             ids = ids[count:]
+
+
+class Feed(NamedTuple):
+    """One token of an answer in its stream; the watch sees its keys."""
+
+    stream: Stream
+    token: int
+    watch: Watch
+
+
+def feed_together(feeds: Sequence[Feed]) -> list[Tensor]:
+    """Run a token of each answer through the model at once: the logits `[V]` of each, as `Stream.feed` gives them.
+
+    Whatever goes wrong, all streams stand as they were before.
+    """
+    with ExitStack() as noting:
+        for stream, token, _ in feeds:
+            stream.steer(1)
+            noting.enter_context(stream.noting([token]))
+        rows = run_steps([Step(stream.kv, [token], True, watch) for stream, token, watch in feeds], "last")
+    return [logits_1V[-1] for logits_1V in rows if logits_1V is not None]
