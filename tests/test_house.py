@@ -95,7 +95,9 @@ def test_public_names_are_sorted_and_exist() -> None:
 
 
 def test_public_names_are_these() -> None:
-    expected = "Budget Counts Method Model Progress Session Size Source Usage __version__ errors load methods open"
+    expected = (
+        "Budget Counts Method Model Progress Session Size Source Usage __version__ errors load methods open together"
+    )
     assert farspan.__all__ == expected.split()
 
 

@@ -28,12 +28,13 @@ class Fake:
 
     kv_bytes = 20
 
-    def __init__(self, name: str, tokens: int, seconds: list[float], order: list[str]) -> None:
+    def __init__(self, name: str, tokens: int, seconds: list[float], order: list[str], streams: int = 1) -> None:
         self.name, self.tokens, self.order, self._seconds = name, tokens, order, iter(seconds)
+        self._streams = streams
 
     def write(self) -> Turn:
         self.order.append(f"{self.name} {self.tokens}")
-        return Turn(next(self._seconds), 8, 10.0)
+        return Turn(next(self._seconds), 8, 10.0, self._streams)
 
     def read_on(self) -> Turn:
         return Turn(2 * next(self._seconds), 100, 10.0)
@@ -74,6 +75,20 @@ def test_ours_writes_and_reads_on_at_the_same_length(opened: ExitStack, monkeypa
     for turn in (first, second, ours.read_on(), ours.read_on()):
         assert plan.sinks + plan.window <= turn.keys <= plan.sinks + plan.window + 2 * 8 * 2
     assert ours.read_on().tokens == 300
+
+
+def test_sessions_that_write_at_once_share_the_weights(opened: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(100))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(now)))
+    ours = Ours(model(), parse("infllm(top_k=2, block=8)"), Budget(), random_ids(300), opened)
+    both = ours.together(2)
+    assert both.name == "farspan infllm(top_k=2, block=8), 2 at once"
+    first, second, read = both.write(), both.write(), both.read_on()
+    assert [turn.tokens for turn in (first, second)] == [2 * GROUP, 2 * GROUP]
+    assert (first.streams, second.streams, read.streams) == (2, 2, 1)
+    (row,) = race.race(DECODE, [Fake("two", 8, [0.0, 8.0], [], streams=2)], 1, COSTS, MACHINE)
+    (alone,) = race.race(DECODE, [Fake("one", 8, [0.0, 8.0], [])], 1, COSTS, MACHINE)
+    assert alone.ceiling_ms - row.ceiling_ms == 1e3 * COSTS.weight_bytes / 2 / MACHINE.bytes_per_s
 
 
 @pytest.mark.parametrize(("method", "keys"), [("full", 300), ("streaming(recent_size=40, start_size=4)", 44)])

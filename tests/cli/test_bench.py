@@ -45,6 +45,15 @@ def test_alone(run: Run) -> None:
     assert parts.split() == "farspan after 80 ms a token share".split()
 
 
+def test_sessions_at_once(run: Run) -> None:
+    arguments = ["--shape", "tiny", "--window", "64", "--tokens", "80", "--rounds", "1", "--sessions", "3"]
+    result = run("bench", "decode", *arguments, "--alone", "-q")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [line.split("  ")[0] for line in result.stdout.splitlines()[1:3]] == [
+        "farspan infllm", "farspan infllm, 3 at once",
+    ]  # fmt: skip
+
+
 def test_who_is_absent_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)
     result = run("bench", "decode", "--shape", "tiny", "--tokens", "80", "--rounds", "1", "-q")

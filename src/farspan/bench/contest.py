@@ -42,8 +42,12 @@ def contest(
     peers: Peers | None,
     profile: bool,
     note: Callable[[str], None],
+    sessions: int = 1,
 ) -> Contest:
-    """Have all contenders at all lengths take turns; `note` is told what goes on."""
+    """Have all contenders at all lengths take turns; `note` is told what goes on.
+
+    With several `sessions`, so many that write at once take part as well.
+    """
     with ExitStack() as opened:
         contestants = Contestants(model, opened, rounds)
         own: list[Ours] = []
@@ -52,6 +56,7 @@ def contest(
             note(f"farspan reads {format_count(tokens)} tokens")
             own.append(contestants.ours(method, budget, tokens))
             contenders.append(own[-1])
+            contenders += [own[-1].together(sessions)] if sessions > 1 else []
             if peers is not None and tokens <= peers.tokens:
                 note(f"the others read {format_count(tokens)} tokens")
                 contenders += contestants.peers(peers, tokens)

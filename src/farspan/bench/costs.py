@@ -48,9 +48,12 @@ class Costs:
             operations_per_key=sum(2 * fact.q_heads * (fact.key_dim + fact.value_dim) for fact in facts),
         )
 
-    def writing_s(self, machine: Machine, key_bytes: float) -> float:
-        """The least seconds for the next token, with so many bytes of keys and values that it attends to."""
-        return (self.weight_bytes + key_bytes) / machine.bytes_per_s
+    def writing_s(self, machine: Machine, key_bytes: float, streams: int = 1) -> float:
+        """The least seconds for the next token, with so many bytes of keys and values that it attends to.
+
+        Where several streams write together, each pays for its part of the weights.
+        """
+        return (self.weight_bytes / streams + key_bytes) / machine.bytes_per_s
 
     def reading_s(self, machine: Machine, keys: float) -> float:
         """The least seconds to read a token that attends to so many keys."""

@@ -14,11 +14,15 @@ GROUP, PIECE = 8, 512
 
 
 class Turn(NamedTuple):
-    """Tokens that were read or written in so many seconds, and the keys that each attended to, on average."""
+    """Tokens that were read or written in so many seconds, and the keys that each attended to, on average.
+
+    A token was written for so many `streams` at once, which share one read of the weights.
+    """
 
     seconds: float
     tokens: int
     keys: float
+    streams: int = 1
 
 
 class Contender(Protocol):
@@ -47,7 +51,7 @@ class Job:
 
 DECODE = Job(
     lambda contender: contender.write(),
-    lambda costs, machine, contender, turn: costs.writing_s(machine, turn.keys * contender.kv_bytes),
+    lambda costs, machine, contender, turn: costs.writing_s(machine, turn.keys * contender.kv_bytes, turn.streams),
 )
 PREFILL = Job(
     lambda contender: contender.read_on(),

@@ -1,4 +1,4 @@
-"""farspan with a method, as a contender."""
+"""farspan with a method, as a contender: one session, or several that write at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from farspan.bench.clock import seconds_of
 from farspan.bench.race import GROUP, PIECE, Turn
 from farspan.engine import Model, Session
 from farspan.engine.generation import Generation
+from farspan.engine.together import together
 from farspan.methods import Method
 from farspan.methods.parts.plan import Plan
 from farspan.types import Budget, Counts
@@ -28,7 +29,7 @@ class Ours:
         self.name = f"farspan {method}"
         self.tokens = len(ids)
         self.kv_bytes = model.kv_bytes_per_token
-        self._device = model.hosted.device
+        self.device = model.hosted.device
         self._more = list(ids[:PIECE])
         self._opened = opened
         self._session = opened.enter_context(model.session(method, budget))
@@ -46,23 +47,32 @@ class Ours:
             while len(answer.drawn) < drawn + GROUP:
                 next(pieces)
 
-        seconds = seconds_of(go_on, self._device)
+        seconds = seconds_of(go_on, self.device)
         wrote = len(answer.drawn) - drawn
-        return Turn(seconds, wrote, self._keys(fork, fetched, wrote))
+        return Turn(seconds, wrote, self.keys(fork, fetched, wrote))
 
     def read_on(self) -> Turn:
         """Read the piece on a fork."""
         with self._ready_to_read.fork() as fork:
             fetched = fork.counts.fetched
-            seconds = seconds_of(lambda: fork.read(self._more), self._device)
-            return Turn(seconds, len(self._more), self._keys(fork, fetched, -(-len(self._more) // self._step)))
+            seconds = seconds_of(lambda: fork.read(self._more), self.device)
+            return Turn(seconds, len(self._more), self.keys(fork, fetched, -(-len(self._more) // self._step)))
+
+    def together(self, sessions: int) -> Together:
+        """So many forks that write at once."""
+        return Together(self, sessions)
 
     @cached_property
     def _answer(self) -> tuple[Session, Generation, Iterator[str]]:
-        fork = self._opened.enter_context(self._session.fork())
-        answer = fork.generate(self._more[:1], max_new_tokens=_WITHOUT_END, ignore_eos=True)
-        self._opened.callback(answer.close)
+        fork, answer = self.begun(0)
         return fork, answer, iter(answer)
+
+    def begun(self, number: int) -> tuple[Session, Generation]:
+        """A fork with an answer that has no end; each number begins with a token of its own."""
+        fork = self._opened.enter_context(self._session.fork())
+        answer = fork.generate(self._more[number : number + 1], max_new_tokens=_WITHOUT_END, ignore_eos=True)
+        self._opened.callback(answer.close)
+        return fork, answer
 
     @cached_property
     def _ready_to_read(self) -> Session:
@@ -70,11 +80,44 @@ class Ours:
         self._session.read(self._more)
         return self._session
 
-    def _keys(self, fork: Session, fetched: int, steps: int) -> float:
+    def keys(self, fork: Session, fetched: int, steps: int) -> float:
         """Keys that a query met, on average over the layers: what is at hand, and what its step fetched."""
         counts = fork.counts
         at_hand = fmean(_at_hand(plan, counts) for plan in self._plans)
         return min(counts.seen, at_hand + (counts.fetched - fetched) / steps)
+
+
+class Together:
+    """Forks of one session that write at once, a token of each in one forward."""
+
+    def __init__(self, ours: Ours, sessions: int) -> None:
+        self.name = f"{ours.name}, {sessions} at once"
+        self.tokens, self.kv_bytes = ours.tokens, ours.kv_bytes
+        self._ours, self._sessions = ours, sessions
+
+    def write(self) -> Turn:
+        """Write the next tokens of each."""
+        answers, pieces = self._begun
+        drawn, fetched = len(answers[-1][1].drawn), answers[-1][0].counts.fetched
+
+        def go_on() -> None:
+            while len(answers[-1][1].drawn) < drawn + GROUP:
+                next(pieces)
+
+        seconds = seconds_of(go_on, self._ours.device)
+        fork, answer = answers[-1]
+        wrote = len(answer.drawn) - drawn
+        keys = self._ours.keys(fork, fetched, wrote)
+        return Turn(seconds, wrote * self._sessions, keys, self._sessions)
+
+    def read_on(self) -> Turn:
+        """Read the piece as one session: a chunk has the weights' worth of work by itself."""
+        return self._ours.read_on()
+
+    @cached_property
+    def _begun(self) -> tuple[list[tuple[Session, Generation]], Iterator[tuple[int, str]]]:
+        answers = [self._ours.begun(number) for number in range(self._sessions)]
+        return answers, together([answer for _, answer in answers])
 
 
 def _at_hand(plan: Plan, counts: Counts) -> int:

@@ -9,7 +9,10 @@ from farspan.cli.commands.bench.racing import RaceOptions, race_options, run
 
 @click.command("decode")
 @race_options
-def command(options: RaceOptions) -> None:
+@click.option(
+    "--sessions", type=click.IntRange(min=1), default=1, metavar="N", help="Also so many sessions that write at once."
+)
+def command(options: RaceOptions, sessions: int) -> None:
     """Show how long the next token takes after so many, beside transformers, llama.cpp and kvpress.
 
     All run the same weights and take turns of 8 tokens; what counts is the median turn. The ceiling is that the
@@ -18,4 +21,4 @@ def command(options: RaceOptions) -> None:
     """
     from farspan.bench.race import DECODE
 
-    run(DECODE, options, ("ms a token", "at least"), lambda ms: f"{ms:.2f}")
+    run(DECODE, options, ("ms a token", "at least"), lambda ms: f"{ms:.2f}", sessions)

@@ -93,10 +93,13 @@ race_options = grouped(
 )
 
 
-def run(job: Job, options: RaceOptions, heads: tuple[str, str], written: Callable[[float], str]) -> None:
+def run(
+    job: Job, options: RaceOptions, heads: tuple[str, str], written: Callable[[float], str], sessions: int = 1
+) -> None:
     """Hold the contest that the options describe and show it.
 
-    `heads` stand above what a token takes and its ceiling; `written` writes either, given milliseconds.
+    `heads` stand above what a token takes and its ceiling; `written` writes either, given milliseconds. With several
+    `sessions`, so many that write at once take part as well.
     """
     from farspan import readers
     from farspan.bench.contest import contest
@@ -116,6 +119,7 @@ def run(job: Job, options: RaceOptions, heads: tuple[str, str], written: Callabl
         peers=None if options.alone else Peers(tokens=most, llama_cpp=options.llama_cpp, kvpress=options.kvpress),
         profile=options.profile,
         note=show.nothing if options.quiet else show.note,
+        sessions=sessions,
     )
     if options.as_json:
         show.as_json({**asdict(result), "versions": {**versions(), **result.versions}})
