@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from farspan import env
-from farspan.attention.flash import flash_parts
+from farspan.attention.flash import flash_parts, takes
 from farspan.attention.meeting import Meeting, Strongest, TokenAttention
 from farspan.attention.native import call, library
 from farspan.attention.runs import Runs
@@ -83,15 +83,15 @@ def partial_attention(
         shape = q_NMD.shape[:-1]
         out_NME = q_NMD.new_zeros((*shape, v_NSE.shape[-1]), dtype=torch.float32)
         return Partial(out_NME, out_NME.new_full(shape, float("-inf")))
-    plain = q_NMD.device.type == "cpu" and q_NMD.dim() == 3 and scoring.softcap is None and bias_NMS is None
+    plain = q_NMD.dim() == 3 and scoring.softcap is None and bias_NMS is None
     if not plain or isinstance(mask_MS, Tensor):
         return observed_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
     rows, keys = q_NMD.shape[1], k_NSD.shape[1]
     visible = mask_MS or Visible.everything(rows, keys)
-    fast_products = q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and has_products()
+    fast_products = q_NMD.is_cpu and q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and has_products()
     if fast_products and rows * keys >= _TILED_MIN_LOGITS:
         return Partial(*tiled(q_NMD, k_NSD, v_NSE, scoring.scale, visible)[:2])
-    if k_NSD.shape[2] != v_NSE.shape[2] or (fast_products and keys < _FLASH_MIN_KEYS):
+    if not takes(q_NMD, k_NSD, v_NSE) or (fast_products and keys < _FLASH_MIN_KEYS):
         return observed_attention(q_NMD, k_NSD, v_NSE, scoring, visible)[0]
     return merge([Partial(*part) for part in flash_parts(q_NMD, k_NSD, v_NSE, scoring.scale, visible)])
 
