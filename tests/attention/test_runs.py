@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.util
 import math
 import sys
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from farspan.errors import FarspanError
 STORED = 200
 NATIVE = sys.platform.startswith(("linux", "darwin"))
 native_only = pytest.mark.skipif(not NATIVE, reason="the native kernel is built on Linux and macOS")
+triton_only = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is there for Linux only")
+ALL = ["torch", pytest.param("native", marks=native_only), pytest.param("triton", marks=triton_only)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +173,7 @@ def agrees(case: Case, tolerance: float) -> None:
         close(logits.double(), wanted_logits)
 
 
-@pytest.mark.parametrize("kernels_used", ["torch", pytest.param("native", marks=native_only)])
+@pytest.mark.parametrize("kernels_used", [*ALL[:2], pytest.param("triton", marks=[triton_only, pytest.mark.slow])])
 @given(seed=st.integers(0, 10**6), sinks=st.booleans(), few=st.booleans(), softcap=st.sampled_from([None, 2.0]))
 @settings(deadline=None, max_examples=40)
 def test_a_token_meets_everything_at_once(
@@ -298,7 +301,7 @@ def test_pieces_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     assert torch.equal(one.out_NME, two.out_NME) and torch.equal(one.lse_NM, two.lse_NM)
 
 
-@pytest.mark.parametrize("wanted", ["native", "torch"])
+@pytest.mark.parametrize("wanted", ALL)
 def test_nothing_to_meet(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FARSPAN_KERNELS", wanted)
     empty = torch.zeros(1, 0, dtype=torch.int64)
@@ -308,8 +311,7 @@ def test_nothing_to_meet(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert logits_NMK is not None and logits_NMK.shape == (1, 2, 0)
 
 
-@native_only
-@pytest.mark.parametrize("wanted", ["native", "torch"])
+@pytest.mark.parametrize("wanted", ALL)
 def test_what_is_no_number_is_not_hidden(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FARSPAN_KERNELS", wanted)
     q_NMD, runs, scoring = drawn(Case(rows=1))

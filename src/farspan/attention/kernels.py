@@ -21,6 +21,9 @@ from torch import Tensor
 
 from farspan import env
 from farspan.attention.flash import flash_parts, takes
+from farspan.attention.gpu import call as on_gpu
+from farspan.attention.gpu import library as triton
+from farspan.attention.gpu.call import Asked
 from farspan.attention.meeting import Meeting, Strongest, TokenAttention
 from farspan.attention.native import call, library
 from farspan.attention.runs import Runs
@@ -32,7 +35,7 @@ _MANY_ROWS = 64
 _TILED_MIN_LOGITS = 1 << 16
 _FLASH_MIN_KEYS = 256
 NATIVE_MOST_ROWS = 128
-_CHOSEN: ContextVar[library.Kernel | str | None] = ContextVar("chosen", default=None)
+_WANTED: ContextVar[str | None] = ContextVar("wanted", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +123,22 @@ def attend_runs(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool = Fals
 
     With `logits`, also the logits `[N, M, K]` in float32, -inf where a key is not seen.
     """
-    kernel = _native(q_NMD, runs)
-    if kernel is None:
+    gpu, asked = _gpu(q_NMD), Asked(q_NMD, runs, scoring.scale, scoring.softcap, logits=logits)
+    if gpu is not None and on_gpu.fits(gpu, asked):
+        out_NME, lse_NM, logits_NMK = on_gpu.attend(gpu, asked)
+    elif (kernel := _native(q_NMD, runs)) is not None:
+        out_NME, lse_NM, logits_NMK = call.attend(kernel, q_NMD, runs, scoring.scale, scoring.softcap, logits)
+    else:
         return _gathered(q_NMD, runs, scoring, logits)
-    out_NME, lse_NM, logits_NMK = call.attend(kernel, q_NMD, runs, scoring.scale, scoring.softcap, logits)
     return Partial(out_NME, lse_NM), logits_NMK
 
 
 def key_logits(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> Tensor:
     """The logits `[N, M, K]` of runs of keys where they lie, in float32, for who looks for keys."""
-    kernel = _native(q_NMD, runs)
-    if kernel is not None:
+    gpu, asked = _gpu(q_NMD), Asked(q_NMD, runs, scoring.scale, scoring.softcap)
+    if gpu is not None and on_gpu.fits(gpu, asked):
+        return on_gpu.key_logits(gpu, asked)
+    if (kernel := _native(q_NMD, runs)) is not None:
         return call.key_logits(kernel, q_NMD, runs, scoring.scale, scoring.softcap)
     return scoring.logits(q_NMD, runs.k_NKD, _mask(q_NMD, runs.k_NKD, runs.sight(q_NMD.shape[1])))
 
@@ -146,49 +154,66 @@ def attend_token(
 
     The mass of keys that have one grows by the attention that they receive.
     """
-    kernel = _wanted_kernel()
-    if not isinstance(kernel, str) and all(met.runs.keys and call.fits(q_HD, met.runs) for met in meetings):
+    gpu, kernel = _gpu(q_HD), _wanted_kernel()
+    readable = gpu is None and all(met.runs.keys and call.fits(q_HD, met.runs) for met in meetings)
+    if readable and not isinstance(kernel, str):
         return call.attend_token(kernel, q_HD, meetings, scoring.scale, scoring.softcap, sinks_H, strongest)
-    parts, best, weighed = [], list[Strongest](), list[tuple[Tensor, Tensor]]()
-    for met in meetings:
-        runs, q_NMD = met.runs, q_HD.view(len(met.runs.heads_N), -1, q_HD.shape[-1])
-        if met.angles is not None and runs.turn is not None:
-            q_NMD = runs.turn.rope.apply(q_NMD, met.angles)
-        part, logits_NMK = _gathered(q_NMD, runs, scoring, strongest or met.mass_NK is not None)
-        parts.append(Partial(part.out_NME.flatten(0, 1).unsqueeze(1), part.lse_NM.flatten().unsqueeze(1)))
-        if met.mass_NK is not None and logits_NMK is not None:
-            weighed.append((met.mass_NK, logits_NMK))
-        if strongest and logits_NMK is not None:
-            best.append(Strongest.of(logits_NMK.flatten(0, 1), runs, met.place_NX))
-    whole = merge(parts, None if sinks_H is None else sinks_H.unsqueeze(1))
-    for mass_NK, logits_NMK in weighed:
-        mass_NK.add_(received(logits_NMK, whole.lse_NM.view(logits_NMK.shape[:2])))
-    return TokenAttention(whole.out_NME[:, 0], whole.lse_NM[:, 0], reduce(Strongest.joined, best) if best else None)
+    parts = [_asked(q_HD, met, scoring, strongest or met.mass_NK is not None) for met in meetings]
+    if gpu is not None and all(on_gpu.fits(gpu, asked) for asked in parts):
+        out_HE, lse_H, logits = on_gpu.attend_together(gpu, parts, sinks_H)
+    else:
+        out_HE, lse_H, logits = _gathered_together(parts, scoring, sinks_H)
+    best = list[Strongest]()
+    for met, logits_NMK in zip(meetings, logits, strict=True):
+        if logits_NMK is not None and met.mass_NK is not None:
+            met.mass_NK.add_(received(logits_NMK, lse_H.view(logits_NMK.shape[:2])))
+        if logits_NMK is not None and strongest:
+            best.append(Strongest.of(logits_NMK.flatten(0, 1), met.runs, met.place_NX))
+    return TokenAttention(out_HE, lse_H, reduce(Strongest.joined, best) if best else None)
 
 
 def native_kernel() -> library.Kernel | str:
     """The compiled kernel, or why torch computes what it would."""
-    chosen = _CHOSEN.get()
-    if chosen is not None:
-        return chosen
-    return "FARSPAN_KERNELS is torch" if env.kernels() == "torch" else library.load()
+    return "FARSPAN_KERNELS is torch" if _wanted() == "torch" else library.load()
+
+
+def gpu_kernels() -> triton.Kernels | str:
+    """The kernels for GPUs, or why torch computes what they would."""
+    wanted = _wanted()
+    return f"FARSPAN_KERNELS is {wanted}" if wanted in ("native", "torch") else triton.load()
 
 
 @contextmanager
 def chosen_once() -> Iterator[None]:
     """Look only once at what the environment asks for while this lasts."""
-    token = _CHOSEN.set(_wanted_kernel())
+    token = _WANTED.set(_wanted())
     try:
+        _wanted_kernel()
         yield
     finally:
-        _CHOSEN.reset(token)
+        _WANTED.reset(token)
+
+
+def _wanted() -> str:
+    return _WANTED.get() or env.kernels()
 
 
 def _wanted_kernel() -> library.Kernel | str:
     kernel = native_kernel()
-    if isinstance(kernel, str) and env.kernels() == "native":
+    if isinstance(kernel, str) and _wanted() == "native":
         raise FarspanError(f"the native kernel cannot be had: {kernel}", fix="unset FARSPAN_KERNELS")
     return kernel
+
+
+def _gpu(q: Tensor) -> triton.Kernels | None:
+    """The kernels for GPUs, if these queries are on one; or wherever they are, if there must be such kernels."""
+    demanded = _wanted() == "triton"
+    if not q.is_cuda and not demanded:
+        return None
+    kernels = gpu_kernels()
+    if isinstance(kernels, str) and demanded:
+        raise FarspanError(f"the kernels for GPUs cannot be had: {kernels}", fix="unset FARSPAN_KERNELS")
+    return None if isinstance(kernels, str) else kernels
 
 
 def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
@@ -235,7 +260,7 @@ def _native(q_NMD: Tensor, runs: Runs) -> library.Kernel | None:
     """The compiled kernel, where it can read these tensors and is faster than torch with copies."""
     if not runs.keys or not q_NMD.numel() or not call.fits(q_NMD, runs):
         return None
-    if q_NMD.shape[1] > NATIVE_MOST_ROWS and env.kernels() != "native":
+    if q_NMD.shape[1] > NATIVE_MOST_ROWS and _wanted() != "native":
         return None
     kernel = _wanted_kernel()
     return None if isinstance(kernel, str) else kernel
@@ -246,3 +271,18 @@ def _gathered(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool) -> tupl
         return observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
     part = partial_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
     return part, part.lse_NM.new_empty((*part.lse_NM.shape, 0)) if logits else None
+
+
+def _asked(q_HD: Tensor, met: Meeting, scoring: Scoring, logits: bool) -> Asked:
+    q_NMD = q_HD.view(len(met.runs.heads_N), -1, q_HD.shape[-1])
+    return Asked(q_NMD, met.runs, scoring.scale, scoring.softcap, met.angles, logits)
+
+
+def _gathered_together(
+    parts: Sequence[Asked], scoring: Scoring, sinks_H: Tensor | None
+) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    """One softmax of every head over all parts, by torch: `[H, E]`, `[H]`, and logits of each part."""
+    found = [_gathered(asked.turned_NMD, asked.runs, scoring, asked.logits) for asked in parts]
+    flat = [Partial(part.out_NME.flatten(0, 1).unsqueeze(1), part.lse_NM.flatten().unsqueeze(1)) for part, _ in found]
+    whole = merge(flat, None if sinks_H is None else sinks_H.unsqueeze(1))
+    return whole.out_NME[:, 0], whole.lse_NM[:, 0], [logits_NMK for _, logits_NMK in found]
