@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from farspan.attention import flash
-from farspan.attention.kernels import Partial, Scoring, merge
+from farspan.attention.kernels import Partial, Scoring, merge, partial_attention
 from farspan.attention.visible import Visible
 from tests.attention.test_kernels import case, close, dense
 from tests.attention.test_visible import KEYS, VISIBLE, mask_of
@@ -90,3 +90,14 @@ def test_what_no_kernel_takes() -> None:
     assert flash.takes(x_NSD, x_NSD, x_NSD) and not flash.takes(x_NSD, x_NSD, x_NSD[..., :8])
     on_meta = x_NSD.to("meta")
     assert not flash.takes(on_meta, on_meta, on_meta)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("widths", [(64, 64), (64, 32), (12, 12)])
+@pytest.mark.parametrize("visible", [Visible(100, -200, 300), Visible(100, 50, 201, least=4), Visible(100, 10, -50)])
+def test_on_a_gpu(dtype: torch.dtype, widths: tuple[int, int], visible: Visible) -> None:
+    q, k, v = case(0, 2, 200, 300, *widths, dtype)
+    found = partial_attention(q.cuda(), k.cuda(), v.cuda(), Scoring(0.3), visible)
+    wanted = dense(q, k, v, Scoring(0.3), mask_of(visible, 200, 300))
+    close(Partial(found.out_NME.cpu(), found.lse_NM.cpu()), wanted, dtype)

@@ -156,14 +156,29 @@ def turned(runs: Runs, n: int, key: int, k_D: Tensor) -> Tensor:
     return out_D
 
 
-def agrees(case: Case, tolerance: float) -> None:
+def moved(q_NMD: Tensor, runs: Runs, device: str) -> tuple[Tensor, Runs]:
+    """The same on another device."""
+    turn, elsewhere = runs.turn, runs.elsewhere
+    if turn is not None:
+        turn = dataclasses.replace(turn, position_NX=turn.position_NX.to(device))
+    if elsewhere is not None:
+        others = tuple((k_GSD.to(device), v_GSE.to(device)) for k_GSD, v_GSE in elsewhere.memories)
+        elsewhere = Elsewhere(others, elsewhere.which_NX.to(device))
+    names = ("k_GSD", "v_GSE", "heads_N", "first_NX")
+    tensors = {name: getattr(runs, name).to(device) for name in names}
+    skip_N = None if runs.skip_N is None else runs.skip_N.to(device)
+    return q_NMD.to(device), dataclasses.replace(runs, **tensors, turn=turn, skip_N=skip_N, elsewhere=elsewhere)
+
+
+def agrees(case: Case, tolerance: float, device: str = "cpu") -> None:
     q_NMD, runs, scoring = drawn(case)
     wanted, wanted_logits = defined(q_NMD, runs, scoring)
+    q_NMD, runs = moved(q_NMD, runs, device)
     found, none = attend_runs(q_NMD, runs, scoring)
     assert none is None
     told, logits_NMK = attend_runs(q_NMD, runs, scoring, logits=True)
     assert logits_NMK is not None
-    close = functools.partial(torch.testing.assert_close, atol=tolerance, rtol=tolerance)
+    close = functools.partial(torch.testing.assert_close, atol=tolerance, rtol=tolerance, check_device=False)
     for each in (found, told):
         assert each.out_NME.dtype == each.lse_NM.dtype == torch.float32
         close(each.out_NME.double(), wanted.out_NME)

@@ -1,4 +1,7 @@
-"""The kernels in Triton, run by its interpreter, equal one softmax over the keys that runs name; and they compile."""
+"""The kernels in Triton equal one softmax over the keys that runs name, and they compile.
+
+Triton's interpreter runs them; with TRITON_INTERPRET=0 in the environment, a GPU does.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from farspan import env
 from farspan.attention import kernels
 from farspan.attention.gpu import call, library
 from farspan.attention.kernels import Scoring, attend_runs
 from farspan.attention.runs import Runs
 from farspan.attention.visible import Visible
 from farspan.errors import FarspanError
-from tests.attention.test_runs import CASES, Case, agrees, drawn
+from tests.attention.test_runs import CASES, Case, agrees, drawn, moved
 
 pytest.importorskip("triton")
 ROOT = Path(__file__).parents[2]
+DEVICE = "cpu" if env.triton_is_interpreted() else "cuda"
 SHARED_LEAST = 99 << 10
 """What the smallest GPUs of the last generations share between the threads of a block."""
 
@@ -44,7 +49,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[call.Asked]:
 def test_every_shape(case: Case, memories: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FARSPAN_KERNELS", "triton")
-        agrees(dataclasses.replace(case, memories=memories), 5e-5 if case.dtype == torch.float32 else 0.05)
+        agrees(dataclasses.replace(case, memories=memories), 5e-5 if case.dtype == torch.float32 else 0.05, DEVICE)
 
 
 @pytest.mark.parametrize("bounds", [None, (-3, 5000), (700, 1900), (4990, 6000), (-900, -700)])
@@ -54,12 +59,12 @@ def test_pieces(launched: list[call.Asked], bounds: tuple[int, int] | None) -> N
     k_GSD, v_GSE = torch.randn(2, 2, 5000, 16, generator=draw)
     visible = None if bounds is None else Visible(3, *bounds)
     runs = Runs(k_GSD, v_GSE, torch.arange(2), torch.zeros(2, 1, dtype=torch.int64), 5000, 5000, visible=visible)
-    q_NMD = torch.randn(2, 3, 16, generator=draw)
+    q_NMD, runs = moved(torch.randn(2, 3, 16, generator=draw), runs, DEVICE)
     (one, _), (two, _) = (attend_runs(q_NMD, runs, Scoring(0.25)) for _ in range(2))
     cut = call.Cut.of(launched[0])
     assert (cut.pieces > 1) == (len(cut.seen) > 500)
-    wanted = kernels.observed_attention(q_NMD, k_GSD, v_GSE, Scoring(0.25), visible)[0]
-    torch.testing.assert_close(one, wanted)
+    wanted = kernels.observed_attention(q_NMD, runs.k_GSD, runs.v_GSE, Scoring(0.25), visible)[0]
+    torch.testing.assert_close(one, wanted, atol=1e-5, rtol=1e-5)
     assert torch.equal(one.out_NME, two.out_NME) and torch.equal(one.lse_NM, two.lse_NM)
 
 
@@ -77,6 +82,7 @@ def test_pieces(launched: list[call.Asked], bounds: tuple[int, int] | None) -> N
 )
 def test_what_does_not_fit_is_gathered(case: Case, by_triton: bool, launched: list[call.Asked]) -> None:
     q_NMD, runs, scoring = drawn(case)
+    q_NMD, runs = moved(q_NMD, runs, DEVICE)
     found, _ = attend_runs(q_NMD, runs, scoring)
     assert bool(launched) == by_triton
     wanted = kernels.observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring)[0]
