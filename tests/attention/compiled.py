@@ -71,12 +71,13 @@ def rows_of(cases: list[Case], capability: int) -> list[tuple[str, int, int]]:
 
 
 WIDE = {"key_width": 128, "value_width": 128, "frequencies": 64, "dtype": torch.bfloat16}
+WIDEST = WIDE | {"key_width": 256, "value_width": 256, "frequencies": 128, "dtype": torch.float16}
 CASES = [
     Case(**WIDE),
     Case(**WIDE, runs=7, length=20, searches=2, rows=3),
-    Case(**WIDE | {"key_width": 256, "value_width": 256, "dtype": torch.float16}, rows=64, memories=2, skips=True),
+    Case(**WIDEST, rows=call.MOST_ROWS, memories=2, skips=True, softcap=30.0),
     Case(**WIDE | {"key_width": 96, "value_width": 80}, interleaved=True, softcap=30.0, bounded=True),
-    Case(key_width=256, value_width=256, frequencies=128, memories=2),
+    Case(**WIDEST | {"dtype": torch.float32, "frequencies": 40}, rows=call.MOST_ROWS, memories=2, softcap=30.0),
     Case(step=None),
 ]
 

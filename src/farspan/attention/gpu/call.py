@@ -16,13 +16,13 @@ from farspan.attention.gpu.library import Kernels
 from farspan.attention.runs import Runs, Table, Turn
 from farspan.attention.visible import Visible
 
-MOST_ROWS = 64
+MOST_ROWS = 32
 _MOST_WIDTH = 256
 _LEAST_BLOCK = 16
 _MOST_TILE, _TILE_BYTES = 64, 8192
 _PROGRAMS, _LEAST_PIECE = 512, 256
 _JOINED = 16
-"""Blocks of a size such that registers hold what a program works with, on GPUs of every generation."""
+"""Sizes at which registers and shared memory hold what a program works with, on smaller GPUs too."""
 
 
 @dataclass(frozen=True, slots=True)
