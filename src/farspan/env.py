@@ -1,4 +1,4 @@
-"""The environment variables that farspan reads, in one place; all begin with FARSPAN_."""
+"""The environment variables that farspan reads, in one place; all of its own begin with FARSPAN_."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from farspan.errors import UsageError, nearest
 
-KERNELS = ("auto", "native", "torch")
+KERNELS = ("auto", "native", "triton", "torch")
 
 
 def home() -> Path:
@@ -27,8 +27,16 @@ def scratch_folder() -> Path | None:
 
 
 def kernels() -> str:
-    """Which attention kernels to use: FARSPAN_KERNELS, one of `KERNELS`; auto is native where it can be had."""
+    """Which attention kernels to use: FARSPAN_KERNELS, one of `KERNELS`.
+
+    auto is native on the CPU and triton on a GPU, each where it can be had.
+    """
     value = os.environ.get("FARSPAN_KERNELS") or "auto"
     if value not in KERNELS:
         raise UsageError(f"FARSPAN_KERNELS is {value!r}, which is not known", fix=nearest(value, KERNELS))
     return value
+
+
+def triton_is_interpreted() -> bool:
+    """Whether Triton runs its kernels without a GPU, slowly, for tests: its own variable TRITON_INTERPRET."""
+    return os.environ.get("TRITON_INTERPRET") == "1"

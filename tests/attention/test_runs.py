@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.util
 import math
 import sys
 from dataclasses import dataclass
@@ -15,17 +16,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from farspan.attention import kernels
-from farspan.attention.kernels import Partial, Scoring, attend_runs, attend_token, key_logits, merge
+from farspan.attention.kernels import attend_runs, attend_token, key_logits
 from farspan.attention.meeting import STRONGEST, Meeting
 from farspan.attention.native import call, library
 from farspan.attention.rope import Rope
 from farspan.attention.runs import Elsewhere, Runs, Turn
+from farspan.attention.softmax import Partial, Scoring, merge
 from farspan.attention.visible import Visible
 from farspan.errors import FarspanError
 
 STORED = 200
 NATIVE = sys.platform.startswith(("linux", "darwin"))
 native_only = pytest.mark.skipif(not NATIVE, reason="the native kernel is built on Linux and macOS")
+triton_only = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is there for Linux only")
+ALL = ["torch", pytest.param("native", marks=native_only), pytest.param("triton", marks=triton_only)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,14 +157,29 @@ def turned(runs: Runs, n: int, key: int, k_D: Tensor) -> Tensor:
     return out_D
 
 
-def agrees(case: Case, tolerance: float) -> None:
+def moved(q_NMD: Tensor, runs: Runs, device: str) -> tuple[Tensor, Runs]:
+    """The same on another device."""
+    turn, elsewhere = runs.turn, runs.elsewhere
+    if turn is not None:
+        turn = dataclasses.replace(turn, position_NX=turn.position_NX.to(device))
+    if elsewhere is not None:
+        others = tuple((k_GSD.to(device), v_GSE.to(device)) for k_GSD, v_GSE in elsewhere.memories)
+        elsewhere = Elsewhere(others, elsewhere.which_NX.to(device))
+    names = ("k_GSD", "v_GSE", "heads_N", "first_NX")
+    tensors = {name: getattr(runs, name).to(device) for name in names}
+    skip_N = None if runs.skip_N is None else runs.skip_N.to(device)
+    return q_NMD.to(device), dataclasses.replace(runs, **tensors, turn=turn, skip_N=skip_N, elsewhere=elsewhere)
+
+
+def agrees(case: Case, tolerance: float, device: str = "cpu") -> None:
     q_NMD, runs, scoring = drawn(case)
     wanted, wanted_logits = defined(q_NMD, runs, scoring)
+    q_NMD, runs = moved(q_NMD, runs, device)
     found, none = attend_runs(q_NMD, runs, scoring)
     assert none is None
     told, logits_NMK = attend_runs(q_NMD, runs, scoring, logits=True)
     assert logits_NMK is not None
-    close = functools.partial(torch.testing.assert_close, atol=tolerance, rtol=tolerance)
+    close = functools.partial(torch.testing.assert_close, atol=tolerance, rtol=tolerance, check_device=False)
     for each in (found, told):
         assert each.out_NME.dtype == each.lse_NM.dtype == torch.float32
         close(each.out_NME.double(), wanted.out_NME)
@@ -170,7 +189,7 @@ def agrees(case: Case, tolerance: float) -> None:
         close(logits.double(), wanted_logits)
 
 
-@pytest.mark.parametrize("kernels_used", ["torch", pytest.param("native", marks=native_only)])
+@pytest.mark.parametrize("kernels_used", [*ALL[:2], pytest.param("triton", marks=[triton_only, pytest.mark.slow])])
 @given(seed=st.integers(0, 10**6), sinks=st.booleans(), few=st.booleans(), softcap=st.sampled_from([None, 2.0]))
 @settings(deadline=None, max_examples=40)
 def test_a_token_meets_everything_at_once(
@@ -298,7 +317,7 @@ def test_pieces_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     assert torch.equal(one.out_NME, two.out_NME) and torch.equal(one.lse_NM, two.lse_NM)
 
 
-@pytest.mark.parametrize("wanted", ["native", "torch"])
+@pytest.mark.parametrize("wanted", ALL)
 def test_nothing_to_meet(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FARSPAN_KERNELS", wanted)
     empty = torch.zeros(1, 0, dtype=torch.int64)
@@ -308,8 +327,7 @@ def test_nothing_to_meet(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert logits_NMK is not None and logits_NMK.shape == (1, 2, 0)
 
 
-@native_only
-@pytest.mark.parametrize("wanted", ["native", "torch"])
+@pytest.mark.parametrize("wanted", ALL)
 def test_what_is_no_number_is_not_hidden(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FARSPAN_KERNELS", wanted)
     q_NMD, runs, scoring = drawn(Case(rows=1))

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from farspan.attention import kernels, tiled
 from farspan.attention.flash import flash_parts
-from farspan.attention.kernels import Partial, Scoring, merge, observed_attention, partial_attention
+from farspan.attention.kernels import partial_attention
 from farspan.attention.native import library
 from farspan.attention.native.many import attend_many
 from farspan.attention.rope import Rope
 from farspan.attention.runs import Turn
+from farspan.attention.softmax import Partial, Scoring, merge, observed_attention
 from farspan.attention.visible import Visible
 from tests.attention.test_kernels import case, close, dense
 

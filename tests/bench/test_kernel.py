@@ -12,7 +12,7 @@ from farspan.bench import kernel
 
 def test_a_row_for_each_dtype_and_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(kernel, "read_bandwidth", lambda: asked.append(torch.get_num_threads()) or 2e9)
+    monkeypatch.setattr(kernel, "read_bandwidth", lambda _: asked.append(torch.get_num_threads()) or 2e9)
     try:
         torch.set_num_threads(2)
         rows = list(kernel.kernel_speeds(300, 4, 2, 16, rounds=1))
@@ -29,7 +29,7 @@ def test_shares_and_ratios_are_of_medians(monkeypatch: pytest.MonkeyPatch) -> No
     took = [*[9.0] * 4, 1.0, 2.0, 12.0, 3.0, *[50.0] * 4, 1.0, 2.0, 12.0, 3.0]
     times = iter([at for one in took for at in (0.0, one / 1e3)])
     monkeypatch.setattr(time, "perf_counter", lambda: next(times))
-    monkeypatch.setattr(kernel, "read_bandwidth", lambda: 102.4e6)
+    monkeypatch.setattr(kernel, "read_bandwidth", lambda _: 102.4e6)
     monkeypatch.setattr(kernel, "DTYPES", (torch.float32,))
     (row,) = kernel.kernel_speeds(400, 4, 2, 8, rounds=3)
     assert (row.ms, row.turned_ms, row.sdpa_ms, row.folded_ms) == (1.0, 2.0, 12.0, 3.0)

@@ -238,6 +238,7 @@ def test_bench_kernel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "times SDPA" in result.stdout and "FARSPAN_KERNELS is torch" in result.stderr
     check(run("bench", "kernel", "--heads", 3, "--kv-heads", 2), 2, "multiple of --kv-heads")
     check(run("bench", "kernel", "--keys", "1K,2K"), 2, "--keys")
+    check(run("bench", "kernel", "--device", "meto"), 2, "--device meto cannot be used")
 
 
 def test_bench_passes_on_what_went_wrong(run: Run) -> None:
@@ -261,7 +262,9 @@ def test_doctor_says_which_kernels_are_used(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr(library, "load", lambda: "there is no C compiler: install gcc or clang")
     assert "kernels: torch (there is no C compiler: install gcc or clang)" in run("doctor").stdout
     monkeypatch.setenv("FARSPAN_KERNELS", "torch")
-    assert "kernels: torch (FARSPAN_KERNELS is torch)" in run("doctor").stdout
+    said = run("doctor").stdout
+    assert "\nkernels: torch (FARSPAN_KERNELS is torch)" in said
+    assert "\ngpu kernels: torch (FARSPAN_KERNELS is torch)" in said
     monkeypatch.setenv("FARSPAN_KERNELS", "nativ")
     check(run("doctor"), 2, "did you mean 'native'")
 

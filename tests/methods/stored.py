@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from farspan.attention.adapter import LayerFacts
-from farspan.attention.kernels import Scoring
 from farspan.attention.queries import Queries
+from farspan.attention.softmax import Scoring
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.methods.parts.axes import Codec

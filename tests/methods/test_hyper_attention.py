@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from farspan import methods
-from farspan.attention.kernels import Partial, Scoring
+from farspan.attention.softmax import Partial, Scoring
 from farspan.engine import Model
 from farspan.methods.parts.combine import buckets_and_sample
 from farspan.methods.parts.combine.axis import Met, Moment

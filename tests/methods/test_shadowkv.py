@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from farspan.attention.kernels import Scoring
+from farspan.attention.softmax import Scoring
 from farspan.cache.arena import Arena, TierRows
 from farspan.cache.columns import BlockShape
 from farspan.engine import Model

@@ -1,7 +1,7 @@
-"""Attention over one segment of keys, and the merge of segments: the one file that chooses kernels.
+"""Attention to segments of keys: the one file that chooses kernels.
 
 Every segment is computed apart, with its own rotation of queries and keys, and gives its output and the log-sum-exp of
-its logits; `merge` joins them into what one softmax over all of them would have given.
+its logits, by which `softmax.merge` joins them.
 
 Shapes: N independent problems (a KV head, or a head and token), M query rows, S keys, D key width, E value width; K is
 S where the keys are runs.
@@ -12,20 +12,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import reduce
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from farspan import env
-from farspan.attention.flash import flash_parts
+from farspan.attention.flash import flash_parts, takes
+from farspan.attention.gpu import call as on_gpu
+from farspan.attention.gpu import library as triton
+from farspan.attention.gpu.call import Asked
 from farspan.attention.meeting import Meeting, Strongest, TokenAttention
 from farspan.attention.native import call, library
 from farspan.attention.native.many import attend_many
 from farspan.attention.native.many import fits as many_fits
 from farspan.attention.runs import Runs
+from farspan.attention.softmax import Partial, Scoring, merge, observed_attention, received, seen_mask
 from farspan.attention.tiled import has_products, tiled
 from farspan.attention.visible import Visible
 from farspan.errors import FarspanError
@@ -34,38 +36,7 @@ _MANY_ROWS = 64
 _TILED_MIN_LOGITS = 1 << 16
 _FLASH_MIN_KEYS = 256
 NATIVE_MOST_ROWS = 128
-_CHOSEN: ContextVar[library.Kernel | str | None] = ContextVar("chosen", default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Scoring:
-    """How a model turns a dot product into a logit: `logit = softcap * tanh(scale * dot / softcap)`."""
-
-    scale: float
-    softcap: float | None = None
-
-    def logits(
-        self, q_NMD: Tensor, k_NSD: Tensor, mask_MS: Tensor | None = None, bias_NMS: Tensor | None = None
-    ) -> Tensor:
-        """Logits `[N, M, S]` in float32, plus a bias; pairs where the boolean mask is False are -inf."""
-        logits_NMS = torch.matmul(q_NMD, k_NSD.transpose(-1, -2)).float().mul_(self.scale)
-        if self.softcap is not None:
-            logits_NMS = logits_NMS.div_(self.softcap).tanh_().mul_(self.softcap)
-        if bias_NMS is not None:
-            logits_NMS = logits_NMS.add_(bias_NMS)
-        if mask_MS is not None:
-            logits_NMS = logits_NMS.masked_fill_(~mask_MS, float("-inf"))
-        return logits_NMS
-
-
-class Partial(NamedTuple):
-    """Attention over one segment: the normalised output in float32 and the log-sum-exp of its logits.
-
-    A row that may see no key of the segment has output 0 and log-sum-exp -inf.
-    """
-
-    out_NME: Tensor
-    lse_NM: Tensor
+_WANTED: ContextVar[str | None] = ContextVar("wanted", default=None)
 
 
 def partial_attention(
@@ -85,7 +56,7 @@ def partial_attention(
         shape = q_NMD.shape[:-1]
         out_NME = q_NMD.new_zeros((*shape, v_NSE.shape[-1]), dtype=torch.float32)
         return Partial(out_NME, out_NME.new_full(shape, float("-inf")))
-    plain = q_NMD.device.type == "cpu" and q_NMD.dim() == 3 and scoring.softcap is None and bias_NMS is None
+    plain = q_NMD.dim() == 3 and scoring.softcap is None and bias_NMS is None
     if not plain or isinstance(mask_MS, Tensor):
         return observed_attention(q_NMD, k_NSD, v_NSE, scoring, mask_MS, bias_NMS)[0]
     rows, keys = q_NMD.shape[1], k_NSD.shape[1]
@@ -93,10 +64,10 @@ def partial_attention(
     kernel = _for_many(q_NMD, k_NSD, v_NSE)
     if kernel is not None:
         return Partial(*attend_many(kernel, q_NMD, k_NSD, v_NSE, scoring.scale, visible))
-    fast_products = q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and has_products()
+    fast_products = q_NMD.is_cpu and q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and has_products()
     if fast_products and rows * keys >= _TILED_MIN_LOGITS:
         return Partial(*tiled(q_NMD, k_NSD, v_NSE, scoring.scale, visible)[:2])
-    if k_NSD.shape[2] != v_NSE.shape[2] or (fast_products and keys < _FLASH_MIN_KEYS):
+    if not takes(q_NMD, k_NSD, v_NSE) or (fast_products and keys < _FLASH_MIN_KEYS):
         return observed_attention(q_NMD, k_NSD, v_NSE, scoring, visible)[0]
     return merge([Partial(*part) for part in flash_parts(q_NMD, k_NSD, v_NSE, scoring.scale, visible)])
 
@@ -118,29 +89,29 @@ def weighed_attention(q_NMD: Tensor, runs: Runs, scoring: Scoring, others_NM: Te
     return part, received(logits_NMK, torch.logaddexp(part.lse_NM, others_NM))
 
 
-def received(logits_NMK: Tensor, lse_NM: Tensor) -> Tensor:
-    """How much attention each key receives, `[N, K]`, by its logits and the log-sum-exp of all logits of each row."""
-    return torch.exp(logits_NMK - lse_NM.unsqueeze(-1)).sum(1)
-
-
 def attend_runs(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool = False) -> tuple[Partial, Tensor | None]:
     """Attention to runs of keys where they lie, by queries that have been turned to their own positions.
 
     With `logits`, also the logits `[N, M, K]` in float32, -inf where a key is not seen.
     """
-    kernel = _native(q_NMD, runs)
-    if kernel is None:
+    gpu, asked = _gpu(q_NMD), Asked(q_NMD, runs, scoring.scale, scoring.softcap, logits=logits)
+    if gpu is not None and on_gpu.fits(gpu, asked):
+        out_NME, lse_NM, logits_NMK = on_gpu.attend(gpu, asked)
+    elif (kernel := _native(q_NMD, runs)) is not None:
+        out_NME, lse_NM, logits_NMK = call.attend(kernel, q_NMD, runs, scoring.scale, scoring.softcap, logits)
+    else:
         return _gathered(q_NMD, runs, scoring, logits)
-    out_NME, lse_NM, logits_NMK = call.attend(kernel, q_NMD, runs, scoring.scale, scoring.softcap, logits)
     return Partial(out_NME, lse_NM), logits_NMK
 
 
 def key_logits(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> Tensor:
     """The logits `[N, M, K]` of runs of keys where they lie, in float32, for who looks for keys."""
-    kernel = _native(q_NMD, runs)
-    if kernel is not None:
+    gpu, asked = _gpu(q_NMD), Asked(q_NMD, runs, scoring.scale, scoring.softcap)
+    if gpu is not None and on_gpu.fits(gpu, asked):
+        return on_gpu.key_logits(gpu, asked)
+    if (kernel := _native(q_NMD, runs)) is not None:
         return call.key_logits(kernel, q_NMD, runs, scoring.scale, scoring.softcap)
-    return scoring.logits(q_NMD, runs.k_NKD, _mask(q_NMD, runs.k_NKD, runs.sight(q_NMD.shape[1])))
+    return scoring.logits(q_NMD, runs.k_NKD, seen_mask(q_NMD, runs.k_NKD, runs.sight(q_NMD.shape[1])))
 
 
 def attend_token(
@@ -154,96 +125,73 @@ def attend_token(
 
     The mass of keys that have one grows by the attention that they receive.
     """
-    kernel = _wanted_kernel()
-    if not isinstance(kernel, str) and all(met.runs.keys and call.fits(q_HD, met.runs) for met in meetings):
+    gpu, kernel = _gpu(q_HD), _wanted_kernel()
+    readable = gpu is None and all(met.runs.keys and call.fits(q_HD, met.runs) for met in meetings)
+    if readable and not isinstance(kernel, str):
         return call.attend_token(kernel, q_HD, meetings, scoring.scale, scoring.softcap, sinks_H, strongest)
-    parts, best, weighed = [], list[Strongest](), list[tuple[Tensor, Tensor]]()
-    for met in meetings:
-        runs, q_NMD = met.runs, q_HD.view(len(met.runs.heads_N), -1, q_HD.shape[-1])
-        if met.angles is not None and runs.turn is not None:
-            q_NMD = runs.turn.rope.apply(q_NMD, met.angles)
-        part, logits_NMK = _gathered(q_NMD, runs, scoring, strongest or met.mass_NK is not None)
-        parts.append(Partial(part.out_NME.flatten(0, 1).unsqueeze(1), part.lse_NM.flatten().unsqueeze(1)))
-        if met.mass_NK is not None and logits_NMK is not None:
-            weighed.append((met.mass_NK, logits_NMK))
-        if strongest and logits_NMK is not None:
-            best.append(Strongest.of(logits_NMK.flatten(0, 1), runs, met.place_NX))
-    whole = merge(parts, None if sinks_H is None else sinks_H.unsqueeze(1))
-    for mass_NK, logits_NMK in weighed:
-        mass_NK.add_(received(logits_NMK, whole.lse_NM.view(logits_NMK.shape[:2])))
-    return TokenAttention(whole.out_NME[:, 0], whole.lse_NM[:, 0], reduce(Strongest.joined, best) if best else None)
+    parts = [_asked(q_HD, met, scoring, strongest or met.mass_NK is not None) for met in meetings]
+    if gpu is not None and all(on_gpu.fits(gpu, asked) for asked in parts):
+        out_HE, lse_H, logits = on_gpu.attend_together(gpu, parts, sinks_H)
+    else:
+        out_HE, lse_H, logits = _gathered_together(parts, scoring, sinks_H)
+    best = list[Strongest]()
+    for met, logits_NMK in zip(meetings, logits, strict=True):
+        if logits_NMK is not None and met.mass_NK is not None:
+            met.mass_NK.add_(received(logits_NMK, lse_H.view(logits_NMK.shape[:2])))
+        if logits_NMK is not None and strongest:
+            best.append(Strongest.of(logits_NMK.flatten(0, 1), met.runs, met.place_NX))
+    return TokenAttention(out_HE, lse_H, reduce(Strongest.joined, best) if best else None)
 
 
 def native_kernel() -> library.Kernel | str:
     """The compiled kernel, or why torch computes what it would."""
-    chosen = _CHOSEN.get()
-    if chosen is not None:
-        return chosen
-    return "FARSPAN_KERNELS is torch" if env.kernels() == "torch" else library.load()
+    return "FARSPAN_KERNELS is torch" if _wanted() == "torch" else library.load()
+
+
+def gpu_kernels() -> triton.Kernels | str:
+    """The kernels for GPUs, or why torch computes what they would."""
+    wanted = _wanted()
+    return f"FARSPAN_KERNELS is {wanted}" if wanted in ("native", "torch") else triton.load()
 
 
 @contextmanager
 def chosen_once() -> Iterator[None]:
     """Look only once at what the environment asks for while this lasts."""
-    token = _CHOSEN.set(_wanted_kernel())
+    token = _WANTED.set(_wanted())
     try:
+        _wanted_kernel()
         yield
     finally:
-        _CHOSEN.reset(token)
+        _WANTED.reset(token)
+
+
+def _wanted() -> str:
+    return _WANTED.get() or env.kernels()
 
 
 def _wanted_kernel() -> library.Kernel | str:
     kernel = native_kernel()
-    if isinstance(kernel, str) and env.kernels() == "native":
+    if isinstance(kernel, str) and _wanted() == "native":
         raise FarspanError(f"the native kernel cannot be had: {kernel}", fix="unset FARSPAN_KERNELS")
     return kernel
 
 
-def merge(partials: list[Partial], sink_NM: Tensor | None = None) -> Partial:
-    """Join segments into one softmax over all their keys; `sink_NM` is an extra logit that has no value (GPT-OSS)."""
-    if len(partials) == 1 and sink_NM is None:
-        return partials[0]
-    lse_PNM = torch.stack([part.lse_NM for part in partials])
-    lse_NM = lse_PNM.logsumexp(0)
-    if sink_NM is not None:
-        lse_NM = torch.logaddexp(lse_NM, sink_NM.float())
-    share_PNM = torch.exp(lse_PNM - lse_NM).nan_to_num_(0.0)
-    out_NME = sum(part.out_NME * share.unsqueeze(-1) for part, share in zip(partials, share_PNM, strict=True))
-    assert isinstance(out_NME, Tensor)
-    return Partial(out_NME, lse_NM)
-
-
-def observed_attention(
-    q_NMD: Tensor,
-    k_NSD: Tensor,
-    v_NSE: Tensor,
-    scoring: Scoring,
-    mask_MS: Tensor | Visible | None = None,
-    bias_NMS: Tensor | None = None,
-) -> tuple[Partial, Tensor]:
-    """Like `partial_attention`, with the logits `[N, M, S]`, for who needs to see them."""
-    logits_NMS = scoring.logits(q_NMD, k_NSD, _mask(q_NMD, k_NSD, mask_MS), bias_NMS)
-    top_NM1 = logits_NMS.amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
-    weights_NMS = (logits_NMS - top_NM1).exp_()
-    total_NM1 = weights_NMS.sum(-1, keepdim=True)
-    weights_NMS.div_(total_NM1.clamp_min(torch.finfo(torch.float32).tiny))
-    lse_NM = (top_NM1 + total_NM1.log()).squeeze(-1)
-    return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), logits_NMS
-
-
-def _mask(q_NMD: Tensor, k_NSD: Tensor, sight: Tensor | Visible | None) -> Tensor | None:
-    """Which row sees which key, as a mask; None where all see all."""
-    if not isinstance(sight, Visible):
-        return sight
-    rows, keys = q_NMD.shape[-2], k_NSD.shape[-2]
-    return sight.mask(rows, keys, q_NMD.device) if sight.hides(keys) else None
+def _gpu(q: Tensor) -> triton.Kernels | None:
+    """The kernels for GPUs, if these queries are on one; or wherever they are, if there must be such kernels."""
+    demanded = _wanted() == "triton"
+    if not q.is_cuda and not demanded:
+        return None
+    kernels = gpu_kernels()
+    if isinstance(kernels, str) and demanded:
+        raise FarspanError(f"the kernels for GPUs cannot be had: {kernels}", fix="unset FARSPAN_KERNELS")
+    return None if isinstance(kernels, str) else kernels
 
 
 def _native(q_NMD: Tensor, runs: Runs) -> library.Kernel | None:
     """The compiled kernel, where it can read these tensors and is faster than torch with copies."""
     if not runs.keys or not q_NMD.numel() or not call.fits(q_NMD, runs):
         return None
-    if q_NMD.shape[1] > NATIVE_MOST_ROWS and env.kernels() != "native":
+    if q_NMD.shape[1] > NATIVE_MOST_ROWS and _wanted() != "native":
         return None
     kernel = _wanted_kernel()
     return None if isinstance(kernel, str) else kernel
@@ -285,3 +233,18 @@ def _in_order(
     visible = runs.visible or Visible.everything(q_NMD.shape[1], runs.keys)
     weighed = None if others_NM is None else (others_NM, mass_NK)
     return Partial(*attend_many(kernel, q_NMD, k_NKD, v_NKE, scoring.scale, visible, runs.turn, weighed)), mass_NK
+
+
+def _asked(q_HD: Tensor, met: Meeting, scoring: Scoring, logits: bool) -> Asked:
+    q_NMD = q_HD.view(len(met.runs.heads_N), -1, q_HD.shape[-1])
+    return Asked(q_NMD, met.runs, scoring.scale, scoring.softcap, met.angles, logits)
+
+
+def _gathered_together(
+    parts: Sequence[Asked], scoring: Scoring, sinks_H: Tensor | None
+) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    """One softmax of every head over all parts, by torch: `[H, E]`, `[H]`, and logits of each part."""
+    found = [_gathered(asked.turned_NMD, asked.runs, scoring, asked.logits) for asked in parts]
+    flat = [Partial(part.out_NME.flatten(0, 1).unsqueeze(1), part.lse_NM.flatten().unsqueeze(1)) for part, _ in found]
+    whole = merge(flat, None if sinks_H is None else sinks_H.unsqueeze(1))
+    return whole.out_NME[:, 0], whole.lse_NM[:, 0], [logits_NMK for _, logits_NMK in found]

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from farspan.attention.kernels import Scoring, attend_runs
+from farspan.attention.kernels import attend_runs
 from farspan.attention.rope import Rope
 from farspan.attention.runs import Runs, Turn
+from farspan.attention.softmax import Scoring
 from farspan.bench.ceiling import read_bandwidth
 from farspan.bench.clock import seconds_of
 
@@ -48,12 +49,14 @@ class KernelSpeed:
     read_gb_per_s: float
 
 
-def kernel_speeds(keys: int, heads: int, kv_heads: int, width: int, *, rounds: int = 7) -> Iterator[KernelSpeed]:
-    """A row for each dtype and for one thread and all that torch has."""
-    counts = sorted({1, torch.get_num_threads()})
+def kernel_speeds(
+    keys: int, heads: int, kv_heads: int, width: int, *, rounds: int = 7, device: torch.device | str = "cpu"
+) -> Iterator[KernelSpeed]:
+    """A row for each dtype and, on the CPU, for one thread and all that torch has."""
+    counts = sorted({1, torch.get_num_threads()} if torch.device(device).type == "cpu" else {1})
     for dtype in DTYPES:
-        k_GSD, v_GSD = (torch.randn(kv_heads, keys, width).to(dtype) for _ in range(2))
-        q_GMD = torch.randn(kv_heads, heads // kv_heads, width).to(dtype)
+        k_GSD, v_GSD = (torch.randn(kv_heads, keys, width, device=device).to(dtype) for _ in range(2))
+        q_GMD = torch.randn(kv_heads, heads // kv_heads, width, device=device).to(dtype)
         for threads in counts:
             with _threads(threads):
                 yield _measured(q_GMD, k_GSD, v_GSD, threads, rounds)
@@ -69,8 +72,8 @@ def _measured(q_GMD: Tensor, k_GSD: Tensor, v_GSD: Tensor, threads: int, rounds:
         lambda: scaled_dot_product_attention(q_HD, k, v, enable_gqa=True),
         lambda: scaled_dot_product_attention(q_GMD[None], k, v),
     )
-    ms, turned_ms, sdpa_ms, folded_ms = _medians(ways, rounds)
-    bytes_per_s, read = (k_GSD.nbytes + v_GSD.nbytes) / ms * 1e3, read_bandwidth()
+    ms, turned_ms, sdpa_ms, folded_ms = _medians(ways, rounds, k_GSD.device)
+    bytes_per_s, read = (k_GSD.nbytes + v_GSD.nbytes) / ms * 1e3, read_bandwidth(k_GSD.device)
     return KernelSpeed(
         dtype=str(k_GSD.dtype).removeprefix("torch."),
         threads=threads,
@@ -88,16 +91,17 @@ def _measured(q_GMD: Tensor, k_GSD: Tensor, v_GSD: Tensor, threads: int, rounds:
 
 def _runs(k_GSD: Tensor, v_GSD: Tensor, *, turned: bool = False) -> Runs:
     count, keys, width = k_GSD.shape
-    first_1X = torch.arange(0, keys, _RUN)[None]
+    first_1X = torch.arange(0, keys, _RUN, device=k_GSD.device)[None]
     turn = None
     if turned:
         turn = Turn(Rope(1e4 ** -(torch.arange(0, width, 2) / width)), first_1X, _RUN, 1)
-    return Runs(k_GSD, v_GSD, torch.arange(count), first_1X.expand(count, -1), _RUN, keys, turn)
+    heads_N = torch.arange(count, device=k_GSD.device)
+    return Runs(k_GSD, v_GSD, heads_N, first_1X.expand(count, -1), _RUN, keys, turn)
 
 
-def _medians(ways: tuple[Callable[[], object], ...], rounds: int) -> list[float]:
+def _medians(ways: tuple[Callable[[], object], ...], rounds: int, device: torch.device) -> list[float]:
     """Milliseconds of each; the first round warms up."""
-    turns = [[1e3 * seconds_of(way) for way in ways] for _ in range(rounds + 1)][1:]
+    turns = [[1e3 * seconds_of(way, device) for way in ways] for _ in range(rounds + 1)][1:]
     return [median(taken) for taken in zip(*turns, strict=True)]
 
 

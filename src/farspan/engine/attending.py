@@ -11,8 +11,9 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from farspan.attention.kernels import Partial, attend_token, merge, observed_attention, received, weighed_attention
+from farspan.attention.kernels import attend_token, weighed_attention
 from farspan.attention.meeting import Strongest
+from farspan.attention.softmax import Partial, merge, observed_attention, received
 from farspan.engine.scene import Scene
 from farspan.engine.segments import Segment
 

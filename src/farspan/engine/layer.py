@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from farspan.attention.adapter import AttendCall, LayerFacts
-from farspan.attention.kernels import Scoring
 from farspan.attention.rope import Rope
+from farspan.attention.softmax import Scoring
 from farspan.cache.arena import Arena
 from farspan.cache.columns import row_bytes
 from farspan.cache.recent import Recent, Tokens

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farspan.attention.kernels import Scoring
 from farspan.attention.queries import Queries
 from farspan.attention.runs import Table, once_if_alike, tokens_of
+from farspan.attention.softmax import Scoring
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.cache.recent import Tokens

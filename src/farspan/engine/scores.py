@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farspan.attention.adapter import AttendCall, LayerFacts
-from farspan.attention.kernels import Scoring, merge, partial_attention
+from farspan.attention.kernels import partial_attention
+from farspan.attention.softmax import Scoring, merge
 from farspan.attention.visible import Visible
 from farspan.cache.recent import Recent
 from farspan.engine.folding import Folding

@@ -57,6 +57,7 @@ def _device() -> dict[str, Any]:
         "device": ", ".join(cuda) or f"cpu ({torch.backends.cpu.get_cpu_capability()})",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
         "kernels": _kernels(),
+        "gpu kernels": _gpu_kernels(),
     }
 
 
@@ -68,6 +69,14 @@ def _kernels() -> str:
     if isinstance(kernel, str):
         return f"torch ({kernel})"
     return f"native ({kernel.compiler}, {'as many threads as torch' if kernel.team else 'one thread'})"
+
+
+def _gpu_kernels() -> str:
+    """The same for what lies on a GPU."""
+    from farspan.attention.kernels import gpu_kernels
+
+    kernels = gpu_kernels()
+    return f"torch ({kernels})" if isinstance(kernels, str) else f"triton ({kernels.version})"
 
 
 def _room() -> dict[str, Any]:

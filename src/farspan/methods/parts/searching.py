@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from farspan.attention.kernels import Scoring
 from farspan.attention.queries import Queries
 from farspan.attention.runs import Elsewhere, Runs, Turn, once_if_alike, tokens_of
+from farspan.attention.softmax import Scoring
 from farspan.cache.arena import Arena
 from farspan.cache.columns import BlockShape
 from farspan.methods.parts.decoding import Decoding

@@ -18,10 +18,11 @@ COUNT = click.IntRange(min=1)
 @click.option("--heads", type=COUNT, default=32, show_default=True, help="Query heads.")
 @click.option("--kv-heads", type=COUNT, default=8, show_default=True, help="Heads of keys and values.")
 @click.option("--width", type=COUNT, default=64, show_default=True, help="Numbers in a key, and in a value.")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="Where they lie: cpu, cuda, cuda:1.")
 @click.option("--rounds", type=COUNT, default=7, show_default=True, help="How many each median is of.")
 @json_option
 @debug_option
-def command(keys: str, heads: int, kv_heads: int, width: int, rounds: int, as_json: bool) -> None:
+def command(keys: str, heads: int, kv_heads: int, width: int, device: str, rounds: int, as_json: bool) -> None:
     """Show how fast one token attends to many keys in one layer.
 
     Beside torch's scaled_dot_product_attention, with enable_gqa and with the query heads of a group folded into rows,
@@ -33,15 +34,16 @@ def command(keys: str, heads: int, kv_heads: int, width: int, rounds: int, as_js
             f"{heads} query heads of width {width} cannot share {kv_heads} KV heads",
             fix="--heads must be a multiple of --kv-heads, and --width even",
         )
-    from farspan.attention.kernels import native_kernel
+    from farspan.attention.kernels import gpu_kernels, native_kernel
     from farspan.bench.kernel import kernel_speeds
     from farspan.evals.config import versions
 
-    kernel = native_kernel()
-    rows = list(kernel_speeds(count, heads, kv_heads, width, rounds=rounds))
+    on_cpu = _is_cpu(device)
+    kernel = native_kernel() if on_cpu else gpu_kernels()
+    rows = list(kernel_speeds(count, heads, kv_heads, width, rounds=rounds, device=device))
     if as_json:
-        settings = {"keys": count, "heads": heads, "kv_heads": kv_heads, "width": width}
-        used = "torch" if isinstance(kernel, str) else "native"
+        settings = {"keys": count, "heads": heads, "kv_heads": kv_heads, "width": width, "device": device}
+        used = "torch" if isinstance(kernel, str) else "native" if on_cpu else "triton"
         show.as_json({"rows": [asdict(row) for row in rows], **settings, "kernels": used, "versions": versions()})
         return
     if isinstance(kernel, str):
@@ -62,3 +64,16 @@ def command(keys: str, heads: int, kv_heads: int, width: int, rounds: int, as_js
             for row in rows
         ],
     )
+
+
+def _is_cpu(device: str) -> bool:
+    """Whether this is the CPU; an error if it is nothing that torch can use here."""
+    import torch
+
+    try:
+        return torch.empty(1, device=device).is_cpu
+    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UsageError(
+            f"--device {device} cannot be used: {reason}", fix="cpu, or cuda where there is a GPU"
+        ) from None

@@ -10,8 +10,9 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from farspan.attention.kernels import Partial, Scoring, attend_runs, observed_attention
+from farspan.attention.kernels import attend_runs
 from farspan.attention.runs import Runs
+from farspan.attention.softmax import Partial, Scoring, observed_attention
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.combine.steering import Steering
 

@@ -12,7 +12,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from farspan.attention.kernels import Partial, merge, partial_attention
+from farspan.attention.kernels import partial_attention
+from farspan.attention.softmax import Partial, merge
 from farspan.methods.parts.combine.axis import Met, Moment
 from farspan.methods.parts.window_share import window_share
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from torch import Tensor
 
-from farspan.attention.kernels import Partial
+from farspan.attention.softmax import Partial
 from farspan.methods.parts.combine.axis import Met
 from farspan.methods.parts.combine.steering import Steering
 

@@ -13,7 +13,8 @@ from typing import Self
 from torch import Tensor
 
 from farspan.attention.choosing import best_rows
-from farspan.attention.kernels import Scoring, key_logits
+from farspan.attention.kernels import key_logits
+from farspan.attention.softmax import Scoring
 from farspan.methods.parts.searching import Fetched, Search, side_by_side
 from farspan.methods.parts.select.ranking import When, fetch, heads_of, layers_before, works
 
