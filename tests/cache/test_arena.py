@@ -110,7 +110,7 @@ class Arenas(RuleBasedStateMachine):
         one_mean_NX, one_k_NX = line.arena.gather(("mean", "k"), rows_NX, heads_N, tokens_NX)
         assert torch.equal(one_mean_NX, mean_NX)
         assert torch.equal(one_k_NX, k_NX.take_along_dim(tokens_NX[..., None, None], 2).squeeze(2))
-        lying = line.arena.lying(("mean", "k"), rows_NX)
+        lying = line.arena.lying(("mean", "k"), rows_NX, heads_N)
         if lying is None:
             assert line.arena.rows_in()["host"] or line.arena.rows_in()["disk"]
             return

@@ -72,7 +72,7 @@ class BlockFile:
     def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor:
         """What head `heads_n[i]` stores in row `rows_n[i]`, of token `tokens_n[i]` if given: `[n, *shape]`."""
         array = self._array(name)
-        at = (rows_n.cpu().numpy() - self.origin, heads_n.cpu().numpy())
+        at = (rows_n.cpu().numpy() - self.origin, heads_n.cpu().numpy() if self.columns[name].heads > 1 else 0)
         picked = array[at if tokens_n is None else (*at, tokens_n.cpu().numpy())]
         del array
         self._give_back(name)

@@ -62,14 +62,19 @@ class Ring:
 
     def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor:
         """What head `heads_n[i]` stores in row `rows_n[i]`, of token `tokens_n[i]` if given: `[n, *shape]`, a copy."""
-        data = self._data[name]
-        at_n = heads_n * self._size + (rows_n - self._origin) % self._size
+        data, at_n = self._data[name], (rows_n - self._origin) % self._size
+        if data.shape[0] > 1:
+            at_n += heads_n * self._size
         if tokens_n is None:
             return data.flatten(0, 1).index_select(0, at_n.to(self.device))
         return data.flatten(0, 2).index_select(0, (at_n * data.shape[2] + tokens_n).to(self.device))
 
-    def places(self, names: tuple[str, ...], rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """The memory itself, `[G, size, *shape]` a name, and where in it these rows lie."""
+    def places(
+        self, names: tuple[str, ...], rows: Tensor, heads_N: Tensor, low: int, high: int
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """The memory itself, `[G, size, *shape]` a name, and where in it those of the rows `[low, high)` lie, whatever
+        the heads.
+        """
         at = rows - self._origin if self._origin else rows
         went_round = self.end - self._origin > self._size
         return tuple([self._data[name] for name in names]), at % self._size if went_round else at

@@ -84,7 +84,7 @@ class Search:
         them and they lie there as they are met, otherwise brought together and decoded.
         """
         few = self.still_HTD.shape[1] <= _FEW_TOKENS
-        stored = self.arena.lying(self._columns, rows_NX) if few and self.codec.lossless else None
+        stored = self.arena.lying(self._columns, rows_NX, heads_N) if few and self.codec.lossless else None
         if stored is not None:
             (k_GSD, v_GSE), *others = map(_tokens, stored.memories)
             elsewhere = None if stored.which_NX is None else Elsewhere(tuple(others), stored.which_NX)
