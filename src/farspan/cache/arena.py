@@ -1,7 +1,7 @@
 """All blocks of one layer that left the window, over the tiers device, host and disk, in one numbering.
 
-The newest blocks lie on the device, older ones on the host, the oldest on disk. Where there is no disk tier the
-oldest are dropped, and counted.
+The newest blocks lie on the device, older ones on the host, the oldest on disk; those that were fetched from there
+lately also lie on the device, in slots. Where there is no disk tier the oldest are dropped, and counted.
 
 Shapes: G KV heads, n rows (blocks), N searches, X rows that each search fetches.
 """
@@ -10,46 +10,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from farspan.cache.blockfile import BlockFile
 from farspan.cache.columns import Column, Rows, count_rows, row_bytes
+from farspan.cache.lower import Lower, Tier
+from farspan.cache.lying import Lying
 from farspan.cache.ring import Ring
+from farspan.cache.slots import Slots
 from farspan.errors import StorageFull
 from farspan.types import format_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class TierRows:
-    """How many blocks each tier may hold; None is no limit, 0 switches the tier off. `device` is at least 1."""
+    """How many blocks each tier may hold; None is no limit, 0 switches the tier off. `device` is at least 1.
+
+    When the device is full, the room of `slots` of its blocks is given to those that are fetched from lower tiers.
+    """
 
     device: int | None = None
     host: int | None = 0
     disk: int | None = None
-
-
-class _Tier(Protocol):
-    def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor: ...
-    def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]: ...
-
-
-class Lying(NamedTuple):
-    """The memories in which rows lie, each `[G, size, *shape]` a name; where there are several, which of them a row
-    lies in; and where in it: `[N, X]`.
-    """
-
-    memories: list[tuple[Tensor, ...]]
-    which_NX: Tensor | None
-    at_NX: Tensor
+    slots: int = 0
 
 
 class Arena:
     """Rows `[first, length)` of a layer; rows below `first` were dropped.
 
-    A fork shares the rows of its parent that were there when it was made and keeps its own new ones.
+    A fork shares the rows of its parent that were there when it was made and keeps its own new ones. Both fetch into
+    the same slots, so they take turns.
     """
 
     def __init__(
@@ -72,6 +64,8 @@ class Arena:
         self._rings = [Ring(columns, limits.device, device, self._base)]
         if limits.host != 0 and device.type != "cpu":
             self._rings.append(Ring(columns, limits.host, torch.device("cpu"), self._base))
+        self.slots: Slots = Slots(columns, device) if parent is None else parent.slots
+        self._first_key = self.slots.own_keys()
 
     @property
     def length(self) -> int:
@@ -95,6 +89,8 @@ class Arena:
         Raises StorageFull when the disk tier's limit or the disk itself does not take it, or when there is no disk
         tier and nothing may be dropped.
         """
+        if not self._rings[0].overflow(rows):
+            return
         leaving = self.length + rows - self._memory_rows()
         if self.file is not None:
             self.write_to_file(leaving)
@@ -121,6 +117,8 @@ class Arena:
     def append(self, rows: Rows) -> None:
         """Add rows; `prepare` has been called for at least as many."""
         added = count_rows(rows)
+        if self._rings[0].overflow(added):
+            self._make_slots()
         self._cascade(0, added)
         self._rings[0].append(rows)
 
@@ -130,7 +128,7 @@ class Arena:
         """Fetch, for search i, rows `rows_NX[i]` of KV head `heads_N[i]`: one tensor `[N, X, *shape]` a name.
 
         What a column of one head holds is every head's. With `tokens_NX`, columns that are read by token give
-        that token of each row only, without its axis.
+        that token of each row only, without its axis. Rows of lower tiers come by the slots.
         """
         rows_n = rows_NX.reshape(-1)
         heads_n = heads_N[:, None].expand_as(rows_NX).reshape(-1)
@@ -142,41 +140,34 @@ class Arena:
         out = []
         for column in (column for name in names for column in self.columns if column.name == name):
             tokens_n = tokens_NX.reshape(-1) if tokens_NX is not None and column.by_token else None
-            own_n = heads_n if column.heads > 1 else torch.zeros_like(heads_n)
             shape = column.shape if tokens_n is None else column.shape[1:]
             if len(parts) == 1:
-                found = parts[0][1].gather(column.name, rows_n, own_n, tokens_n).to(self.device)
+                found = parts[0][1].gather(column.name, rows_n, heads_n, tokens_n).to(self.device)
             else:
                 found = torch.empty((rows_n.numel(), *shape), dtype=column.dtype, device=self.device)
                 for index_n, tier in parts:
                     at_n = None if tokens_n is None else tokens_n[index_n]
-                    part = tier.gather(column.name, rows_n[index_n], own_n[index_n], at_n)
+                    part = tier.gather(column.name, rows_n[index_n], heads_n[index_n], at_n)
                     found.index_copy_(0, index_n, part.to(self.device))
             out.append(found.view(*rows_NX.shape, *shape))
         return out
 
-    def lying(self, names: tuple[str, ...], rows_NX: Tensor) -> Lying | None:
-        """Where these rows lie on the device, this arena's own and those it shares. None when some may lie lower."""
+    def lying(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor) -> Lying:
+        """Where these rows of KV heads `heads_N`, none of them dropped, lie on the device until `begin`; those of lower
+        tiers are fetched.
+        """
         oldest, newest = (int(row) for row in rows_NX.aminmax())
-        memories: list[tuple[Tensor, ...]] = []
-        at_NX, which_NX = rows_NX, None
-        arena: Arena | None = self
-        while arena is not None:
-            ring, first = arena._rings[0], arena._base
-            if newest >= first:
-                if max(oldest, first) < ring.start:
-                    return None
-                data, here_NX = ring.places(names, rows_NX)
-                if memories:
-                    older_NX = rows_NX <= newest
-                    here_NX = torch.where(older_NX, here_NX, at_NX)
-                    which_NX = older_NX.long() if which_NX is None else which_NX + older_NX
-                at_NX = here_NX
-                memories.append(data)
-            if oldest >= first:
-                return Lying(memories, which_NX, at_NX)
-            newest, arena = min(newest, first - 1), arena.parent
-        return None
+        lying: Lying | None = None
+        for low, high, _, tier in reversed(self._tiers()):
+            if low <= newest and oldest < high:
+                places = tier.places(names, rows_NX, heads_N, low, high)
+                lying = places if lying is None else lying.joined(places, rows_NX < high)
+        assert lying is not None
+        return lying
+
+    def begin(self) -> None:
+        """A new chunk is met: what was fetched for the one before may leave the slots."""
+        self.slots.begin()
 
     def scan(self, names: tuple[str, ...], limit: int) -> Iterator[tuple[int, Rows]]:
         """All rows from oldest to newest, at most `limit` at a time: the first's number, columns `[G, n, *shape]`."""
@@ -206,6 +197,8 @@ class Arena:
         assert self.file is not None and self.length == 0
         self._first = dropped
         names = tuple(column.name for column in self.columns)
+        if self._rings[0].overflow(len(self.file)):
+            self._make_slots()
         capacity = self._rings[0].capacity
         start = self.file.origin if capacity is None else max(self.file.origin, self.file.end - capacity)
         self._rings = [Ring(self.columns, ring.capacity, ring.device, start) for ring in self._rings]
@@ -218,9 +211,18 @@ class Arena:
             self.file.close()
 
     def _memory_rows(self) -> int:
+        """Rows that stay in memory when the device is full."""
         capacities = [ring.capacity for ring in self._rings]
         known = [capacity for capacity in capacities if capacity is not None]
-        return sum(known) if len(known) == len(capacities) else self.length + (1 << 62)
+        if len(known) < len(capacities):
+            return self.length + (1 << 62)
+        return sum(known) - (0 if self.slots.count else self.limits.slots)
+
+    def _make_slots(self) -> None:
+        ring = self._rings[0]
+        if self.limits.slots and not self.slots.count and ring.capacity is not None:
+            ring.capacity -= self.limits.slots
+            self.slots.make(self.limits.slots)
 
     def _cascade(self, level: int, rows: int) -> None:
         """Make room for `rows` in the ring at `level`: its oldest move one tier down, or are dropped."""
@@ -235,16 +237,21 @@ class Arena:
             self._first += leaving
         ring.pop(leaving)
 
-    def _tiers(self) -> list[tuple[int, int, str, _Tier]]:
+    def _tiers(self) -> list[tuple[int, int, str, Ring | Lower]]:
         """Where rows lie, oldest first: low, high, the tier's name, the tier."""
-        tiers: list[tuple[int, int, str, _Tier]] = []
+        tiers: list[tuple[int, int, str, Ring | Lower]] = []
         if self.parent is not None:
             clipped = [(low, min(high, self._base), name, tier) for low, high, name, tier in self.parent._tiers()]
             tiers += [part for part in clipped if part[0] < part[1]]
         oldest = self._rings[-1].start
         if self.file is not None and self.file.origin < oldest:
-            tiers.append((self.file.origin, oldest, "disk", self.file))
-        for name, ring in reversed(list(zip(("device", "host"), self._rings, strict=False))):
+            tiers.append((self.file.origin, oldest, "disk", self._lower(self.file)))
+        for ring in self._rings[:0:-1]:
             if len(ring):
-                tiers.append((ring.start, ring.end, name, ring))
+                tiers.append((ring.start, ring.end, "host", self._lower(ring)))
+        if len(self._rings[0]):
+            tiers.append((self._rings[0].start, self._rings[0].end, "device", self._rings[0]))
         return tiers
+
+    def _lower(self, tier: Tier) -> Lower:
+        return Lower(tier, self.columns, self.slots, self._first_key)

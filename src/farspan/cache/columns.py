@@ -51,6 +51,11 @@ def row_bytes(columns: tuple[Column, ...]) -> int:
     return sum(column.row_bytes for column in columns)
 
 
+def slot_bytes(columns: tuple[Column, ...]) -> int:
+    """Bytes that one KV head's part of a block takes in all columns."""
+    return sum(column.row_bytes // column.heads for column in columns)
+
+
 def count_rows(rows: Rows) -> int:
     """How many blocks `rows` holds."""
     return next(iter(rows.values())).shape[1]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from farspan.cache.columns import Column, Rows, count_rows
+from farspan.cache.lying import Lying
 
 _FIRST_ROWS = 16
 
@@ -19,7 +20,7 @@ class Ring:
     """Rows `[start, end)` of a growing sequence, at most `capacity` of them (`None`: no limit).
 
     The arena grows by doubling until it has its capacity; from then on new rows take the place of the oldest, which
-    the owner takes out with `pop` beforehand.
+    the owner takes out with `pop` beforehand. Before the first does, the owner may lower the capacity.
     """
 
     def __init__(self, columns: tuple[Column, ...], capacity: int | None, device: torch.device, start: int = 0) -> None:
@@ -56,23 +57,25 @@ class Ring:
     def pop(self, rows: int) -> None:
         """Forget the oldest rows."""
         assert rows <= len(self)
-        if rows and self.capacity is not None and self._size < self.capacity:
-            self._resize(self.capacity)
         self.start += rows
+        if rows and self.capacity is not None and self._size != self.capacity:
+            self._resize(self.capacity)
 
     def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor:
         """What head `heads_n[i]` stores in row `rows_n[i]`, of token `tokens_n[i]` if given: `[n, *shape]`, a copy."""
-        data = self._data[name]
-        at_n = heads_n * self._size + (rows_n - self._origin) % self._size
+        data, at_n = self._data[name], (rows_n - self._origin) % self._size
+        if data.shape[0] > 1:
+            at_n += heads_n * self._size
         if tokens_n is None:
             return data.flatten(0, 1).index_select(0, at_n.to(self.device))
         return data.flatten(0, 2).index_select(0, (at_n * data.shape[2] + tokens_n).to(self.device))
 
-    def places(self, names: tuple[str, ...], rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """The memory itself, `[G, size, *shape]` a name, and where in it these rows lie."""
-        at = rows - self._origin if self._origin else rows
+    def places(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, low: int, high: int) -> Lying:
+        """Where those of the rows `[low, high)` lie, whatever the heads: the memory itself."""
+        at_NX = rows_NX - self._origin if self._origin else rows_NX
         went_round = self.end - self._origin > self._size
-        return tuple([self._data[name] for name in names]), at % self._size if went_round else at
+        memory = tuple([self._data[name] for name in names])
+        return Lying([memory], None, at_NX % self._size if went_round else at_NX)
 
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
         """Rows `[start, end)` as views of at most `limit` rows, in order, each with the number of its first row."""
@@ -86,11 +89,11 @@ class Ring:
         return (row - self._origin) % self._size
 
     def _resize(self, size: int) -> None:
-        assert self.start == self._origin, "a ring grows only before its first row leaves"
-        held = len(self)
+        held, at = len(self), self.start - self._origin
+        assert at + held <= self._size, "a ring that went round keeps its size"
         for column in self.columns:
             grown = torch.empty((column.heads, size, *column.shape), dtype=column.dtype, device=self.device)
             if held:
-                grown[:, :held] = self._data[column.name][:, :held]
+                grown[:, :held] = self._data[column.name][:, at : at + held]
             self._data[column.name] = grown
-        self._size = size
+        self._size, self._origin = size, self.start

@@ -1,6 +1,7 @@
 """How a budget in bytes becomes rows and tokens of each layer: as many tokens in blocks for every layer.
 
-What stays whatever happens (sinks, recent tokens) is paid first; what is left of device and host goes to blocks.
+What stays whatever happens (sinks, recent tokens) is paid first; what is left of device and host goes to blocks and,
+once the device is full, a part of it to those that are fetched from lower tiers.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from farspan.methods.parts.select.nothing import Nothing
 from farspan.types import Budget, Size, format_bytes
 
 _STEPS = 1024
+_FETCHED = Fraction(1, 4)
 
 
 class _OfLayer(Protocol):
@@ -126,7 +128,7 @@ class Allocator:
         least = self._least_rows(plan)
         tiers = TierRows(None if device is None else least + device, host, disk)
         fork = TierRows(least, 0, None)
-        arenas = {"blocks": Share(self._columns(facts, plan), tiers, fork)}
+        arenas = {"blocks": Share(self._columns(facts, plan), _with_slots(plan, tiers, device), fork)}
         if columns := _index_columns(facts, plan):
             arenas["index"] = Share(columns, _index_rows(plan, tiers), _index_rows(plan, fork))
         return LayerShare(holder, self._capacity(plan), arenas)
@@ -222,6 +224,14 @@ def _index_columns(facts: LayerFacts, plan: Plan) -> tuple[Column, ...]:
     if not columns or plan.segment.lengths == (plan.block, plan.block):
         return columns
     return (*columns, Column("start", 1, (), torch.int64), Column("length", 1, (), torch.int64))
+
+
+def _with_slots(plan: Plan, tiers: TierRows, spare: int | None) -> TierRows:
+    """The same with slots in some of the spare room of the device, where single blocks are fetched from lower tiers."""
+    looks_up = any(plan.select.cadence(answering) is not None for answering in (False, True))
+    if spare is None or not looks_up or tiers.host == tiers.disk == 0:
+        return tiers
+    return replace(tiers, slots=int(spare * _FETCHED))
 
 
 def _index_rows(plan: Plan, tiers: TierRows) -> TierRows:

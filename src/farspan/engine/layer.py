@@ -132,6 +132,8 @@ class LayerMemory:
         """Take in un-rotated keys and values and answer the un-rotated queries: `[H, T, E]` in the queries' dtype."""
         masses = tuple(mass_GS.clone() for mass_GS in self._growing)
         self._before = _Before(self.seen, self.fetched, masses, dict(self.carried), self.notes)
+        if self.arena is not None:
+            self.arena.begin()
         self.recent.append(k_GTD, v_GTD, q_HTD=q_HTD)
         self.seen += k_GTD.shape[1]
         sharp_HTD = self.plan.sharpened(q_HTD, self.facts.index, self.seen)
@@ -163,6 +165,7 @@ class LayerMemory:
         amounts["device"] += sum(note.nbytes for note in self.notes.values())
         amounts["device"] += 0 if self.pool is None else self.pool.nbytes()
         for arena in self.arenas.values():
+            amounts["device"] += arena.slots.nbytes
             for tier, rows in arena.rows_in().items():
                 amounts[tier] += rows * row_bytes(arena.columns)
         return amounts
