@@ -111,9 +111,6 @@ class Arenas(RuleBasedStateMachine):
         assert torch.equal(one_mean_NX, mean_NX)
         assert torch.equal(one_k_NX, k_NX.take_along_dim(tokens_NX[..., None, None], 2).squeeze(2))
         lying = line.arena.lying(("mean", "k"), rows_NX, heads_N)
-        if lying is None:
-            assert line.arena.rows_in()["host"] or line.arena.rows_in()["disk"]
-            return
         for column, found_NX in enumerate((mean_NX, k_NX)):
             for at in itertools.product(range(searches), range(count)):
                 data = lying.memories[0 if lying.which_NX is None else lying.which_NX[at]][column]

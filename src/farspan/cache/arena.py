@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from torch import Tensor
 from farspan.cache.blockfile import BlockFile
 from farspan.cache.columns import Column, Rows, count_rows, row_bytes
 from farspan.cache.lower import Lower, Tier
+from farspan.cache.lying import Lying
 from farspan.cache.ring import Ring
 from farspan.cache.slots import Slots
 from farspan.errors import StorageFull
@@ -35,16 +35,6 @@ class TierRows:
     host: int | None = 0
     disk: int | None = None
     slots: int = 0
-
-
-class Lying(NamedTuple):
-    """The memories in which rows lie, each `[G, size, *shape]` a name; where there are several, which of them a row
-    lies in; and where in it: `[N, X]`.
-    """
-
-    memories: list[tuple[Tensor, ...]]
-    which_NX: Tensor | None
-    at_NX: Tensor
 
 
 class Arena:
@@ -134,7 +124,7 @@ class Arena:
         """Fetch, for search i, rows `rows_NX[i]` of KV head `heads_N[i]`: one tensor `[N, X, *shape]` a name.
 
         What a column of one head holds is every head's. With `tokens_NX`, columns that are read by token give
-        that token of each row only, without its axis. Rows of lower tiers come by the slots, if these take them.
+        that token of each row only, without its axis. Rows of lower tiers come by the slots.
         """
         rows_n = rows_NX.reshape(-1)
         heads_n = heads_N[:, None].expand_as(rows_NX).reshape(-1)
@@ -158,32 +148,18 @@ class Arena:
             out.append(found.view(*rows_NX.shape, *shape))
         return out
 
-    def lying(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor) -> Lying | None:
-        """Where these rows of KV heads `heads_N` lie on the device; those of lower tiers are fetched into slots first.
-
-        They lie there until `begin`. None where there are too many for the slots.
+    def lying(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor) -> Lying:
+        """Where these rows of KV heads `heads_N`, none of them dropped, lie on the device until `begin`; those of lower
+        tiers are fetched.
         """
         oldest, newest = (int(row) for row in rows_NX.aminmax())
-        memories: list[tuple[Tensor, ...]] = []
-        at_NX, which_NX, tiers = rows_NX, None, self._tiers()
-        if oldest < tiers[0][0]:
-            return None
-        for low, high, _, tier in reversed(tiers):
-            if high <= oldest:
-                break
-            if newest < low:
-                continue
-            place = tier.places(names, rows_NX, heads_N, low, high)
-            if place is None:
-                return None
-            data, here_NX = place
-            if memories:
-                older_NX = rows_NX < high
-                here_NX = torch.where(older_NX, here_NX, at_NX)
-                which_NX = older_NX.long() if which_NX is None else which_NX + older_NX
-            at_NX = here_NX
-            memories.append(data)
-        return Lying(memories, which_NX, at_NX)
+        lying: Lying | None = None
+        for low, high, _, tier in reversed(self._tiers()):
+            if low <= newest and oldest < high:
+                places = tier.places(names, rows_NX, heads_N, low, high)
+                lying = places if lying is None else lying.joined(places, rows_NX < high)
+        assert lying is not None
+        return lying
 
     def begin(self) -> None:
         """A new chunk is met: what was fetched for the one before may leave the slots."""

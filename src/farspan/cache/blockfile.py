@@ -1,7 +1,8 @@
 """The oldest blocks of a layer on disk: one append-only file a column.
 
 Single blocks are read through a memory map, whose pages are given back at once, so that the resident bytes of the
-process do not grow with the file. A scan reads into one buffer instead: the faults of a map cost more than the copy.
+process do not grow with the file; the disk is asked for all of them beforehand, since touching page after page waits
+for each. A scan reads into one buffer instead: the faults of a map cost more than the copy.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from farspan.cache.columns import Column, Rows, count_rows
@@ -71,12 +73,14 @@ class BlockFile:
 
     def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor:
         """What head `heads_n[i]` stores in row `rows_n[i]`, of token `tokens_n[i]` if given: `[n, *shape]`."""
-        array = self._array(name)
-        at = (rows_n.cpu().numpy() - self.origin, heads_n.cpu().numpy() if self.columns[name].heads > 1 else 0)
-        picked = array[at if tokens_n is None else (*at, tokens_n.cpu().numpy())]
+        column, array = self.columns[name], self._array(name)
+        at_n = [rows_n.cpu().numpy() - self.origin, heads_n.cpu().numpy() % column.heads]
+        at_n += [] if tokens_n is None else [tokens_n.cpu().numpy()]
+        self._ask_for(name, np.ravel_multi_index(at_n, array.shape[: len(at_n)]), math.prod(array.shape[len(at_n) :]))
+        picked = array[tuple(at_n)]
         del array
         self._give_back(name)
-        return torch.from_numpy(picked).view(self.columns[name].dtype)
+        return torch.from_numpy(picked).view(column.dtype)
 
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
         """Rows `[start, end)`, at most `limit` at once, in order, each part with the number of its first row.
@@ -115,6 +119,20 @@ class BlockFile:
         shape = (len(self), column.heads, *column.shape)
         dtype = _NUMPY[column.dtype.itemsize]
         return np.frombuffer(self._maps[name], dtype=dtype, count=math.prod(shape)).reshape(shape)
+
+    def _ask_for(self, name: str, piece_n: NDArray[np.int64], numbers: int) -> None:
+        """Have the disk bring in pieces of so many numbers all at once, not one after the other as they are touched.
+
+        Where most are smaller than a page, to ask for each takes longer than to read those that are there.
+        """
+        size = numbers * self.columns[name].dtype.itemsize
+        piece_n = np.sort(piece_n)
+        start_m = np.flatnonzero(np.diff(piece_n, prepend=-2) > 1)
+        if not hasattr(os, "posix_fadvise") or len(piece_n) * size < len(start_m) * mmap.PAGESIZE:
+            return
+        last_m = np.append(start_m[1:], len(piece_n)) - 1
+        for first, last in zip(piece_n[start_m].tolist(), piece_n[last_m].tolist(), strict=True):
+            os.posix_fadvise(self._files[name], first * size, (last + 1 - first) * size, os.POSIX_FADV_WILLNEED)
 
     def _give_back(self, name: str) -> None:
         if hasattr(mmap, "MADV_DONTNEED"):

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from farspan.cache.columns import Column, Rows
-from farspan.cache.slots import Numbers, Slots
+from farspan.cache.lying import Lying
+from farspan.cache.slots import Fetched, Numbers, Slots
 
 
 class Tier(Protocol):
@@ -38,38 +39,38 @@ class Lower:
         self._first_key = first_key
 
     def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor:
-        """What head `heads_n[i]` stores in row `rows_n[i]`, by the slots if these take them: `[n, *shape]`.
+        """What head `heads_n[i]` stores in row `rows_n[i]`, by the slots: `[n, *shape]`.
 
         Single tokens are read past the slots: a whole row for each would be too much.
         """
-        slot_n = None if tokens_n is not None else self._find(_numbers(rows_n), _numbers(heads_n))
-        if slot_n is None:
+        if tokens_n is not None:
             return self.tier.gather(name, rows_n, heads_n, tokens_n)
-        return self.slots.gather(name, slot_n)
+        return self.slots.gather(name, self._find(_numbers(rows_n), _numbers(heads_n)))
 
-    def places(
-        self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, low: int, high: int
-    ) -> tuple[tuple[Tensor, ...], Tensor] | None:
-        """The slots, and where in them those of the rows `[low, high)` lie. None where these are too many for them."""
+    def places(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, low: int, high: int) -> Lying:
+        """Where those of the rows `[low, high)` lie once they are fetched: in slots, or beside them."""
         rows, heads = _numbers(rows_NX), _numbers(heads_N)[:, None]
         here = (rows >= low) & (rows < high)
-        slot_n = self._find(rows[here], np.broadcast_to(heads, rows.shape)[here])
-        if slot_n is None:
-            return None
+        found = self._find(rows[here], np.broadcast_to(heads, rows.shape)[here])
         at = np.zeros(rows.shape, dtype=np.int64)
-        at[here] = slot_n
-        return self.slots.memory(names), torch.from_numpy(at).to(rows_NX.device)
+        at[here] = found.slot_n
+        memories, at_NX, which_NX = self.slots.memories(names, found), torch.from_numpy(at).to(rows_NX.device), None
+        if found.others is not None:
+            beside_NX = at_NX >= self.slots.count
+            at_NX, which_NX = torch.where(beside_NX, at_NX - self.slots.count, at_NX), beside_NX.long()
+        return Lying(memories, which_NX if len(memories) > 1 else None, at_NX)
 
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
         """Rows `[start, end)`, as the tier gives them; a scan goes past the slots."""
         return self.tier.runs(names, start, end, limit)
 
-    def _find(self, rows_n: Numbers, heads_n: Numbers) -> Numbers | None:
+    def _find(self, rows_n: Numbers, heads_n: Numbers) -> Fetched:
         return self.slots.find(self._first_key + rows_n * self.slots.heads + heads_n, self._read)
 
     def _read(self, key_m: Numbers) -> Rows:
         rows_m, heads_m = map(torch.from_numpy, np.divmod(key_m - self._first_key, self.slots.heads))
-        return {column.name: self.tier.gather(column.name, rows_m, heads_m) for column in self.columns}
+        device = self.slots.device
+        return {column.name: self.tier.gather(column.name, rows_m, heads_m).to(device) for column in self.columns}
 
 
 def _numbers(x: Tensor) -> Numbers:

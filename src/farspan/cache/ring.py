@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from farspan.cache.columns import Column, Rows, count_rows
+from farspan.cache.lying import Lying
 
 _FIRST_ROWS = 16
 
@@ -69,15 +70,12 @@ class Ring:
             return data.flatten(0, 1).index_select(0, at_n.to(self.device))
         return data.flatten(0, 2).index_select(0, (at_n * data.shape[2] + tokens_n).to(self.device))
 
-    def places(
-        self, names: tuple[str, ...], rows: Tensor, heads_N: Tensor, low: int, high: int
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """The memory itself, `[G, size, *shape]` a name, and where in it those of the rows `[low, high)` lie, whatever
-        the heads.
-        """
-        at = rows - self._origin if self._origin else rows
+    def places(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, low: int, high: int) -> Lying:
+        """Where those of the rows `[low, high)` lie, whatever the heads: the memory itself."""
+        at_NX = rows_NX - self._origin if self._origin else rows_NX
         went_round = self.end - self._origin > self._size
-        return tuple([self._data[name] for name in names]), at % self._size if went_round else at
+        memory = tuple([self._data[name] for name in names])
+        return Lying([memory], None, at_NX % self._size if went_round else at_NX)
 
     def runs(self, names: tuple[str, ...], start: int, end: int, limit: int) -> Iterator[tuple[int, Rows]]:
         """Rows `[start, end)` as views of at most `limit` rows, in order, each with the number of its first row."""

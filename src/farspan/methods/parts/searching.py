@@ -80,12 +80,11 @@ class Search:
             yield first, self.codec.keys(rows, by), self.codec.values(rows, by)
 
     def found(self, rows_NX: Tensor, heads_N: Tensor) -> Found:
-        """Blocks `rows_NX[i]` of KV head `heads_N[i]` for attention: where they are stored if few queries meet
-        them and they lie there as they are met, otherwise brought together and decoded.
+        """Blocks `rows_NX[i]` of KV head `heads_N[i]` for attention: where they lie if few queries meet them and they
+        are stored as they are met, otherwise brought together and decoded.
         """
-        few = self.still_HTD.shape[1] <= _FEW_TOKENS
-        stored = self.arena.lying(self._columns, rows_NX, heads_N) if few and self.codec.lossless else None
-        if stored is not None:
+        if self.codec.lossless and self.still_HTD.shape[1] <= _FEW_TOKENS:
+            stored = self.arena.lying(self._columns, rows_NX, heads_N)
             (k_GSD, v_GSE), *others = map(_tokens, stored.memories)
             elsewhere = None if stored.which_NX is None else Elsewhere(tuple(others), stored.which_NX)
             first_NX = (once_if_alike(stored.at_NX) * self.block).expand_as(rows_NX)
