@@ -28,7 +28,7 @@ from farspan.types import format_bytes
 class TierRows:
     """How many blocks each tier may hold; None is no limit, 0 switches the tier off. `device` is at least 1.
 
-    `slots` are blocks of single heads that lie on the device beside them, of those that were fetched from lower tiers.
+    When the device is full, the room of `slots` of its blocks is given to those that are fetched from lower tiers.
     """
 
     device: int | None = None
@@ -64,7 +64,7 @@ class Arena:
         self._rings = [Ring(columns, limits.device, device, self._base)]
         if limits.host != 0 and device.type != "cpu":
             self._rings.append(Ring(columns, limits.host, torch.device("cpu"), self._base))
-        self.slots: Slots = Slots(columns, limits.slots, device) if parent is None else parent.slots
+        self.slots: Slots = Slots(columns, device) if parent is None else parent.slots
         self._first_key = self.slots.own_keys()
 
     @property
@@ -89,6 +89,8 @@ class Arena:
         Raises StorageFull when the disk tier's limit or the disk itself does not take it, or when there is no disk
         tier and nothing may be dropped.
         """
+        if not self._rings[0].overflow(rows):
+            return
         leaving = self.length + rows - self._memory_rows()
         if self.file is not None:
             self.write_to_file(leaving)
@@ -115,6 +117,8 @@ class Arena:
     def append(self, rows: Rows) -> None:
         """Add rows; `prepare` has been called for at least as many."""
         added = count_rows(rows)
+        if self._rings[0].overflow(added):
+            self._make_slots()
         self._cascade(0, added)
         self._rings[0].append(rows)
 
@@ -193,6 +197,8 @@ class Arena:
         assert self.file is not None and self.length == 0
         self._first = dropped
         names = tuple(column.name for column in self.columns)
+        if self._rings[0].overflow(len(self.file)):
+            self._make_slots()
         capacity = self._rings[0].capacity
         start = self.file.origin if capacity is None else max(self.file.origin, self.file.end - capacity)
         self._rings = [Ring(self.columns, ring.capacity, ring.device, start) for ring in self._rings]
@@ -205,9 +211,18 @@ class Arena:
             self.file.close()
 
     def _memory_rows(self) -> int:
+        """Rows that stay in memory when the device is full."""
         capacities = [ring.capacity for ring in self._rings]
         known = [capacity for capacity in capacities if capacity is not None]
-        return sum(known) if len(known) == len(capacities) else self.length + (1 << 62)
+        if len(known) < len(capacities):
+            return self.length + (1 << 62)
+        return sum(known) - (0 if self.slots.count else self.limits.slots)
+
+    def _make_slots(self) -> None:
+        ring = self._rings[0]
+        if self.limits.slots and not self.slots.count and ring.capacity is not None:
+            ring.capacity -= self.limits.slots
+            self.slots.make(self.limits.slots)
 
     def _cascade(self, level: int, rows: int) -> None:
         """Make room for `rows` in the ring at `level`: its oldest move one tier down, or are dropped."""

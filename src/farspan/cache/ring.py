@@ -20,7 +20,7 @@ class Ring:
     """Rows `[start, end)` of a growing sequence, at most `capacity` of them (`None`: no limit).
 
     The arena grows by doubling until it has its capacity; from then on new rows take the place of the oldest, which
-    the owner takes out with `pop` beforehand.
+    the owner takes out with `pop` beforehand. Before the first does, the owner may lower the capacity.
     """
 
     def __init__(self, columns: tuple[Column, ...], capacity: int | None, device: torch.device, start: int = 0) -> None:
@@ -57,9 +57,9 @@ class Ring:
     def pop(self, rows: int) -> None:
         """Forget the oldest rows."""
         assert rows <= len(self)
-        if rows and self.capacity is not None and self._size < self.capacity:
-            self._resize(self.capacity)
         self.start += rows
+        if rows and self.capacity is not None and self._size != self.capacity:
+            self._resize(self.capacity)
 
     def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor:
         """What head `heads_n[i]` stores in row `rows_n[i]`, of token `tokens_n[i]` if given: `[n, *shape]`, a copy."""
@@ -89,11 +89,11 @@ class Ring:
         return (row - self._origin) % self._size
 
     def _resize(self, size: int) -> None:
-        assert self.start == self._origin, "a ring grows only before its first row leaves"
-        held = len(self)
+        held, at = len(self), self.start - self._origin
+        assert at + held <= self._size, "a ring that went round keeps its size"
         for column in self.columns:
             grown = torch.empty((column.heads, size, *column.shape), dtype=column.dtype, device=self.device)
             if held:
-                grown[:, :held] = self._data[column.name][:, :held]
+                grown[:, :held] = self._data[column.name][:, at : at + held]
             self._data[column.name] = grown
-        self._size = size
+        self._size, self._origin = size, self.start

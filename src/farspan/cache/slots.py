@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from farspan.cache.columns import Column, Rows, slot_bytes
+from farspan.cache.columns import Column, Rows, row_bytes, slot_bytes
 
 Numbers = NDArray[np.int64]
 _EMPTY = -1
@@ -33,22 +33,26 @@ class Fetched(NamedTuple):
 
 
 class Slots:
-    """`count` slots for pairs of row and head, each by a key; those that were looked up longest ago are filled anew.
+    """Slots for pairs of row and head, each by a key; those that were looked up longest ago are filled anew.
 
     What was looked up since `begin` stays, so that attention can meet it where it lies; what finds no slot any more
-    lies beside them for that once. Nothing is allocated before something is fetched. All arenas that share rows share
+    lies beside them for that once. There are none before `make`. All arenas that share rows share
     their slots; each has keys of its own, from `own_keys` on.
     """
 
-    def __init__(self, columns: tuple[Column, ...], count: int, device: torch.device) -> None:
+    def __init__(self, columns: tuple[Column, ...], device: torch.device) -> None:
         self.columns = columns
-        self.count = count
         self.heads = max(column.heads for column in columns)
         self.device = device
         self._data: Rows = {}
-        self._key_S = np.full(count, _EMPTY, dtype=np.int64)
-        self._used_S = np.zeros(count, dtype=np.int64)
         self._now, self._owners = 1, 0
+        self.make(0)
+
+    def make(self, rows: int) -> None:
+        """Make as many slots as the bytes of so many rows allow; their memory is taken when one is first filled."""
+        self.count = rows * row_bytes(self.columns) // slot_bytes(self.columns)
+        self._key_S = np.full(self.count, _EMPTY, dtype=np.int64)
+        self._used_S = np.zeros(self.count, dtype=np.int64)
         self._sort()
 
     @property

@@ -1,7 +1,7 @@
 """How a budget in bytes becomes rows and tokens of each layer: as many tokens in blocks for every layer.
 
-What stays whatever happens (sinks, recent tokens) is paid first; what is left of device and host goes to blocks, and
-some of that of the device to blocks that are fetched from lower tiers.
+What stays whatever happens (sinks, recent tokens) is paid first; what is left of device and host goes to blocks and,
+once the device is full, a part of it to those that are fetched from lower tiers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from farspan.attention.adapter import LayerFacts
 from farspan.cache.arena import TierRows
-from farspan.cache.columns import BlockShape, Column, row_bytes, slot_bytes
+from farspan.cache.columns import BlockShape, Column, row_bytes
 from farspan.cache.recent import Recent
 from farspan.errors import BudgetError
 from farspan.methods.parts.codec.raw import RawBlocks
@@ -30,7 +30,7 @@ from farspan.methods.parts.select.nothing import Nothing
 from farspan.types import Budget, Size, format_bytes
 
 _STEPS = 1024
-_FETCHED = Fraction(1, 2)
+_FETCHED = Fraction(1, 4)
 
 
 class _OfLayer(Protocol):
@@ -128,8 +128,7 @@ class Allocator:
         least = self._least_rows(plan)
         tiers = TierRows(None if device is None else least + device, host, disk)
         fork = TierRows(least, 0, None)
-        columns = self._columns(facts, plan)
-        arenas = {"blocks": Share(columns, _with_slots(plan, columns, tiers, device), fork)}
+        arenas = {"blocks": Share(self._columns(facts, plan), _with_slots(plan, tiers, device), fork)}
         if columns := _index_columns(facts, plan):
             arenas["index"] = Share(columns, _index_rows(plan, tiers), _index_rows(plan, fork))
         return LayerShare(holder, self._capacity(plan), arenas)
@@ -227,13 +226,12 @@ def _index_columns(facts: LayerFacts, plan: Plan) -> tuple[Column, ...]:
     return (*columns, Column("start", 1, (), torch.int64), Column("length", 1, (), torch.int64))
 
 
-def _with_slots(plan: Plan, columns: tuple[Column, ...], tiers: TierRows, spare: int | None) -> TierRows:
-    """The same with some of the device's rows as slots, where single blocks are fetched from lower tiers."""
+def _with_slots(plan: Plan, tiers: TierRows, spare: int | None) -> TierRows:
+    """The same with slots in some of the spare room of the device, where single blocks are fetched from lower tiers."""
     looks_up = any(plan.select.cadence(answering) is not None for answering in (False, True))
-    if spare is None or tiers.device is None or not looks_up or tiers.host == tiers.disk == 0:
+    if spare is None or not looks_up or tiers.host == tiers.disk == 0:
         return tiers
-    rows = int(spare * _FETCHED)
-    return replace(tiers, device=tiers.device - rows, slots=rows * row_bytes(columns) // slot_bytes(columns))
+    return replace(tiers, slots=int(spare * _FETCHED))
 
 
 def _index_rows(plan: Plan, tiers: TierRows) -> TierRows:
