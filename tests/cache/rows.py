@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from farspan.cache.arena import Arena
 from farspan.cache.columns import Column, Rows
 
 HEADS = 2
@@ -41,3 +42,10 @@ def check_runs(found: Iterable[tuple[int, Rows]], expected: Sequence[Rows], star
             assert torch.equal(part[name], wanted)
         at += count
     assert at == len(expected)
+
+
+def add(arena: Arena, count: int, salt: int = 0) -> None:
+    """Append rows one at a time."""
+    for number in range(arena.length, arena.length + count):
+        arena.prepare(1)
+        arena.append(rows([number], salt))

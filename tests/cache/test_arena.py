@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from farspan.cache.arena import Arena, TierRows
 from farspan.cache.blockfile import BlockFile
-from farspan.cache.columns import Rows
+from farspan.cache.columns import Rows, row_bytes
 from farspan.errors import StorageFull
-from tests.cache.rows import COLUMNS, NAMES, check_runs, rows
+from tests.cache.rows import COLUMNS, NAMES, add, check_runs, rows
 
 CPU = torch.device("cpu")
 
@@ -45,11 +45,17 @@ class Line:
         self.base = len(listed)
 
     @property
+    def room(self) -> int | None:
+        """Rows that may lie on the device: less, for ever, once there were too many."""
+        device = self.limits.device
+        return device if device is None or len(self.listed) <= device else device - self.limits.slots
+
+    @property
     def dropped(self) -> int:
         """Rows that no tier has room for."""
         if self.parent is not None:
             return min(self.parent.dropped, self.base)
-        memory = [self.limits.device, self.limits.host if self.arena.device is ACCELERATOR else 0]
+        memory = [self.room, self.limits.host if self.arena.device is ACCELERATOR else 0]
         if self.arena.file is not None or None in memory:
             return 0
         return max(0, len(self.listed) - sum(room for room in memory if room is not None))
@@ -59,12 +65,16 @@ class Arenas(RuleBasedStateMachine):
     """Append, gather, scan, fork, close and open again, in any order."""
 
     @initialize(
-        device=LIMITS, host=st.one_of(st.just(0), LIMITS), disk=st.sampled_from([None, 0, 9]), apart=st.booleans()
+        device=LIMITS,
+        host=st.one_of(st.just(0), LIMITS),
+        disk=st.sampled_from([None, 0, 9]),
+        apart=st.booleans(),
+        slots=st.integers(0, 3),
     )
-    def begin(self, device: int | None, host: int | None, disk: int | None, apart: bool) -> None:
+    def begin(self, device: int | None, host: int | None, disk: int | None, apart: bool, slots: int) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.files = self.salt = 0
-        limits = TierRows(device, host, disk)
+        limits = TierRows(device, host, disk, 0 if device is None else min(slots, device - MOST))
         file = None if disk == 0 else self.file(0)
         self.lines = [Line(Arena(COLUMNS, limits, ACCELERATOR if apart else CPU, file), [], limits)]
 
@@ -89,10 +99,11 @@ class Arenas(RuleBasedStateMachine):
     def memory(self, line: Line) -> int:
         host = line.limits.host if line.arena.device is ACCELERATOR else 0
         assert line.limits.device is not None and host is not None
-        return line.limits.device + host
+        return line.limits.device - line.limits.slots + host
 
     @rule(which=st.integers(0, 9), data=st.data(), searches=st.integers(1, 3), count=st.integers(1, 5))
     def gather(self, which: int, data: st.DataObject, searches: int, count: int) -> None:
+        """Together and where they lie; what was found before, and lies there still until `begin`, is met once more."""
         line = self.lines[which % len(self.lines)]
         if line.dropped == len(line.listed):
             return
@@ -115,6 +126,10 @@ class Arenas(RuleBasedStateMachine):
             for at in itertools.product(range(searches), range(count)):
                 data = lying.memories[0 if lying.which_NX is None else lying.which_NX[at]][column]
                 assert torch.equal(data[heads_N[at[0]] % len(data), lying.at_NX[at]], found_NX[at])
+
+    @rule(which=st.integers(0, 9))
+    def chunk(self, which: int) -> None:
+        self.lines[which % len(self.lines)].arena.begin()
 
     @rule(which=st.integers(0, 9), limit=st.integers(1, 5))
     def scan(self, which: int, limit: int) -> None:
@@ -160,8 +175,11 @@ class Arenas(RuleBasedStateMachine):
             assert arena.length == len(line.listed)
             assert arena.dropped == arena.first == line.dropped
             assert sum(held.values()) == len(line.listed) - line.dropped
-            if line.parent is None and line.limits.device is not None:
-                assert held["device"] <= line.limits.device
+            if line.parent is None and line.room is not None:
+                assert held["device"] <= line.room
+                assert held["device"] * row_bytes(COLUMNS) + arena.slots.nbytes <= line.limits.device * row_bytes(
+                    COLUMNS
+                )
             if line.parent is None and line.limits.host is not None:
                 assert held["host"] <= line.limits.host
             if arena.file is None:
@@ -175,13 +193,6 @@ class Arenas(RuleBasedStateMachine):
 
 TestArenas = Arenas.TestCase
 TestArenas.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
-
-
-def add(arena: Arena, count: int, salt: int = 0) -> None:
-    """Append rows one at a time."""
-    for number in range(arena.length, arena.length + count):
-        arena.prepare(1)
-        arena.append(rows([number], salt))
 
 
 def test_tiers_fill_from_the_device_down(tmp_path: Path) -> None:
