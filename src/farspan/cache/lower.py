@@ -39,23 +39,34 @@ class Lower:
         self._first_key = first_key
 
     def gather(self, name: str, rows_n: Tensor, heads_n: Tensor, tokens_n: Tensor | None = None) -> Tensor:
-        """What head `heads_n[i]` stores in row `rows_n[i]`, by the slots: `[n, *shape]`.
+        """What head `heads_n[i]` stores in row `rows_n[i]`, by the slots as far as they go: `[n, *shape]`.
 
         Single tokens are read past the slots: a whole row for each would be too much.
         """
-        if tokens_n is not None:
+        if tokens_n is not None or not self.slots.count:
             return self.tier.gather(name, rows_n, heads_n, tokens_n)
-        return self.slots.gather(name, self._find(_numbers(rows_n), _numbers(heads_n)))
+        slot_n, other_m = self._find(_numbers(rows_n), _numbers(heads_n))
+        if not len(other_m):
+            return self.slots.gather(name, slot_n)
+        beside_n = torch.from_numpy(slot_n >= self.slots.count)
+        at_n = beside_n.nonzero().squeeze(1).to(rows_n.device)
+        others = self.tier.gather(name, rows_n[at_n], heads_n[at_n]).to(self.slots.device)
+        value = others.new_empty((len(rows_n), *others.shape[1:]))
+        value[beside_n] = others
+        if len(others) < len(value):
+            value[~beside_n] = self.slots.gather(name, slot_n[slot_n < self.slots.count])
+        return value
 
     def places(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, low: int, high: int) -> Lying:
-        """Where those of the rows `[low, high)` lie once they are fetched: in slots, or beside them."""
+        """Where those of the rows `[low, high)` lie once they are fetched: in slots or, without one, beside them."""
         rows, heads = _numbers(rows_NX), _numbers(heads_N)[:, None]
         here = (rows >= low) & (rows < high)
-        found = self._find(rows[here], np.broadcast_to(heads, rows.shape)[here])
+        slot_n, other_m = self._find(rows[here], np.broadcast_to(heads, rows.shape)[here])
         at = np.zeros(rows.shape, dtype=np.int64)
-        at[here] = found.slot_n
-        memories, at_NX, which_NX = self.slots.memories(names, found), torch.from_numpy(at).to(rows_NX.device), None
-        if found.others is not None:
+        at[here] = slot_n
+        memories = self.slots.memories(names, self._read(other_m) if len(other_m) else {})
+        at_NX, which_NX = torch.from_numpy(at).to(rows_NX.device), None
+        if len(other_m):
             beside_NX = at_NX >= self.slots.count
             at_NX, which_NX = torch.where(beside_NX, at_NX - self.slots.count, at_NX), beside_NX.long()
         return Lying(memories, which_NX if len(memories) > 1 else None, at_NX)

@@ -26,18 +26,17 @@ _OWNER = 1 << 40
 
 
 class Fetched(NamedTuple):
-    """Where fetched pairs lie: in a slot or, from the number of slots on, in `others`, `[n, *shape]` a column."""
+    """The slot of every key or, from the number of slots on, which of `other_m` it is: those have no slot."""
 
     slot_n: Numbers
-    others: Rows | None = None
+    other_m: Numbers
 
 
 class Slots:
     """Slots for pairs of row and head, each by a key; those that were looked up longest ago are filled anew.
 
-    What was looked up since `begin` stays, so that attention can meet it where it lies; what finds no slot any more
-    lies beside them for that once. There are none before `make`. All arenas that share rows share
-    their slots; each has keys of its own, from `own_keys` on.
+    What was looked up since `begin` stays, so that attention can meet it where it lies. There are none before `make`.
+    All arenas that share rows share their slots; each has keys of its own, from `own_keys` on.
     """
 
     def __init__(self, columns: tuple[Column, ...], device: torch.device) -> None:
@@ -70,33 +69,27 @@ class Slots:
         self._now += 1
 
     def find(self, key_n: Numbers, read: Callable[[Numbers], Rows]) -> Fetched:
-        """Where what these keys stand for lies. `read` gives that of keys in no slot: `[m, *shape]` a column."""
+        """The slots of these keys. `read` gives what a new one takes in: `[m, *shape]` a column."""
         slot_n, there_n = self._look_up(key_n)
         self._used_S[slot_n[there_n]] = self._now
         if there_n.all():
-            return Fetched(slot_n)
+            return Fetched(slot_n, key_n[:0])
         key_m, which = np.unique(key_n[~there_n], return_inverse=True)
-        rows, free = read(key_m), np.flatnonzero(self._used_S < self._now)
+        free = np.flatnonzero(self._used_S < self._now)
         free = free[np.argsort(self._used_S[free], kind="stable")][: len(key_m)]
-        self._fill(free, key_m[: len(free)], rows)
-        slot_n[~there_n] = np.append(free, np.arange(self.count, self.count + len(key_m) - len(free)))[which]
-        whole = len(free) == len(key_m)
-        return Fetched(slot_n, None if whole else {name: value[len(free) :] for name, value in rows.items()})
+        new_m, other_m = np.split(key_m, [len(free)])
+        if len(new_m):
+            self._fill(free, new_m, read(new_m))
+        slot_n[~there_n] = np.append(free, self.count + np.arange(len(other_m)))[which]
+        return Fetched(slot_n, other_m)
 
-    def gather(self, name: str, found: Fetched) -> Tensor:
-        """What was found of a column: `[n, *shape]`, a copy."""
-        at_n = torch.from_numpy(found.slot_n).to(self.device)
-        if found.others is None:
-            return self._data[name].index_select(0, at_n)
-        here_n = (at_n < self.count).nonzero().squeeze(1)
-        value = found.others[name].index_select(0, (at_n - self.count).clamp(min=0))
-        if here_n.numel():
-            value.index_copy_(0, here_n, self._data[name].index_select(0, at_n[here_n]))
-        return value
+    def gather(self, name: str, slot_n: Numbers) -> Tensor:
+        """What these slots hold of a column: `[n, *shape]`, a copy."""
+        return self._data[name].index_select(0, torch.from_numpy(slot_n).to(self.device))
 
-    def memories(self, names: tuple[str, ...], found: Fetched) -> list[tuple[Tensor, ...]]:
-        """The slots, if there are any, and the others, the same ones for every head: `[G, S, *shape]` a name."""
-        held = [rows for rows in (self._data, found.others) if rows]
+    def memories(self, names: tuple[str, ...], others: Rows) -> list[tuple[Tensor, ...]]:
+        """The slots, if any is filled, and others, if there are any, the same ones for every head: `[G, S, *shape]`."""
+        held = [rows for rows in (self._data, others) if rows]
         return [tuple([rows[name].expand(self.heads, *rows[name].shape) for name in names]) for rows in held]
 
     def _look_up(self, key_n: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:
@@ -107,9 +100,7 @@ class Slots:
         return slot_n, self._key_S[slot_n] == key_n
 
     def _fill(self, slot_m: Numbers, key_m: Numbers, rows: Rows) -> None:
-        """Put the first rows into slots, which stand for nothing until they are whole."""
-        if not len(slot_m):
-            return
+        """Put rows into slots, which stand for nothing until they are whole."""
         self._data = self._data or {
             column.name: torch.empty((self.count, *column.shape), dtype=column.dtype, device=self.device)
             for column in self.columns
@@ -117,7 +108,7 @@ class Slots:
         self._key_S[slot_m] = _EMPTY
         at_m = torch.from_numpy(slot_m).to(self.device)
         for name, value in rows.items():
-            self._data[name].index_copy_(0, at_m, value[: len(slot_m)])
+            self._data[name].index_copy_(0, at_m, value)
         self._key_S[slot_m] = key_m
         self._used_S[slot_m] = self._now
         self._sort()
