@@ -158,10 +158,12 @@ class Arena:
         """
         oldest, newest = (int(row) for row in rows_NX.aminmax())
         lying: Lying | None = None
-        for low, high, _, tier in reversed(self._tiers()):
+        for low, high, _, tier in self._downwards():
             if low <= newest and oldest < high:
                 places = tier.places(names, rows_NX, heads_N, low, high)
                 lying = places if lying is None else lying.joined(places, rows_NX < high)
+            if low <= oldest:
+                break
         assert lying is not None
         return lying
 
@@ -239,19 +241,22 @@ class Arena:
 
     def _tiers(self) -> list[tuple[int, int, str, Ring | Lower]]:
         """Where rows lie, oldest first: low, high, the tier's name, the tier."""
-        tiers: list[tuple[int, int, str, Ring | Lower]] = []
-        if self.parent is not None:
-            clipped = [(low, min(high, self._base), name, tier) for low, high, name, tier in self.parent._tiers()]
-            tiers += [part for part in clipped if part[0] < part[1]]
-        oldest = self._rings[-1].start
-        if self.file is not None and self.file.origin < oldest:
-            tiers.append((self.file.origin, oldest, "disk", self._lower(self.file)))
-        for ring in self._rings[:0:-1]:
+        return [*self._downwards()][::-1]
+
+    def _downwards(self) -> Iterator[tuple[int, int, str, Ring | Lower]]:
+        """The same, newest first, for who may stop early."""
+        device, *lower = self._rings
+        if len(device):
+            yield device.start, device.end, "device", device
+        for ring in lower:
             if len(ring):
-                tiers.append((ring.start, ring.end, "host", self._lower(ring)))
-        if len(self._rings[0]):
-            tiers.append((self._rings[0].start, self._rings[0].end, "device", self._rings[0]))
-        return tiers
+                yield ring.start, ring.end, "host", self._lower(ring)
+        if self.file is not None and self.file.origin < self._rings[-1].start:
+            yield self.file.origin, self._rings[-1].start, "disk", self._lower(self.file)
+        if self.parent is not None:
+            for low, high, name, tier in self.parent._downwards():
+                if low < self._base:
+                    yield low, min(high, self._base), name, tier
 
     def _lower(self, tier: Tier) -> Lower:
         return Lower(tier, self.columns, self.slots, self._first_key)

@@ -157,8 +157,8 @@ class Session:
     def fork(self) -> Session:
         """A session that begins with everything in this one; what either does then, the other does not see.
 
-        Blocks are shared, so close a fork before the session that it was made from; and where a session has no disk
-        tier, blocks that it drops later are gone for its forks too.
+        Blocks are shared, so close a fork before the session that it was made from, and do not run the two in different
+        threads at the same time; where a session has no disk tier, blocks that it drops later are gone for its forks too.
         """
         scratch = scratch_folder()
         kv = self._stream.kv.fork(Path(scratch.name) / "layers")
