@@ -238,13 +238,13 @@ def test_hip_keeps_what_its_stages_found_while_an_answer_is_written() -> None:
     for step, q_HD in enumerate(q_NHD):
         if step == 20:
             search.arena.append(dict.fromkeys(("k", "v"), k_GnBD[:, 140:]))
-        found_HX = TreeScan(9).find(replace(search, q_HTD=q_HD[:, None]))
+        found_HX = TreeScan(9).find(replace(search, queries=Queries(q_HD[:, None])))
         for head, found in enumerate(found_HX.tolist()):
             last = [step - step % steps for steps in (32, 16, 8)]
             k_ND = k_GnBD[head // 2, : 140 + (last[-1] >= 20)].flatten(0, 1)
             wanted = scanned([q_NHD[at, head, None] for at in last], k_ND, 3, 3)
             assert found == [*wanted, *([140] if 20 <= step < 24 else [])]
-    again = replace(search, q_HTD=q_NHD[:5].transpose(0, 1))
+    again = replace(search, queries=Queries(q_NHD[:5].transpose(0, 1)))
     at_once = TreeScan(9).find(again)
     assert torch.equal(at_once, TreeScan(9).find(replace(again, carried={}))), "several tokens are scanned for anew"
     assert int(search.carried["step"]) == 0
