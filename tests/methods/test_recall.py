@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from farspan.attention.queries import Queries
 from farspan.cache.arena import Arena, TierRows
 from farspan.cache.columns import BlockShape
 from farspan.engine import Model

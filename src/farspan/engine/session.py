@@ -158,7 +158,7 @@ class Session:
         """A session that begins with everything in this one; what either does then, the other does not see.
 
         Blocks are shared, so close a fork before the session that it was made from, and do not run the two in different
-        threads at the same time; where a session has no disk tier, blocks that it drops later are gone for its forks too.
+        threads at the same time. Without a disk tier, blocks that the session drops later are gone for its forks too.
         """
         scratch = scratch_folder()
         kv = self._stream.kv.fork(Path(scratch.name) / "layers")
