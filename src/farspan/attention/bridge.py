@@ -89,8 +89,7 @@ class Port(CacheLayerMixin):  # type: ignore[misc]
         """Answer one call of the attention function, each stream apart: `[B, H, T, D]`."""
         assert len(self.handlers) == len(q)
         call = call_of(q, extras)
-        streams = zip(self.handlers, q, k, v, strict=True)
-        out = [handler.attend(q_HTD, k_GTD, v_GTD, call) for handler, q_HTD, k_GTD, v_GTD in streams]
+        out = [handler.attend(q[i], k[i], v[i], call) for i, handler in enumerate(self.handlers)]
         return out[0].unsqueeze(0) if len(out) == 1 else torch.stack(out)
 
 
