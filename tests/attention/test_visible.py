@@ -71,7 +71,7 @@ def by_tiles(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible
 
 
 def by_many(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:
-    return Partial(*attend_many(many_kernel(), q, k, v, scoring.scale, visible))
+    return attend_many(many_kernel(), q, k, v, scoring.scale, visible)
 
 
 def many_kernel() -> library.Kernel:
@@ -166,7 +166,7 @@ def test_many_rows_by_the_compiled_kernel(
     share_NMS = torch.exp(logits_NMS - torch.logaddexp(wanted.lse_NM.float(), others_NM).unsqueeze(-1))
     mass_NS = torch.ones(2, keys)
     found = attend_many(kernel, q, k, v, 0.3, visible, turn, (others_NM, mass_NS))
-    close(Partial(*found), wanted, torch.bfloat16)
+    close(found, wanted, torch.bfloat16)
     torch.testing.assert_close(mass_NS - 1, share_NMS.nan_to_num(0.0).sum(1), atol=0.02 * rows, rtol=0.02)
     again_NS, threads = torch.ones(2, keys), torch.get_num_threads()
     torch.set_num_threads(3 - min(2, threads))

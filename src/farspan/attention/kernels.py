@@ -63,7 +63,7 @@ def partial_attention(
     visible = mask_MS or Visible.everything(rows, keys)
     kernel = _for_many(q_NMD, k_NSD, v_NSE)
     if kernel is not None:
-        return Partial(*attend_many(kernel, q_NMD, k_NSD, v_NSE, scoring.scale, visible))
+        return attend_many(kernel, q_NMD, k_NSD, v_NSE, scoring.scale, visible)
     fast_products = q_NMD.is_cpu and q_NMD.dtype == torch.bfloat16 and rows >= _MANY_ROWS and has_products()
     if fast_products and rows * keys >= _TILED_MIN_LOGITS:
         return Partial(*tiled(q_NMD, k_NSD, v_NSE, scoring.scale, visible)[:2])
@@ -76,15 +76,16 @@ def weighed_attention(q_NMD: Tensor, runs: Runs, scoring: Scoring, others_NM: Te
     """Attention to runs, and how much each key receives of it all, `[N, K]`, where `others_NM` is the log-sum-exp of
     all other logits of each row.
     """
-    found = _in_order(q_NMD, runs, scoring, others_NM)
+    mass_NK = others_NM.new_zeros((len(q_NMD), runs.keys))
+    found = _in_order(q_NMD, runs, scoring, (others_NM, mass_NK))
     if found is not None:
-        return found
+        return found, mass_NK
     dtypes = (torch.float32, torch.bfloat16) if has_products() else (torch.float32,)
     if q_NMD.device.type == "cpu" and scoring.softcap is None and runs.skip_N is None and q_NMD.dtype in dtypes:
         visible = runs.visible or Visible.everything(q_NMD.shape[1], runs.keys)
-        out_NME, lse_NM, mass_NK = tiled(q_NMD, runs.k_NKD, runs.v_NKE, scoring.scale, visible, others_NM)
-        assert mass_NK is not None
-        return Partial(out_NME, lse_NM), mass_NK
+        out_NME, lse_NM, tiled_NK = tiled(q_NMD, runs.k_NKD, runs.v_NKE, scoring.scale, visible, others_NM)
+        assert tiled_NK is not None
+        return Partial(out_NME, lse_NM), tiled_NK
     part, logits_NMK = observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
     return part, received(logits_NMK, torch.logaddexp(part.lse_NM, others_NM))
 
@@ -200,10 +201,8 @@ def _native(q_NMD: Tensor, runs: Runs) -> library.Kernel | None:
 def _gathered(q_NMD: Tensor, runs: Runs, scoring: Scoring, logits: bool) -> tuple[Partial, Tensor | None]:
     if logits and runs.keys:
         return observed_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
-    found = _in_order(q_NMD, runs, scoring)
-    if found is not None:
-        part = found[0]
-    else:
+    part = _in_order(q_NMD, runs, scoring)
+    if part is None:
         part = partial_attention(q_NMD, runs.k_NKD, runs.v_NKE, scoring, runs.sight(q_NMD.shape[1]))
     return part, part.lse_NM.new_empty((*part.lse_NM.shape, 0)) if logits else None
 
@@ -217,10 +216,10 @@ def _for_many(q_NMD: Tensor, k_NSD: Tensor, v_NSE: Tensor) -> library.Kernel | N
 
 
 def _in_order(
-    q_NMD: Tensor, runs: Runs, scoring: Scoring, others_NM: Tensor | None = None
-) -> tuple[Partial, Tensor] | None:
-    """Attention of many rows to keys that lie side by side, turned as they are read, and what each receives if
-    `others_NM` is given; None where there is no such kernel.
+    q_NMD: Tensor, runs: Runs, scoring: Scoring, weighed: tuple[Tensor, Tensor] | None = None
+) -> Partial | None:
+    """Attention of many rows to keys that lie side by side, turned as they are read; None where there is no such
+    kernel. `weighed` as for `attend_many`.
     """
     alike = runs.turn is None or len(runs.turn.position_NX) == 1
     if not runs.in_order or not alike or runs.skip_N is not None or scoring.softcap is not None:
@@ -229,10 +228,8 @@ def _in_order(
     kernel = _for_many(q_NMD, k_NKD, v_NKE)
     if kernel is None:
         return None
-    mass_NK = torch.zeros(k_NKD.shape[:2] if others_NM is not None else (0, 0))
     visible = runs.visible or Visible.everything(q_NMD.shape[1], runs.keys)
-    weighed = None if others_NM is None else (others_NM, mass_NK)
-    return Partial(*attend_many(kernel, q_NMD, k_NKD, v_NKE, scoring.scale, visible, runs.turn, weighed)), mass_NK
+    return attend_many(kernel, q_NMD, k_NKD, v_NKE, scoring.scale, visible, runs.turn, weighed)
 
 
 def _asked(q_HD: Tensor, met: Meeting, scoring: Scoring, logits: bool) -> Asked:

@@ -84,8 +84,6 @@ struct work {
     int64_t *best_places;
 };
 
-INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 INLINE int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* The keys that a row sees. */

@@ -113,18 +113,12 @@ def _job(
     """The queries are those of `shape` searches and rows, one after the other."""
     count, rows = shape
     k, v = runs.k_GSD, runs.v_GSE
-    k_at, v_at, k_head, k_token, v_head, v_token = memory(k, v)
     visible = runs.visible or Visible.everything(rows, runs.keys)
     first, first_row = held.rows(runs.first_NX)
     pieces, piece = _pieces(count, runs.keys)
     job = Job(
         q=held.floats(q),
-        k=k_at,
-        v=v_at,
-        k_head=k_head,
-        k_token=k_token,
-        v_head=v_head,
-        v_token=v_token,
+        **memory(k, v),
         heads=held.integers(runs.heads_N),
         first=first,
         first_row=first_row,
@@ -148,7 +142,7 @@ def _job(
         threads=min(torch.get_num_threads(), count * pieces),
     )
     if runs.elsewhere is not None:
-        job.others = held.numbers([number for other in runs.elsewhere.memories for number in memory(*other)])
+        job.others = held.numbers([number for other in runs.elsewhere.memories for number in memory(*other).values()])
         job.memory, job.memory_row = held.rows(runs.elsewhere.which_NX)
     if runs.turn is not None:
         _turned(job, runs.turn, held)

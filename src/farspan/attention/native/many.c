@@ -23,7 +23,7 @@ struct many {
     const float *cos_KF, *sin_KF; /* how keys are turned, if they are not yet; one table for all problems */
     int64_t frequencies, interleaved;
     int64_t low, high, least; /* token t sees keys low + t to max(high + t, least) */
-    float scale, unused;
+    float scale;
     float *out_NME, *lse_NM;
     const float *others_NM; /* the log-sum-exp of all other logits of each row, where it is wanted what keys receive */
     float *mass_NK;
@@ -45,8 +45,6 @@ struct many {
 #define ROWS 6        /* that meet a panel at once */
 #define BLOCK_ROWS 48 /* about so many in a block */
 
-INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 INLINE int64_t parts(int64_t n, int64_t of) { return (n + of - 1) / of; }
 INLINE int64_t low_of(const struct many *m, int64_t t) { return at_most(m->keys, at_least(0, m->low + t)); }
 INLINE int64_t high_of(const struct many *m, int64_t t) {

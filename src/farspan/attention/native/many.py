@@ -5,22 +5,14 @@ Shapes: N problems, M query rows, K keys, D key width, E value width, F rotary f
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from farspan.attention.native.library import Kernel
 from farspan.attention.native.structs import Held, Many, array, memory
 from farspan.attention.runs import Turn
+from farspan.attention.softmax import Partial
 from farspan.attention.visible import Visible
-
-
-class Attended(NamedTuple):
-    """Outputs and log-sum-exps in float32, of a row that sees no key 0 and -inf."""
-
-    out_NME: Tensor
-    lse_NM: Tensor
 
 
 def attend_many(
@@ -32,7 +24,7 @@ def attend_many(
     visible: Visible,
     turn: Turn | None = None,
     weighed: tuple[Tensor, Tensor] | None = None,
-) -> Attended:
+) -> Partial:
     """Attention of rows that are the tokens of `visible`, once for each head, all in bfloat16.
 
     Keys are turned as `turn` has it, which is the same for all problems. `weighed` are the log-sum-exp of all other
@@ -40,16 +32,10 @@ def attend_many(
     """
     problems, rows, _ = q_NMD.shape
     held = Held()
-    k_at, v_at, k_head, k_token, v_head, v_token = memory(k_NKD, v_NKE)
     out_NME, lse_NM = torch.empty(problems, rows, v_NKE.shape[2]), torch.empty(problems, rows)
     many = Many(
         q=held.as_it_is(q_NMD),
-        k=k_at,
-        v=v_at,
-        k_head=k_head,
-        k_token=k_token,
-        v_head=v_head,
-        v_token=v_token,
+        **memory(k_NKD, v_NKE),
         problems=problems,
         heads=rows // visible.tokens,
         tokens=visible.tokens,
@@ -73,7 +59,7 @@ def attend_many(
         many.others, many.mass, many.mass_row = held.floats(others_NM), mass_NK.data_ptr(), mass_NK.stride(0)
     if kernel.many(array((many,))):
         raise MemoryError("no memory is left for attention")
-    return Attended(out_NME, lse_NM)
+    return Partial(out_NME, lse_NM)
 
 
 def fits(q_NMD: Tensor, k_NKD: Tensor, v_NKE: Tensor) -> bool:

@@ -31,7 +31,7 @@ static void do_outputs(void *data) {
     struct product *p = data;
     int64_t first;
     while ((first = __atomic_fetch_add(&p->next, SHARE, __ATOMIC_RELAXED)) < p->outputs) {
-        int64_t end = first + SHARE < p->outputs ? first + SHARE : p->outputs;
+        int64_t end = at_most(first + SHARE, p->outputs);
         if (p->kind == FLOAT32) outputs_of(FLOAT32, p, first, end);
         else if (p->kind == BFLOAT16) outputs_of(BFLOAT16, p, first, end);
         else outputs_of(FLOAT16, p, first, end);

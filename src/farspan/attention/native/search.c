@@ -94,7 +94,7 @@ static void do_rows(void *data) {
     struct match *m = data;
     int64_t first;
     while ((first = __atomic_fetch_add(&m->next, SHARE, __ATOMIC_RELAXED)) < m->rows) {
-        int64_t end = first + SHARE < m->rows ? first + SHARE : m->rows;
+        int64_t end = at_most(first + SHARE, m->rows);
         if (m->kind == FLOAT32) scores_of(FLOAT32, m, first, end);
         else if (m->kind == BFLOAT16) scores_of(BFLOAT16, m, first, end);
         else scores_of(FLOAT16, m, first, end);

@@ -15,8 +15,8 @@ KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 
 
 @dataclass(slots=True, kw_only=True)
-class Job:
-    """`struct job` of attend.c, up to what is made there; an address is 0 where there is nothing."""
+class QueriesAndKeys:
+    """What `struct job` and `struct many` begin with: queries, and where the keys and values lie that they meet."""
 
     q: int
     k: int
@@ -25,6 +25,12 @@ class Job:
     k_token: int
     v_head: int
     v_token: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Job(QueriesAndKeys):
+    """`struct job` of attend.c, up to what is made there; an address is 0 where there is nothing."""
+
     others: int = 0
     memory: int = 0
     memory_row: int = 0
@@ -96,16 +102,9 @@ class Match:
 
 
 @dataclass(slots=True, kw_only=True)
-class Many:
+class Many(QueriesAndKeys):
     """`struct many` of many.c, up to what is made there."""
 
-    q: int
-    k: int
-    v: int
-    k_head: int
-    k_token: int
-    v_head: int
-    v_token: int
     problems: int
     heads: int
     tokens: int
@@ -120,7 +119,6 @@ class Many:
     high: int
     least: int
     scale: float
-    unused: float = 0.0
     out: int
     lse: int
     others: int = 0
@@ -149,11 +147,17 @@ def array(structs: Sequence[Struct]) -> ctypes.Array[ctypes.c_char]:
     return ctypes.create_string_buffer(packed, len(packed))
 
 
-def memory(k_GSD: Tensor, v_GSE: Tensor) -> tuple[int, ...]:
-    """`struct memory`: where keys and values lie, and how many bytes heads and tokens are apart."""
+def memory(k_GSD: Tensor, v_GSE: Tensor) -> dict[str, int]:
+    """`struct memory`, in its order: where keys and values lie, and how many bytes heads and tokens are apart."""
     size = k_GSD.itemsize
-    strides = k_GSD.stride(0), k_GSD.stride(1), v_GSE.stride(0), v_GSE.stride(1)
-    return k_GSD.data_ptr(), v_GSE.data_ptr(), *(stride * size for stride in strides)
+    return {
+        "k": k_GSD.data_ptr(),
+        "v": v_GSE.data_ptr(),
+        "k_head": k_GSD.stride(0) * size,
+        "k_token": k_GSD.stride(1) * size,
+        "v_head": v_GSE.stride(0) * size,
+        "v_token": v_GSE.stride(1) * size,
+    }
 
 
 class Held:

@@ -25,6 +25,10 @@
 #define LINE 64 /* bytes that the cache reads at once */
 
 #define INLINE static inline __attribute__((always_inline))
+
+INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
+
 #define UNROLL _Pragma("GCC unroll 16")
 
 typedef float vec __attribute__((vector_size(4 * W)));

@@ -29,7 +29,7 @@ class Ours:
         self.name = f"farspan {method}"
         self.tokens = len(ids)
         self.kv_bytes = model.kv_bytes_per_token
-        self.device = model.hosted.device
+        self._device = model.hosted.device
         self._more = list(ids[:PIECE])
         self._opened = opened
         self._session = opened.enter_context(model.session(method, budget))
@@ -41,22 +41,26 @@ class Ours:
     def write(self) -> Turn:
         """Write the next tokens of one long answer."""
         fork, answer, pieces = self._answer
+        return self.written(fork, answer, pieces)
+
+    def written(self, fork: Session, answer: Generation, pieces: Iterator[object], sessions: int = 1) -> Turn:
+        """Go on until this answer, the last of so many that take a token each in turn, has a group of tokens more."""
         fetched, drawn = fork.counts.fetched, len(answer.drawn)
 
         def go_on() -> None:
             while len(answer.drawn) < drawn + GROUP:
                 next(pieces)
 
-        seconds = seconds_of(go_on, self.device)
+        seconds = seconds_of(go_on, self._device)
         wrote = len(answer.drawn) - drawn
-        return Turn(seconds, wrote, self.keys(fork, fetched, wrote))
+        return Turn(seconds, wrote * sessions, self._keys(fork, fetched, wrote), sessions)
 
     def read_on(self) -> Turn:
         """Read the piece on a fork."""
         with self._ready_to_read.fork() as fork:
             fetched = fork.counts.fetched
-            seconds = seconds_of(lambda: fork.read(self._more), self.device)
-            return Turn(seconds, len(self._more), self.keys(fork, fetched, -(-len(self._more) // self._step)))
+            seconds = seconds_of(lambda: fork.read(self._more), self._device)
+            return Turn(seconds, len(self._more), self._keys(fork, fetched, -(-len(self._more) // self._step)))
 
     def together(self, sessions: int) -> Together:
         """So many forks that write at once."""
@@ -80,7 +84,7 @@ class Ours:
         self._session.read(self._more)
         return self._session
 
-    def keys(self, fork: Session, fetched: int, steps: int) -> float:
+    def _keys(self, fork: Session, fetched: int, steps: int) -> float:
         """Keys that a query met, on average over the layers: what is at hand, and what its step fetched."""
         counts = fork.counts
         at_hand = fmean(_at_hand(plan, counts) for plan in self._plans)
@@ -98,17 +102,7 @@ class Together:
     def write(self) -> Turn:
         """Write the next tokens of each."""
         answers, pieces = self._begun
-        drawn, fetched = len(answers[-1][1].drawn), answers[-1][0].counts.fetched
-
-        def go_on() -> None:
-            while len(answers[-1][1].drawn) < drawn + GROUP:
-                next(pieces)
-
-        seconds = seconds_of(go_on, self._ours.device)
-        fork, answer = answers[-1]
-        wrote = len(answer.drawn) - drawn
-        keys = self._ours.keys(fork, fetched, wrote)
-        return Turn(seconds, wrote * self._sessions, keys, self._sessions)
+        return self._ours.written(*answers[-1], pieces, self._sessions)
 
     def read_on(self) -> Turn:
         """Read the piece as one session: a chunk has the weights' worth of work by itself."""
