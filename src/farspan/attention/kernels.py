@@ -82,7 +82,7 @@ def weighed_attention(q_NMD: Tensor, runs: Runs, scoring: Scoring, others_NM: Te
         return found, mass_NK
     dtypes = (torch.float32, torch.bfloat16) if has_products() else (torch.float32,)
     if q_NMD.device.type == "cpu" and scoring.softcap is None and runs.skip_N is None and q_NMD.dtype in dtypes:
-        visible = runs.visible or Visible.everything(q_NMD.shape[1], runs.keys)
+        visible = runs.bounds(q_NMD.shape[1])
         out_NME, lse_NM, tiled_NK = tiled(q_NMD, runs.k_NKD, runs.v_NKE, scoring.scale, visible, others_NM)
         assert tiled_NK is not None
         return Partial(out_NME, lse_NM), tiled_NK
@@ -228,7 +228,7 @@ def _in_order(
     kernel = _for_many(q_NMD, k_NKD, v_NKE)
     if kernel is None:
         return None
-    visible = runs.visible or Visible.everything(q_NMD.shape[1], runs.keys)
+    visible = runs.bounds(q_NMD.shape[1])
     return attend_many(kernel, q_NMD, k_NKD, v_NKE, scoring.scale, visible, runs.turn, weighed)
 
 

@@ -113,6 +113,10 @@ class Runs:
         mask_N1K = (key_K >= (self.skip_N * self.length).unsqueeze(1)).unsqueeze(1)
         return mask_N1K if self.visible is None else mask_N1K & self.visible.mask(rows, self.keys, key_K.device)
 
+    def bounds(self, rows: int) -> Visible:
+        """Which keys so many query rows see, as bounds; those of runs that are skipped are not hidden."""
+        return self.visible or Visible.everything(rows, self.keys)
+
     def last(self, searches: slice) -> Runs:
         """What the last token meets, which takes part in these searches."""
         turn = self.turn

@@ -41,7 +41,7 @@ class Asked:
     @property
     def visible(self) -> Visible:
         """Which keys the rows see."""
-        return self.runs.visible or Visible.everything(self.q_NMD.shape[1], self.runs.keys)
+        return self.runs.bounds(self.q_NMD.shape[1])
 
     @property
     def turned_NMD(self) -> Tensor:

@@ -15,7 +15,6 @@ from farspan.attention.meeting import STRONGEST, Meeting, Strongest, TokenAttent
 from farspan.attention.native.library import Kernel
 from farspan.attention.native.structs import KINDS, Held, Job, array, memory
 from farspan.attention.runs import Runs, Turn
-from farspan.attention.visible import Visible
 
 _TASKS, _LEAST_PIECE = 64, 1024
 _NO_MEMORY = "no memory is left for attention"
@@ -113,7 +112,7 @@ def _job(
     """The queries are those of `shape` searches and rows, one after the other."""
     count, rows = shape
     k, v = runs.k_GSD, runs.v_GSE
-    visible = runs.visible or Visible.everything(rows, runs.keys)
+    visible = runs.bounds(rows)
     first, first_row = held.rows(runs.first_NX)
     pieces, piece = _pieces(count, runs.keys)
     job = Job(
