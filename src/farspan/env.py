@@ -26,6 +26,11 @@ def scratch_folder() -> Path | None:
     return Path(value).expanduser() if value else None
 
 
+def api_key() -> str | None:
+    """A key that the server lets in: FARSPAN_API_KEY."""
+    return os.environ.get("FARSPAN_API_KEY") or None
+
+
 def kernels() -> str:
     """Which attention kernels to use: FARSPAN_KERNELS, one of `KERNELS`.
 

@@ -1,10 +1,13 @@
-"""A folder that one process at a time may write to."""
+"""Folders: one that one process at a time may write to, and those that are gone in the end."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 from pathlib import Path
+
+from farspan import env
 
 LOCK = "lock"
 
@@ -18,3 +21,18 @@ def hold(folder: Path) -> int | None:
         os.close(lock)
         return None
     return lock
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for what has none of its own."""
+    folder = env.scratch_folder()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix="farspan-", dir=folder)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that whoever reads it, also after a crash, finds all of it or what was there before."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)

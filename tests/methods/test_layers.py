@@ -135,7 +135,7 @@ def test_layers_that_hold_more_count(model: Model) -> None:
     with model.session(STREAM, chunk=8) as alone, model.session(f"full[0]+{STREAM}", chunk=8) as mixed:
         for session in (alone, mixed):
             session.read(random_ids(300))
-        some = [layer.kv_bytes()["device"] for layer in mixed._stream.kv.layers]
+        some = [by_tier(layer)["device"] for layer in mixed._stream.kv.layers]
         assert alone.counts.dropped >= 300 - 24 - 8 and mixed.counts.dropped == 0
         assert mixed.counts.kept == mixed.counts.seen == 300
         assert some[0] > 5 * some[1] == 5 * some[2]

@@ -80,14 +80,14 @@ def test_unfinished_documents(tmp_path: Path) -> None:
     result.begin("a", "mark")
     result.append("half")
     state = result.state_dict()
-    assert result.unfinished == ("a", "mark", 0, 4, 0)
+    assert result.unfinished == ("a", "mark", 0, 4, 0, 0, 0)
     result.finish()
     assert result.unfinished is None
     again = TextSpool(tmp_path, state)
-    assert again.unfinished == ("a", "mark", 0, 4, 0)
+    assert again.unfinished == ("a", "mark", 0, 4, 0, 0, 0)
     again.finish()
     again.truncate(2)
-    assert again.unfinished == ("a", "mark", 0, 2, 0)
+    assert again.unfinished == ("a", "mark", 0, 2, 0, 0, 0)
 
 
 def test_a_copy_goes_its_own_way(tmp_path: Path) -> None:

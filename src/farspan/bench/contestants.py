@@ -15,8 +15,8 @@ from farspan.bench.peers.ours import Ours
 from farspan.bench.peers.outside import Outside, PeerAbsent, Worker
 from farspan.bench.race import GROUP, PIECE, Contender
 from farspan.engine import Model
-from farspan.engine.session import scratch_folder
 from farspan.errors import FarspanError
+from farspan.folders import scratch_folder
 from farspan.methods import Method
 from farspan.types import Budget
 

@@ -184,6 +184,11 @@ class Arena:
             counts[name] += high - low
         return counts
 
+    def own_bytes(self) -> int:
+        """Bytes in memory of the rows that are its own, with the slots where there is no parent."""
+        rows = sum(ring.end - ring.start for ring in self._rings)
+        return rows * row_bytes(self.columns) + (self.slots.nbytes if self.parent is None else 0)
+
     def fork(self, limits: TierRows, file: BlockFile | None) -> Arena:
         """An arena that begins with this one's rows and grows apart from it."""
         return Arena(self.columns, limits, self.device, file, parent=self, may_drop=self.may_drop)

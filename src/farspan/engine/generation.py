@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from farspan.engine.likely import Likely, likely
 from farspan.engine.sampling import Sampling
 from farspan.engine.sources import find_sources
 from farspan.engine.stream import Stream
@@ -19,7 +20,8 @@ class Generation:
     """An answer. The prompt has been read when it is made; the tokens come as it is iterated.
 
     `text`, `ids`, `sources` and `usage` let it run to its end first. When it is broken off (an exception, `close`),
-    they give what there is; `drawn` always does, and `ended` says whether there is more to come.
+    they give what there is; `drawn` always does, and `ended` says whether there is more to come. `likely` says how
+    likely the tokens were, if `Sampling.logprobs` asks for it.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Generation:
         self.stream = stream
         self.watch = Watch()
         self.drawn: list[int] = []
+        self.likely: list[Likely] = []
         self.ended = False
         self._sampling = sampling
         self._eos = frozenset() if sampling.ignore_eos else eos
@@ -64,11 +67,23 @@ class Generation:
         assert logits_V is not None
         token, self._logits_V = self._sampler.draw(logits_V), None
         self.drawn.append(token)
+        if self._sampling.logprobs is not None:
+            self.likely += likely(logits_V[None], [token], self._sampling.logprobs)
         piece = "" if token in self._eos else self._wording.add(token)
         if token in self._eos or self._wording.stopped or len(self.drawn) == self._sampling.max_new_tokens:
             piece += self._wording.end(self.drawn)
             self._end()
         return piece
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended by itself, at an end-of-text token or a stop string; not for its length, nor broken off."""
+        return self._wording.stopped or any(token in self._eos for token in self.drawn[-1:])
+
+    @property
+    def whole(self) -> bool:
+        """Whether its text is all that was drawn, so that who goes on from there goes on from that text."""
+        return self.ended and not self._wording.stopped
 
     @property
     def text(self) -> str:

@@ -20,13 +20,14 @@ from farspan.attention.adapter import HostedModel, LayerHandler
 from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
 from farspan.cache.blockfile import BlockFile
+from farspan.engine import layer_bytes
 from farspan.engine.allocation import Allocator, LayerShare, Share, governed
 from farspan.engine.heads import check_same_heads, handlers
 from farspan.engine.highlight import Highlight
 from farspan.engine.layer import LayerMemory
 from farspan.engine.layer_state import under
 from farspan.engine.once import Once
-from farspan.engine.stepping import Logits, Step, run_steps
+from farspan.engine.stepping import Logits, Runner, Step, run_step
 from farspan.engine.surprise import Surprise
 from farspan.engine.watch import Watch
 from farspan.methods import Method
@@ -39,12 +40,13 @@ _SURPRISE = "surprise."
 
 @dataclass(frozen=True, slots=True)
 class KVSettings:
-    """What a KV memory is made for."""
+    """What a KV memory is made for, and who runs its steps."""
 
     hosted: HostedModel
     method: Method
     budget: Budget
     chunk: int
+    run: Runner = run_step
 
 
 class KVMemory:
@@ -138,7 +140,7 @@ class KVMemory:
         Whatever goes wrong, the chunk counts as not seen, and what was to be computed next comes out the same;
         StorageFull when a lower tier takes no more.
         """
-        return run_steps([Step(self, ids, answering, watch)], logits)[0]
+        return self.settings.run(Step(self, ids, answering, watch), logits)
 
     @contextmanager
     def taking(self, tokens: int, answering: bool, watch: Watch | None) -> Iterator[Sequence[LayerHandler]]:
@@ -187,7 +189,7 @@ class KVMemory:
         """
         kv_bytes = {"device": 0, "host": 0, "disk": 0}
         for each in self.layers:
-            for tier, amount in each.kv_bytes().items():
+            for tier, amount in layer_bytes.by_tier(each).items():
                 kv_bytes[tier] += amount
         counted = governed(self.layers)
         dropped, stored = min((layer.lost(), layer.stored()) for layer in counted)
@@ -200,6 +202,10 @@ class KVMemory:
             exact=self.exact,
             kv_bytes=kv_bytes,
         )
+
+    def own_bytes(self) -> int:
+        """Bytes in memory that it shares with no parent: what closing it would free."""
+        return sum(map(layer_bytes.own, self.layers))
 
     def fork(self, folder: Path) -> KVMemory:
         """A memory that begins with everything in this one; the two grow apart, and share the blocks there are now."""

@@ -21,7 +21,6 @@ from farspan.attention.adapter import AttendCall, LayerFacts
 from farspan.attention.rope import Rope
 from farspan.attention.softmax import Scoring
 from farspan.cache.arena import Arena
-from farspan.cache.columns import row_bytes
 from farspan.cache.recent import Recent, Tokens
 from farspan.engine.allocation import block_shape, note_columns
 from farspan.engine.attending import Attending
@@ -158,17 +157,6 @@ class LayerMemory:
     def lost(self) -> int:
         """Tokens that are nowhere any more."""
         return self.dropped + (0 if self.arena is None else self.arena.dropped * self.plan.block)
-
-    def kv_bytes(self) -> dict[str, int]:
-        """Bytes of keys, values and index by tier."""
-        amounts = {"device": self.sinks.tokens.nbytes + self.recent.tokens.nbytes, "host": 0, "disk": 0}
-        amounts["device"] += sum(note.nbytes for note in self.notes.values())
-        amounts["device"] += 0 if self.pool is None else self.pool.nbytes()
-        for arena in self.arenas.values():
-            amounts["device"] += arena.slots.nbytes
-            for tier, rows in arena.rows_in().items():
-                amounts[tier] += rows * row_bytes(arena.columns)
-        return amounts
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Plain values, and all that is in no arena; the blocks are in the arenas' files."""

@@ -12,12 +12,14 @@ import torch
 
 from farspan.attention.adapter import HostedModel, host, load_pretrained
 from farspan.engine.kv import KVMemory, KVSettings
-from farspan.engine.session import Session, scratch_folder
+from farspan.engine.session import Session
+from farspan.engine.stepping import Runner, run_step
 from farspan.engine.store import Store
 from farspan.engine.stream import Stream
 from farspan.engine.template import Template
 from farspan.engine.transcript import Transcript
 from farspan.errors import BudgetError, InputError, SessionError, UsageError
+from farspan.folders import scratch_folder
 from farspan.methods import Method, parse
 from farspan.methods.parts.window_share import window_share
 from farspan.text import TextEncoder
@@ -28,10 +30,14 @@ _MOST_CHUNK = 512
 
 
 class Model:
-    """A Hugging Face decoder and its tokenizer. `load` makes one; `Model(model, tokenizer)` takes one that you have."""
+    """A Hugging Face decoder and its tokenizer. `load` makes one; `Model(model, tokenizer)` takes one that you have.
 
-    def __init__(self, model: Any, tokenizer: Any, name: str = "") -> None:
+    `run` runs the steps of its sessions: who serves several at once has them take turns by it.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, name: str = "", run: Runner = run_step) -> None:
         self.hosted: HostedModel = host(model)
+        self.run = run
         self.tokenizer = tokenizer
         self.name = name or str(model.config._name_or_path)
 
@@ -101,7 +107,7 @@ class Model:
         """
         if chunk is not None and chunk < 1:
             raise UsageError(f"chunk={chunk} reads nothing", fix="give 1 or more")
-        settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or self.chunk)
+        settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or self.chunk, self.run)
         if path is None:
             scratch = scratch_folder()
             folder = Path(scratch.name)
@@ -117,12 +123,16 @@ class Model:
 
 
 def load(
-    name_or_path: str | Path | None = None, *, dtype: torch.dtype | str | None = None, device: str | None = None
+    name_or_path: str | Path | None = None,
+    *,
+    dtype: torch.dtype | str | None = None,
+    device: str | None = None,
+    run: Runner = run_step,
 ) -> Model:
     """Load a model: None is the bundled one, otherwise a local folder or a name on the Hugging Face Hub.
 
-    `dtype` None keeps the checkpoint's; `device` None is a GPU where there is one. Raises ModelError when it cannot be
-    loaded or hosted, with the reason.
+    `dtype` None keeps the checkpoint's; `device` None is a GPU where there is one; for `run` see `Model`. Raises
+    ModelError when it cannot be loaded or hosted, with the reason.
     """
     bundled = name_or_path is None or str(name_or_path) == BUNDLED
     place = str(files("farspan.models") / "tiny") if bundled else _absolute(str(name_or_path))
@@ -131,7 +141,7 @@ def load(
         raise UsageError(f"dtype={dtype!r} is unknown", fix="float32, bfloat16 or float16")
     target = device or ("cuda" if torch.cuda.is_available() and not bundled else "cpu")
     model, tokenizer = load_pretrained(place, wanted, target)
-    return Model(model, tokenizer, BUNDLED if bundled else place)
+    return Model(model, tokenizer, BUNDLED if bundled else place, run)
 
 
 def _absolute(name_or_path: str) -> str:
@@ -154,7 +164,8 @@ def open_session(path: Path | str, model: Model | None = None) -> Session:
                 f"the session in {store.folder} was made with {plain['model']}, not with {model.name}",
                 fix=f"open it with -m {plain['model']}",
             )
-        settings = KVSettings(model.hosted, parse(plain["method"]), Budget.parse(plain["budget"]), plain["chunk"])
+        method, budget = parse(plain["method"]), Budget.parse(plain["budget"])
+        settings = KVSettings(model.hosted, method, budget, plain["chunk"], model.run)
         kv = KVMemory(settings, store.folder / "layers", plain, tensors, lasting=True)
         stream = Stream(kv, Transcript(store.folder / "text", plain["transcript"]), plain["pending"])
         return Session(model, stream, store=store, stage=plain["stage"])

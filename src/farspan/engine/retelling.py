@@ -10,10 +10,10 @@ from farspan.engine.generation import Generation
 from farspan.engine.kv import KVMemory, KVSettings
 from farspan.engine.model import Model
 from farspan.engine.sampling import Sampling
-from farspan.engine.session import scratch_folder
 from farspan.engine.stream import Stream
 from farspan.engine.transcript import ForkedTranscript, Transcript
 from farspan.errors import BudgetError
+from farspan.folders import scratch_folder
 from farspan.methods import Method, parse
 from farspan.text import TokenPiece
 from farspan.types import Budget, Counts
@@ -99,7 +99,7 @@ def _memory(model: Model, budget: Budget, folder: Path) -> tuple[KVMemory, int]:
     """KV for the model's window; for half of it, a quarter and so on where the budget holds no more."""
     room = model.window
     while True:
-        settings = KVSettings(model.hosted, _of_room(room), budget, min(model.chunk, max(1, room // 4)))
+        settings = KVSettings(model.hosted, _of_room(room), budget, min(model.chunk, max(1, room // 4)), model.run)
         try:
             return KVMemory(settings, folder), room
         except BudgetError:

@@ -20,7 +20,8 @@ class Sampling:
     """How tokens are chosen and when to stop.
 
     Temperature 0 is greedy; `top_p` keeps the smallest set of tokens with at least that much probability. The same
-    `seed` gives the same text. With `ignore_eos` an end-of-text token does not end it, as measuring speed wants.
+    `seed` gives the same text. With `ignore_eos` an end-of-text token does not end it, as measuring speed wants. With
+    `logprobs` it is noted how likely each token was, and so many that were likely in its place.
     Raises UsageError for numbers out of range.
     """
 
@@ -30,6 +31,7 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = field(default=())
     ignore_eos: bool = False
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor, cat
 
-from farspan import env
 from farspan.engine.generation import Generation
 from farspan.engine.highlighting import Passages, Steerer
 from farspan.engine.reading import Reading
@@ -20,14 +19,15 @@ from farspan.engine.store import Store
 from farspan.engine.stream import Stream
 from farspan.engine.transcript import ForkedTranscript, Transcript
 from farspan.errors import InputError
+from farspan.folders import scratch_folder
 from farspan.methods import Method
-from farspan.text import Document, open_documents
+from farspan.text import Document, documents
 from farspan.types import Budget, Counts, ProgressCallback
 
 if TYPE_CHECKING:
     from farspan.engine.model import Model
 
-EMPTY, READING, ANSWERED = "empty", "reading", "answered"
+EMPTY, READING, ANSWERED, OPEN = "empty", "reading", "answered", "open"
 _COMMIT_SHARE = 10
 
 
@@ -81,6 +81,11 @@ class Session:
         return self._stream.counts
 
     @property
+    def own_bytes(self) -> int:
+        """Bytes of KV memory that it shares with no session that it was forked from: what closing it frees."""
+        return self._stream.kv.own_bytes()
+
+    @property
     def files(self) -> list[dict[str, Any]]:
         """The documents that were read: `file`, `fingerprint`, `chars`, and whether it is `complete`."""
         return self._stream.transcript.files()
@@ -131,10 +136,27 @@ class Session:
     def replay(self, message: str, reply: str) -> None:
         """Take in a message with the reply that was given to it elsewhere; both stay in the session."""
         encode = self.model.encoder.encode
-        self._stream.pending += [*self._prefix(), *encode(message).ids, *self.model.template.tail, *encode(reply).ids]
+        self._stream.pending += [*self.lead(), *encode(message).ids, *self.model.template.tail, *encode(reply).ids]
         self._stage = ANSWERED
         self._stream.read_pending()
         self.commit()
+
+    def put(self, ids: Iterable[int]) -> None:
+        """Put tokens behind what was read, as they are: a turn is put together by hand, and what comes next is part of
+        it. They wait until something is read or answered.
+        """
+        self._stream.pending = [*self._stream.pending, *ids]
+        self._stage = OPEN
+
+    def reply(self, **sampling: Any) -> Generation:
+        """Answer what was `put` together, and keep the answer. Keywords are those of `Sampling`.
+
+        Raises InputError when nothing waits to be answered.
+        """
+        options = Sampling.of(sampling)
+        if not self._stream.pending:
+            raise InputError("there is nothing to answer", fix="put a question first")
+        return self._generation([], options, after=self._close_turn, stage=OPEN)
 
     def generate(self, prompt: str | Iterable[int] | None = None, **sampling: Any) -> Generation:
         """Continue the stream, behind a prompt if there is one, without a chat template; both stay in the session.
@@ -209,7 +231,7 @@ class Session:
         if not message.strip():
             raise InputError("the question is empty", fix="ask something")
         encode = self.model.encoder.encode
-        prompt = [*self._prefix(), *encode(message).ids, *self.model.template.tail, *encode(prefix).ids]
+        prompt = [*self.lead(), *encode(message).ids, *self.model.template.tail, *encode(prefix).ids]
         return self._generation(prompt, options, after, stage=ANSWERED)
 
     def _generation(
@@ -236,10 +258,10 @@ class Session:
         """The token that was drawn last has not been seen by the model."""
         self._stream.pending = reply.drawn[-1:]
 
-    def _prefix(self) -> list[int]:
-        """What comes before a text or question at this point of the stream."""
+    def lead(self) -> list[int]:
+        """Tokens that come before a text or question at this point of the stream."""
         template = self.model.template
-        return {EMPTY: template.head, READING: template.gap, ANSWERED: template.between}[self._stage]
+        return {EMPTY: template.head, READING: template.gap, ANSWERED: template.between, OPEN: []}[self._stage]
 
     def _read_ids(self, source: Iterable[int]) -> None:
         self._stream.read_pending()
@@ -256,7 +278,7 @@ class Session:
             self._stream.transcript = self._stream.transcript.copy_to(Path(self._scratch.name) / "text")
         reading = Reading(self._stream, document, self.model.encoder)
         if not reading.resumed:
-            self._stream.pending = self._stream.pending + self._prefix()
+            self._stream.pending = self._stream.pending + self.lead()
         self._stage = READING
         self._stream.read_pending()
         reading.run(self._commit_if_due, progress)
@@ -267,32 +289,6 @@ class Session:
             self.commit()
 
     def _state(self, transcript: Transcript) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        plain, tensors = self._stream.kv.state_dict()
-        return {
-            "model": self.model.name,
-            "model_fingerprint": self.model.fingerprint,
-            "method": str(self.method),
-            "budget": str(self.budget.with_disk()),
-            "chunk": self._stream.kv.settings.chunk,
-            "counts": self.counts.as_dict(),
-            "files": self.files,
-            "stage": self._stage,
-            "pending": self._stream.pending,
-            "transcript": transcript.state_dict(),
-            **plain,
-        }, tensors
-
-
-def scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for a session that has none of its own."""
-    folder = env.scratch_folder()
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix="farspan-", dir=folder)
-
-
-def documents(source: str | Path | Document) -> Iterable[Document]:
-    """The documents that a source is: a `str` is the text itself, a `Path` a file or folder."""
-    if isinstance(source, Path):
-        return open_documents(source)
-    return [Document.from_text(source) if isinstance(source, str) else source]
+        plain, tensors = self._stream.state_dict(transcript)
+        named = {"model": self.model.name, "model_fingerprint": self.model.fingerprint, "stage": self._stage}
+        return {**named, "method": str(self.method), "budget": str(self.budget.with_disk()), **plain}, tensors

@@ -7,7 +7,7 @@ Shapes: B streams, T tokens of a chunk, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -30,6 +30,15 @@ class Step(NamedTuple):
     ids: list[int]
     answering: bool = False
     watch: Watch | None = None
+
+
+Runner = Callable[[Step, Logits | None], Tensor | None]
+"""Runs one step: logits `[1, V]`, `[T, V]` or None."""
+
+
+def run_step(step: Step, logits: Logits | None) -> Tensor | None:
+    """One step by itself, at once: the `Runner` of who shares the model with nobody."""
+    return run_steps([step], logits)[0]
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -100,6 +100,18 @@ class Stream:
         """Let attention that is steered stay so for as many more tokens of an answer."""
         if self.kv.highlight is not None:
             self.kv.highlight = self.kv.highlight.until(self.seen + tokens)
+
+    def state_dict(self, transcript: Transcript) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Plain values for JSON, with those of the transcript that is kept, and tensors."""
+        plain, tensors = self.kv.state_dict()
+        return {
+            "chunk": self.kv.settings.chunk,
+            "counts": self.counts.as_dict(),
+            "files": self.transcript.files(),
+            "pending": self.pending,
+            "transcript": transcript.state_dict(),
+            **plain,
+        }, tensors
 
     def close(self) -> None:
         """Close the files."""

@@ -47,7 +47,7 @@ class Transcript:
             return open_one, True
         if open_one is not None:
             self._abandon(open_one)
-        return self.spool.document(self.spool.begin(document.name, document.fingerprint)), False
+        return self.spool.document(self.spool.begin(document.name, document.fingerprint, document.rest)), False
 
     def stream(self, document: Document, record: SpoolDocument, encoder: TextEncoder) -> Iterator[TokenPiece]:
         """The tokens of a document from where the spool has it, with offsets in the spool; the text goes there too."""

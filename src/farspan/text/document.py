@@ -36,14 +36,21 @@ class Document:
     `name` is what the user gave (a path, or "<stdin>"). `fingerprint` is equal when the text is the same: it
     holds the path, size and time of a file, and a hash of other texts. Offsets count the characters of
     `"".join(pieces())`; for a plain text file that is the decoded file, its line ends untouched and without a
-    byte order mark.
+    byte order mark. Of the rest of a longer text, `rest` characters and newlines came before.
     """
 
     def __init__(
-        self, name: str, read: Callable[[], Iterable[str]], *, fingerprint: str, countable: bool = False
+        self,
+        name: str,
+        read: Callable[[], Iterable[str]],
+        *,
+        fingerprint: str,
+        countable: bool = False,
+        rest: tuple[int, int] = (0, 0),
     ) -> None:
         self.name = name
         self.fingerprint = fingerprint
+        self.rest = rest
         self._read = read
         self._countable = countable
 
@@ -74,8 +81,11 @@ class Document:
         return _Forgiving(self, notice)
 
     @classmethod
-    def from_text(cls, text: str, name: str = "<text>") -> Self:
-        """A text that is in memory already. InputError when it is blank or holds half of a surrogate pair."""
+    def from_text(cls, text: str, name: str = "<text>", *, rest: tuple[int, int] = (0, 0)) -> Self:
+        """A text that is in memory already, or the rest of one, before which so many characters and newlines came.
+
+        InputError when it is blank or holds half of a surrogate pair.
+        """
         if not text or text.isspace():
             raise InputError(f"the text {name} is empty ({len(text)} characters)", fix="give a text with words in it")
         try:
@@ -85,7 +95,7 @@ class Document:
                 f"the text {name} holds half of a surrogate pair, {error.object[error.start]!r}",
                 fix='clean it with text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")',
             ) from None
-        return cls(name, lambda: (text,), fingerprint=f"text:{digest}", countable=True)
+        return cls(name, lambda: (text,), fingerprint=f"text:{digest}", countable=True, rest=rest)
 
     @classmethod
     def from_path(cls, path: Path | str, *, notice: NoticeCallback = log_notice) -> Self:

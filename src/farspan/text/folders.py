@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from farspan.errors import InputError
@@ -28,6 +28,13 @@ def open_documents(
             yield from _in_folder(str(path), notice)
         else:
             yield Document.from_path(path, notice=notice)
+
+
+def documents(source: str | Path | Document) -> Iterable[Document]:
+    """The documents that a source is: a `str` is the text itself, a `Path` a file or folder."""
+    if isinstance(source, Path):
+        return open_documents(source)
+    return [Document.from_text(source) if isinstance(source, str) else source]
 
 
 def _in_folder(folder: str, notice: NoticeCallback) -> Iterator[Document]:

@@ -21,13 +21,18 @@ _TEXT, _INDEX, _DOCUMENTS = "text.utf8", "text.index", "documents.jsonl"
 
 
 class SpoolDocument(NamedTuple):
-    """One document in the spool: global offsets `[start, end)`; `lines` is the number of newlines before it."""
+    """One document in the spool: global offsets `[start, end)`; `lines` is the number of newlines before it.
+
+    Where it is the rest of a longer text, `offset` characters of that came before, with `newlines` among them.
+    """
 
     name: str
     fingerprint: str
     start: int
     end: int
     lines: int
+    offset: int = 0
+    newlines: int = 0
 
 
 class Place(NamedTuple):
@@ -67,9 +72,13 @@ class TextSpool:
         """The number of documents."""
         return len(self._starts)
 
-    def begin(self, name: str, fingerprint: str = "") -> int:
-        """Begin a document, which is unfinished until `finish()`; returns its number, from 0."""
+    def begin(self, name: str, fingerprint: str = "", rest: tuple[int, int] = (0, 0)) -> int:
+        """Begin a document, which is unfinished until `finish()`; returns its number, from 0.
+
+        Of a longer text, `rest` characters and newlines came before.
+        """
         record = {"name": name, "fingerprint": fingerprint, "start": self.chars, "lines": self._lines}
+        record |= {"offset": rest[0], "newlines": rest[1]} if any(rest) else {}
         self._record_bytes.append(self._records.size)
         self._starts.append(self.chars)
         self._records.append(json.dumps(record).encode() + b"\n")
@@ -115,8 +124,8 @@ class TextSpool:
         """The document, its own offset and the line of a global offset in `[0, chars]`."""
         number = max(bisect_right(self._starts, offset) - 1, 0)
         document = self.document(number)
-        line = self._newlines(offset) - document.lines + 1
-        return Place(number, document.name, offset - document.start, line)
+        line = self._newlines(offset) - document.lines + document.newlines + 1
+        return Place(number, document.name, offset - document.start + document.offset, line)
 
     def truncate(self, chars: int) -> None:
         """Keep the first `chars` characters; documents that begin behind go, and one that is cut is unfinished."""

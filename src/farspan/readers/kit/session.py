@@ -10,14 +10,14 @@ from typing import Any, Self
 
 from farspan.engine import Generation, Model, Sampling
 from farspan.engine.retelling import Retelling
-from farspan.engine.session import documents, scratch_folder
 from farspan.engine.transcript import ForkedTranscript, Transcript
 from farspan.errors import InputError, SessionError
+from farspan.folders import scratch_folder
 from farspan.readers.kit.conversation import Conversation
 from farspan.readers.kit.question import Question
 from farspan.readers.kit.reader import Reader
 from farspan.readers.kit.text import Range, ReadText, length
-from farspan.text import Document
+from farspan.text import Document, documents
 from farspan.types import Budget, Counts, Progress, ProgressCallback
 
 _ANSWER_SHARE = _HISTORY_SHARE = 4

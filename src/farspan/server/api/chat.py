@@ -1,0 +1,70 @@
+"""`POST /v1/chat/completions`."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from farspan.server.api.bodies import ChatBody
+from farspan.server.api.info import check_model
+from farspan.server.api.messages import message
+from farspan.server.api.running import Running, prompt_progress, usage
+from farspan.server.api.sampling import sampling
+from farspan.server.api.state import Owner, State, TheService, TheState
+from farspan.server.api.streaming import streamed
+from farspan.server.asked import Answered, Asked
+
+router = APIRouter(tags=["chat"])
+
+
+@router.post("/v1/chat/completions")
+async def chat(body: ChatBody, request: Request, owner: Owner, service: TheService, state: TheState) -> Any:
+    """Answer a conversation of any length; with `stream` as it is written."""
+    check_model(body.model, service)
+    messages = [message(state.files, owner, one.role, one.content, at) for at, one in enumerate(body.messages, 1)]
+    most = body.max_completion_tokens or body.max_tokens
+    drawn = sampling(body, most, seed=body.seed, stop=body.stop)
+    asked = Asked(owner=owner, messages=messages, sampling=drawn, options=body.farspan.options())
+    service.check(asked)
+    running = Running(state.workers, lambda listener: service.answer(asked, listener))
+    head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": service.names[0]}
+    if body.stream:
+        return streamed(_chunks(running, head, body, state))
+    answered: Answered = await running.result(request)
+    state.metrics.answered(answered)
+    said = {"role": "assistant", "content": answered.text, "refusal": None}
+    choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(answered)}
+    account = {"usage": usage(answered), "context": answered.context()}
+    return {**head, "object": "chat.completion", "choices": [choice], **account}
+
+
+def finish_reason(answered: Answered) -> str:
+    """Why an answer ended."""
+    return "stop" if answered.stopped else "length"
+
+
+async def _chunks(
+    running: Running, head: dict[str, Any], body: ChatBody, state: State
+) -> AsyncGenerator[dict[str, Any]]:
+    head = {**head, "object": "chat.completion.chunk"}
+
+    def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+        return {**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]}
+
+    yield chunk({"role": "assistant", "content": ""})
+    async with aclosing(running.events()) as events:
+        async for kind, value in events:
+            if kind == "progress" and body.progress:
+                yield {**head, "choices": [], "prompt_progress": prompt_progress(value)}
+            elif kind == "piece":
+                yield chunk({"content": value})
+            elif kind == "done":
+                state.metrics.answered(value)
+                yield {**chunk({}, finish_reason(value)), "context": value.context()}
+                if body.stream_options is not None and body.stream_options.include_usage:
+                    yield {**head, "choices": [], "usage": usage(value), "context": value.context()}

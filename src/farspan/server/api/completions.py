@@ -1,0 +1,109 @@
+"""`POST /v1/completions`: a text is continued as it stands, without a chat template."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from farspan.engine.likely import Likely
+from farspan.errors import UsageError
+from farspan.server.api.bodies import CompletionBody
+from farspan.server.api.chat import finish_reason
+from farspan.server.api.info import check_model
+from farspan.server.api.running import Running, prompt_progress, usage
+from farspan.server.api.sampling import sampling
+from farspan.server.api.state import Owner, State, TheService, TheState
+from farspan.server.api.streaming import streamed
+from farspan.server.asked import Answered, Asked
+from farspan.server.service import Service
+
+router = APIRouter(tags=["completions"])
+
+
+@router.post("/v1/completions")
+async def complete(body: CompletionBody, request: Request, owner: Owner, service: TheService, state: TheState) -> Any:
+    """Continue a prompt, or each of several; `echo` with `logprobs` gives the model's account of the prompt too."""
+    check_model(body.model, service)
+    drawn = {**sampling(body, body.max_tokens or 1, seed=body.seed, stop=body.stop), "logprobs": body.logprobs}
+    options = body.farspan.options()
+    all_asked = [Asked(owner=owner, prompt=prompt, sampling=drawn, options=options) for prompt in _prompts(body)]
+    for asked in all_asked:
+        service.check(asked)
+    head = {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion", "created": int(time.time())}
+    head["model"] = service.names[0]
+    if body.stream:
+        if len(all_asked) > 1 or body.echo:
+            raise UsageError("only one prompt can be streamed, and without echo", fix="leave stream out")
+        return streamed(_chunks(Running(state.workers, _work(service, body, all_asked[0])), head, body, state))
+    answers = [await _answer(service, body, asked, state, request) for asked in all_asked]
+    choices = [_choice(index, service, body, answered) for index, answered in enumerate(answers)]
+    return {**head, "choices": choices, "usage": usage(*answers), "context": answers[-1].context()}
+
+
+def _prompts(body: CompletionBody) -> Sequence[str | list[int]]:
+    prompt = body.prompt
+    if isinstance(prompt, str) or (prompt and isinstance(prompt[0], int)):
+        return [prompt]
+    if not prompt:
+        raise UsageError("there is no prompt", fix="send a text, token ids, or a list of them")
+    return prompt  # type: ignore[return-value]
+
+
+def _work(service: Service, body: CompletionBody, asked: Asked) -> Any:
+    return lambda listener: (service.score if body.echo else service.answer)(asked, listener)
+
+
+async def _answer(service: Service, body: CompletionBody, asked: Asked, state: State, request: Request) -> Answered:
+    answered: Answered = await Running(state.workers, _work(service, body, asked)).result(request)
+    state.metrics.answered(answered)
+    return answered if body.max_tokens != 0 else replace(answered, text="", completion_tokens=0, ids=(), likely=())
+
+
+def _choice(index: int, service: Service, body: CompletionBody, answered: Answered) -> dict[str, Any]:
+    tokenizer = service.model.tokenizer
+    prompt = tokenizer.decode(answered.prompt_ids) if body.echo else ""
+    likely = [None, *answered.prompt_likely, *answered.likely] if body.echo else answered.likely
+    ids = [*answered.prompt_ids, *answered.ids]
+    return {
+        "index": index,
+        "text": prompt + answered.text,
+        "logprobs": None if body.logprobs is None else _logprobs(tokenizer, ids, likely),
+        "finish_reason": finish_reason(answered),
+    }
+
+
+def _logprobs(tokenizer: Any, ids: Sequence[int], likely: Sequence[Likely | None]) -> dict[str, Any]:
+    tokens = [tokenizer.decode([id_]) for id_ in ids]
+    starts = [0, *accumulate(map(len, tokens))][: len(tokens)]
+    return {
+        "tokens": tokens,
+        "token_logprobs": [one and one.logprob for one in likely],
+        "top_logprobs": [one and {tokenizer.decode([id_]): logprob for id_, logprob in one.top} for one in likely],
+        "text_offset": starts,
+    }
+
+
+async def _chunks(
+    running: Running, head: dict[str, Any], body: CompletionBody, state: State
+) -> AsyncGenerator[dict[str, Any]]:
+    def chunk(text: str, reason: str | None = None) -> dict[str, Any]:
+        return {**head, "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}]}
+
+    async with aclosing(running.events()) as events:
+        async for kind, value in events:
+            if kind == "progress" and body.progress:
+                yield {**head, "choices": [], "prompt_progress": prompt_progress(value)}
+            elif kind == "piece":
+                yield chunk(value)
+            elif kind == "done":
+                state.metrics.answered(value)
+                yield {**chunk("", finish_reason(value)), "context": value.context()}
+                if body.stream_options is not None and body.stream_options.include_usage:
+                    yield {**head, "choices": [], "usage": usage(value), "context": value.context()}

@@ -1,0 +1,69 @@
+"""Errors as OpenAI's clients read them: a status, and `{"error": {"message", "type", "param", "code"}}`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from farspan.errors import FarspanError, SessionError, StorageFull
+from farspan.server.asked import ContextLengthExceeded, Loading, NotFound, TooLarge
+from farspan.server.workers import Busy
+
+RETRY_AFTER_S = 5
+_INVALID = "invalid_request_error"
+_STATUSES: tuple[tuple[type[FarspanError], int, str, str | None], ...] = (
+    (ContextLengthExceeded, 400, _INVALID, "context_length_exceeded"),
+    (Loading, 503, "unavailable_error", "loading"),
+    (TooLarge, 413, _INVALID, "request_too_large"),
+    (NotFound, 404, _INVALID, "not_found"),
+    (Busy, 429, "rate_limit_error", "server_busy"),
+    (SessionError, 409, _INVALID, "session_conflict"),
+    (StorageFull, 507, "server_error", "storage_full"),
+    (FarspanError, 400, _INVALID, None),
+)
+_CODES = {401: "invalid_api_key", 404: "not_found", 413: "request_too_large"}
+
+
+def body(message: str, kind: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    """An error as JSON."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def described(error: Exception) -> tuple[int, dict[str, Any]]:
+    """The status and body of an error; of one that is our own fault no more than that."""
+    for kind, status, name, code in _STATUSES:
+        if isinstance(error, kind):
+            return status, body(str(error), name, code=code)
+    logging.getLogger("farspan.server").error("a request failed", exc_info=error)
+    return 500, body("the server failed at this; its log says how", "server_error", code="internal_error")
+
+
+def install(app: FastAPI) -> None:
+    """Have the application answer with them."""
+
+    async def ours(_: Request, error: Exception) -> JSONResponse:
+        status, found = described(error)
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
+        return JSONResponse(found, status, headers)
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        message = f"{where}: {first['msg']}" if where else str(first["msg"])
+        return JSONResponse(body(message, _INVALID, param=where or None, code="invalid_request"), 400)
+
+    async def plain(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = _CODES.get(error.status_code)
+        return JSONResponse(body(str(error.detail), _INVALID, code=code), error.status_code, error.headers)
+
+    app.add_exception_handler(FarspanError, ours)
+    app.add_exception_handler(Exception, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, plain)

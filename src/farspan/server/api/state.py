@@ -1,0 +1,67 @@
+"""What the routes share, and who asks."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from farspan.server.asked import Loading
+from farspan.server.building import PUBLIC, Settings, owner_of
+from farspan.server.files import Files
+from farspan.server.metrics import Metrics
+from farspan.server.responses import Responses
+from farspan.server.service import Service
+from farspan.server.workers import Workers
+
+
+@dataclass(slots=True)
+class State:
+    """The server's parts; `service` is None while the model loads, and `failed` says why it cannot be."""
+
+    settings: Settings
+    workers: Workers
+    files: Files
+    responses: Responses
+    metrics: Metrics
+    service: Service | None = None
+    failed: Exception | None = None
+
+
+def state_of(request: Request) -> State:
+    """The state of the application that got this request."""
+    state: State = request.app.state.farspan
+    return state
+
+
+def service_of(request: Request) -> Service:
+    """The service, once the model is loaded. Raises Loading until then."""
+    service = state_of(request).service
+    if service is None:
+        raise Loading("the model is still loading", fix="GET /health says when it is there")
+    return service
+
+
+_BEARER = HTTPBearer(auto_error=False, description="One of the keys that the server was begun with.")
+
+
+def owner(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> str:
+    """Whose the request is. Answers 401 where the server has keys and this is none of them."""
+    keys = state_of(request).settings.keys
+    if not keys:
+        return PUBLIC
+    given = credentials.credentials if credentials is not None else ""
+    matches = [hmac.compare_digest(key.encode(), given.encode()) for key in keys]
+    if not any(matches):
+        raise HTTPException(
+            401, "this server wants an API key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
+        )
+    return owner_of(given)
+
+
+Owner = Annotated[str, Depends(owner)]
+TheState = Annotated[State, Depends(state_of)]
+TheService = Annotated[Service, Depends(service_of)]

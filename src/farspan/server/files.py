@@ -1,0 +1,108 @@
+"""Files that clients have uploaded, each in a folder of its own under its owner's."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from farspan.folders import write_whole
+from farspan.server.asked import NotFound, TooLarge
+from farspan.text import Document
+from farspan.types import format_bytes
+
+_DATA, _ABOUT = "data", "about.json"
+_ID = re.compile(r"file-[0-9a-f]{32}")
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file as OpenAI's clients know it."""
+
+    id: str
+    filename: str
+    bytes: int
+    created_at: int
+    purpose: str
+    object: str = "file"
+    status: str = "processed"
+
+
+class Files:
+    """All files under `folder`; one may have `most` bytes."""
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self.folder = folder
+        self.most = most
+
+    async def add(self, owner: str, name: str, purpose: str, pieces: AsyncIterator[bytes]) -> StoredFile:
+        """Take in a file. Raises TooLarge, and InputError where it cannot be read as text; nothing of it stays then."""
+        id_ = f"file-{uuid.uuid4().hex}"
+        folder = self.folder / owner / id_
+        folder.mkdir(parents=True)
+        try:
+            size = await self._written(folder / _DATA, pieces)
+            name = plain_name(name)
+            Document.from_path((folder / _DATA).rename(folder / f"{_DATA}{Path(name).suffix}"))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        stored = StoredFile(id=id_, filename=name, bytes=size, created_at=int(time.time()), purpose=purpose)
+        write_whole(folder / _ABOUT, json.dumps(asdict(stored)))
+        return stored
+
+    def all(self, owner: str) -> list[StoredFile]:
+        """The files of an owner, the latest first."""
+        found = [self.get(owner, path.parent.name) for path in (self.folder / owner).glob(f"file-*/{_ABOUT}")]
+        return sorted(found, key=lambda file: (-file.created_at, file.id))
+
+    def get(self, owner: str, id_: str) -> StoredFile:
+        """One file. Raises NotFound."""
+        return StoredFile(**json.loads((self._folder(owner, id_) / _ABOUT).read_text(encoding="utf-8")))
+
+    def path(self, owner: str, id_: str) -> Path:
+        """Where a file lies. Raises NotFound."""
+        return next(self._folder(owner, id_).glob(f"{_DATA}*"))
+
+    def document(self, owner: str, id_: str) -> Document:
+        """A file to read, under the name that it was uploaded with. Raises NotFound."""
+        document = Document.from_path(self.path(owner, id_))
+        document.name = self.get(owner, id_).filename
+        return document
+
+    def delete(self, owner: str, id_: str) -> None:
+        """Remove a file. Raises NotFound."""
+        shutil.rmtree(self._folder(owner, id_))
+
+    def _folder(self, owner: str, id_: str) -> Path:
+        folder = self.folder / owner / id_
+        if not _ID.fullmatch(id_) or not (folder / _ABOUT).is_file():
+            raise NotFound(f"there is no file {id_[:80]!r}", fix="GET /v1/files lists those that there are")
+        return folder
+
+    async def _written(self, path: Path, pieces: AsyncIterator[bytes]) -> int:
+        size = 0
+        with path.open("wb") as file:
+            async for piece in pieces:
+                size += len(piece)
+                if size > self.most:
+                    raise TooLarge(
+                        f"the file has more than {format_bytes(self.most)}",
+                        fix="send it in parts, or begin the server with a larger --upload",
+                    )
+                file.write(piece)
+        return size
+
+
+def plain_name(name: str) -> str:
+    """A file name without folders and characters that are not printed."""
+    last = re.split(r"[\\/]", name)[-1]
+    plain = "".join(char for char in last if char.isprintable()).strip(". ")
+    stem, suffix = Path(plain).stem, Path(plain).suffix
+    return (stem[: _LONGEST_NAME - len(suffix)] + suffix)[:_LONGEST_NAME] or "file"

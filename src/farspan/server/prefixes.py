@@ -1,0 +1,116 @@
+"""What was read before, by its content: a tree of the parts that conversations begin with.
+
+A node stands for the parts on the way to it. A session that has read just those may be there, in memory or in a folder,
+or another request may be reading them. Nothing here takes a lock: who looks has the turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple
+
+from farspan.engine.conversation import Markup, Part, Passage
+from farspan.server.held import Held
+
+_PIECE = 1 << 20
+
+
+class Text(NamedTuple):
+    """A passage in short: whose it is, its length in characters, and a hash."""
+
+    name: str | None
+    length: int
+    digest: str
+
+
+Key = Markup | Text
+
+
+@dataclass(eq=False)
+class Node:
+    """The end of a beginning. `held` has read it, or the session in `folder`; `reading` is set when who reads it ends.
+
+    A session that `moves` is at its last word: who goes on from there takes it. `identity` says what a root is for.
+    """
+
+    identity: str = ""
+    parent: Node | None = None
+    key: Key | None = None
+    held: Held | None = None
+    moves: bool = False
+    folder: Path | None = None
+    reading: Event | None = None
+    used: int = 0
+    children: dict[Key, Node] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> bool:
+        """Whether something has read it, or is about to."""
+        return bool(self.held or self.folder or self.reading)
+
+    @property
+    def root(self) -> Node:
+        """The node without a parent."""
+        return self if self.parent is None else self.parent.root
+
+    def child(self, key: Key) -> Node:
+        """The node behind this part, which is made if there is none."""
+        return self.children.setdefault(key, Node(parent=self, key=key))
+
+    def behind(self, part: Part) -> Node:
+        """The node behind this part, which is made if there is none."""
+        if isinstance(part, Markup):
+            return self.child(part)
+        ((length, digest),) = _digests(part.text, [len(part.text)])
+        return self.child(Text(part.name, length, digest))
+
+    def longest(self, passage: Passage) -> Node | None:
+        """The node behind the longest known beginning of a passage; one that was read without a name will do."""
+        names = (passage.name, None)
+        lengths = {key.length for key in self.children if isinstance(key, Text) and key.name in names}
+        found = None
+        for length, digest in _digests(passage.text, sorted(lengths)):
+            nodes = [self.children.get(Text(name, length, digest)) for name in names]
+            found = nodes[0] or nodes[1] or found
+        return found
+
+    def way(self) -> list[Key]:
+        """The parts on the way here."""
+        return [] if self.parent is None or self.key is None else [*self.parent.way(), self.key]
+
+    def prune(self) -> None:
+        """Take it out of the tree, and those above it, where they stand for nothing."""
+        if self.parent is not None and self.key is not None and not self.readable and not self.children:
+            self.parent.children.pop(self.key, None)
+            self.parent.prune()
+
+
+def walk(root: Node, parts: Sequence[Part]) -> Iterator[tuple[Node, list[Part]]]:
+    """The nodes on the way along these parts, each with what is left to read behind it."""
+    node, rest = root, list(parts)
+    yield node, rest
+    while rest:
+        part = rest[0]
+        found = node.children.get(part) if isinstance(part, Markup) else node.longest(part)
+        if found is None:
+            return
+        node = found
+        left = part.after(node.key.length) if isinstance(part, Passage) and isinstance(node.key, Text) else None
+        rest = [left, *rest[1:]] if left is not None and left.text else rest[1:]
+        yield node, rest
+
+
+def _digests(text: str, lengths: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """The digest of so many first characters of a text, for ascending lengths, as far as the text goes."""
+    hashed, at = blake2b(digest_size=16), 0
+    for length in lengths:
+        if length > len(text):
+            return
+        for start in range(at, length, _PIECE):
+            hashed.update(text[start : min(length, start + _PIECE)].encode("utf-8", "surrogatepass"))
+        at = length
+        yield length, hashed.copy().hexdigest()

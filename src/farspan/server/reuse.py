@@ -1,0 +1,212 @@
+"""Reads a conversation from where it, or one that begins alike, was read before; and keeps what was read for others.
+
+Whatever is done here is done by a job that has the turn, so that nothing here takes a lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from farspan.engine import Session
+from farspan.engine.conversation import Markup, Part, Passage
+from farspan.server.cutting import Stop, stops
+from farspan.server.held import Held
+from farspan.server.prefixes import Node, walk
+from farspan.server.shelf import Shelf
+from farspan.server.turns import Turns
+from farspan.text import Document
+from farspan.types import ProgressCallback
+
+_LONG_CHARS = 8_192
+
+
+@dataclass(slots=True)
+class Place:
+    """A session on its way along the tree: `held` stands at `node`, and `cached` tokens it did not have to read."""
+
+    held: Held
+    node: Node
+    cached: int
+
+
+class Reuse:
+    """Keeps sessions that have read something, at most `limit` bytes of them in memory, the latest used."""
+
+    def __init__(self, turns: Turns, shelf: Shelf, limit: int) -> None:
+        self.limit = limit
+        self.hits = self.queries = 0
+        self._turns = turns
+        self._shelf = shelf
+        self._clock = itertools.count(1)
+        self._nodes: list[Node] = []
+
+    def nodes(self) -> Sequence[Node]:
+        """Every node that holds a session in memory."""
+        self._nodes = [node for node in self._nodes if node.held is not None]
+        return self._nodes
+
+    @contextmanager
+    def read(
+        self,
+        root: Node,
+        begin: Callable[[Path | None], Session],
+        parts: Sequence[Part],
+        progress: ProgressCallback | None = None,
+    ) -> Iterator[Place]:
+        """Read a conversation up to its last markup, and have a session that stands there, to be answered from.
+
+        `begin` begins the first session of this root, in a folder where it will be kept. The session is given up in
+        the end unless `keep` has been called for it.
+        """
+        place, rest = self._start(root, begin, parts)
+        coming: list[Node] = []
+        try:
+            for stop, node in self._planned(place, rest, coming):
+                self._take(place, stop, progress)
+                place.node = node
+                if stop.noted:
+                    self._note(place)
+            last = rest[-1]
+            if isinstance(last, Markup):
+                place.held.session.put(last.ids)
+                place.node = place.node.behind(last)
+            yield place
+        finally:
+            self._end(coming)
+            place.held.release()
+            place.node.prune()
+
+    def keep(self, place: Place, reply: str) -> None:
+        """The session has answered: who goes on with this conversation takes it up there."""
+        node = place.node.behind(Passage(reply))
+        if node.held is None:
+            self._put(node, place.held.hold())
+            node.moves = True
+
+    def shrink(self, room: int = 0) -> None:
+        """Give up what was used longest ago, so that the sessions in memory leave so much of the limit."""
+        nodes = sorted(self.nodes(), key=lambda node: node.used)
+        total = sum(node.held.session.own_bytes for node in nodes if node.held is not None)
+        while total > self.limit - room:
+            free = next((node for node in nodes if node.held is not None and node.held.holders == 1), None)
+            if free is None or free.held is None:
+                return
+            total -= free.held.session.own_bytes
+            self._give_up(free)
+
+    def drop(self, root: Node) -> None:
+        """Give up everything behind this root, on disk too."""
+        for node in list(_below(root)):
+            self._give_up(node)
+            self._shelf.forget(node)
+
+    def close(self, root: Node) -> None:
+        """Give up what is in memory behind this root; what lies on disk stays there."""
+        for node in list(_below(root)):
+            self._give_up(node)
+
+    def _start(
+        self, root: Node, begin: Callable[[Path | None], Session], parts: Sequence[Part]
+    ) -> tuple[Place, list[Part]]:
+        """The furthest place that something has read; where another is about to get further, wait for it."""
+        self.queries += 1
+        while True:
+            node, rest = [(node, rest) for node, rest in walk(root, parts) if rest and (node is root or node.readable)][
+                -1
+            ]
+            if node.reading is None or node.held is not None:
+                break
+            self._turns.wait(node.reading)
+        held = self._taken(node)
+        if held is None:
+            chars = sum(len(part.text) for part in parts if isinstance(part, Passage))
+            folder = self._shelf.new() if chars >= _LONG_CHARS else None
+            return Place(Held(begin(folder), closed=self._shelf.tidy), node, 0), rest
+        self.hits += 1
+        return Place(held, node, held.session.counts.seen), rest
+
+    def _taken(self, node: Node) -> Held | None:
+        """The session of a node, to go on with: itself where it moves, otherwise a fork."""
+        if node.held is None and node.folder is not None:
+            session = self._shelf.open(node)
+            if session is not None:
+                self._put(node, Held(session, closed=self._shelf.tidy))
+        held = node.held
+        if held is None:
+            return None
+        node.used = next(self._clock)
+        if not node.moves:
+            return held.fork()
+        node.held, node.moves = None, False
+        return held
+
+    def _planned(self, place: Place, rest: Sequence[Part], coming: list[Node]) -> list[tuple[Stop, Node]]:
+        """What is to be read, each with its node; those that will be noted are `coming`."""
+        node, planned = place.node, []
+        for stop in stops(rest[:-1] if isinstance(rest[-1], Markup) else rest):
+            node = node.behind(stop.part)
+            planned.append((stop, node))
+            if stop.noted and not node.readable:
+                node.reading = Event()
+                coming.append(node)
+        return planned
+
+    def _take(self, place: Place, stop: Stop, progress: ProgressCallback | None) -> None:
+        session, part = place.held.session, stop.part
+        if isinstance(part, Markup):
+            session.put(part.ids)
+        elif part.name is None:
+            session.put(session.model.encoder.encode(part.text).ids)
+        else:
+            session.read(Document.from_text(part.text, part.name, rest=part.rest), progress)
+            session.put(())
+
+    def _note(self, place: Place) -> None:
+        """Keep what was read up to here. A session that has a folder stays, and the work goes on in a fork of it."""
+        node, held = place.node, place.held
+        if node.held is not None or node.folder is not None:
+            return
+        folder = held.session.path
+        if folder is not None and node.reading is not None and not _more_coming(node):
+            place.held = held.fork()
+            held.session.commit()
+            self._shelf.label(node, folder)
+            self._put(node, held)
+        else:
+            self._put(node, held.fork())
+        if node.reading is not None:
+            node.reading.set()
+            node.reading = None
+        self.shrink()
+
+    def _end(self, coming: Sequence[Node]) -> None:
+        for node in coming:
+            if node.reading is not None:
+                node.reading.set()
+                node.reading = None
+            node.prune()
+
+    def _put(self, node: Node, held: Held) -> None:
+        node.held, node.used = held, next(self._clock)
+        self._nodes.append(node)
+
+    def _give_up(self, node: Node) -> None:
+        if node.held is not None:
+            node.held.release()
+            node.held, node.moves = None, False
+        node.prune()
+
+
+def _below(node: Node) -> Iterator[Node]:
+    for child in list(node.children.values()):
+        yield from _below(child)
+        yield child
+
+
+def _more_coming(node: Node) -> bool:
+    return any(child.reading is not None or _more_coming(child) for child in node.children.values())

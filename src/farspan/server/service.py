@@ -1,0 +1,260 @@
+"""What the server does, without HTTP: it answers, in a thread that takes turns with others at the model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from farspan import readers
+from farspan.engine import Generation, Model, Sampling, Session
+from farspan.engine.conversation import Markup, Part, Passage, parts
+from farspan.engine.scoring import score
+from farspan.errors import InputError, UsageError
+from farspan.methods import Method
+from farspan.server.asked import Answered, Asked, ContextLengthExceeded, Options
+from farspan.server.prefixes import Node
+from farspan.server.reuse import Reuse
+from farspan.server.room import Room
+from farspan.server.sessions import Sessions
+from farspan.server.turns import Job, Turns
+from farspan.text import Document
+from farspan.types import Budget, Progress
+
+T = TypeVar("T")
+_CHARS_A_TOKEN = 2
+
+
+class Listener(Protocol):
+    """Who is told how an answer comes along; called in the thread that works on it."""
+
+    def began(self, job: Job) -> None:
+        """The work has begun; `job.stop()` ends it."""
+
+    def read(self, progress: Progress) -> None:
+        """A chunk was read."""
+
+    def wrote(self, piece: str) -> None:
+        """Text of the answer is ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """The method and budget of requests that name none, and whether what exceeds the window is an error."""
+
+    method: Method
+    budget: Budget
+    strict: bool = False
+
+
+Begin = Callable[[Path | None], Session]
+
+
+class Service:
+    """Answers requests with one model, which clients call by any of `names`."""
+
+    def __init__(
+        self,
+        model: Model,
+        turns: Turns,
+        reuse: Reuse,
+        room: Room,
+        sessions: Sessions,
+        defaults: Defaults,
+        names: Sequence[str],
+    ) -> None:
+        self.model = model
+        self.turns = turns
+        self.reuse = reuse
+        self.room = room
+        self.sessions = sessions
+        self.defaults = defaults
+        self.names = names
+        self.begun = int(time.time())
+        self._roots: dict[str, Node] = {}
+
+    def root(self, identity: str) -> Node:
+        """The beginning of all conversations of one owner, method and budget."""
+        return self._roots.setdefault(identity, Node(identity=identity))
+
+    def choose(self, options: Options) -> tuple[Method, Budget]:
+        """The method and budget that a request wants. Raises MethodError and BudgetError."""
+        method = self.defaults.method if options.method is None else readers.parse_method(options.method)
+        return method, self.defaults.budget if options.budget is None else Budget.parse(options.budget)
+
+    def check(self, asked: Asked) -> None:
+        """Raise what can be said against a request before any work is done."""
+        Sampling.of(asked.sampling)
+        if asked.options.session is not None:
+            self.sessions.check(asked.owner, asked.options.session)
+        self.choose(asked.options)
+
+    def turn(self, work: Callable[[], T]) -> Callable[[Listener], T]:
+        """Work on sessions, to be done when it has the turn."""
+
+        def done(listener: Listener) -> T:
+            with self.turns.job() as job:
+                listener.began(job)
+                return work()
+
+        return done
+
+    def read(self, owner: str, name: str, document: Document, listener: Listener) -> dict[str, Any]:
+        """Read a text into a session, and describe the session then. Raises NotFound, InputError, StorageFull."""
+        with self.turns.job() as job:
+            listener.began(job)
+            self.sessions.read(owner, name, document, listener.read)
+            return self.sessions.describe(owner, name)
+
+    def close(self) -> None:
+        """Close every session; those with a folder stay there."""
+        for root in self._roots.values():
+            self.reuse.close(root)
+        self.sessions.close()
+
+    def count(self, asked: Asked) -> int:
+        """How many tokens a conversation has."""
+        return self._tokens(self._conversation(asked))
+
+    def score(self, asked: Asked, listener: Listener) -> Answered:
+        """How likely the model holds every token of a prompt, and what it goes on with; nothing is kept."""
+        with self.turns.job() as job:
+            listener.began(job)
+            ids = self.model.encode_raw(asked.prompt, first=True) if isinstance(asked.prompt, str) else asked.prompt
+            if not ids:
+                raise InputError("the prompt is empty", fix="give it at least one token")
+            method, budget = self.choose(asked.options)
+            began, conversation = time.perf_counter(), [Markup(tuple(ids))]
+            with (
+                self.room.taking(self._need(Node(), asked.options, conversation)),
+                self.model.session(method, budget) as session,
+            ):
+                scored = score(session, ids, asked.sampling.get("logprobs") or 0)
+                read = time.perf_counter()
+                reply = session.reply(**asked.sampling)
+                answered = _account(session, reply, 0, read - began, time.perf_counter() - read)
+                return replace(answered, prompt_ids=ids, prompt_likely=scored)
+
+    def answer(self, asked: Asked, listener: Listener) -> Answered:
+        """Answer, and tell the listener on the way.
+
+        Raises InputError for messages that cannot be put together, MethodError and BudgetError for options that do not
+        go, ContextLengthExceeded in strict mode, NotFound for a session that is not there, `Stopped` when stopped.
+        """
+        with self.turns.job() as job:
+            listener.began(job)
+            conversation = self._conversation(asked)
+            if asked.options.strict or self.defaults.strict:
+                self._check_length(conversation)
+            if asked.options.keep:
+                return self._chat(asked, conversation, listener)
+            root, begin, conversation = self._beginning(asked, conversation)
+            began = time.perf_counter()
+            with (
+                self.room.taking(self._need(root, asked.options, conversation)),
+                self.reuse.read(root, begin, conversation, listener.read) as place,
+            ):
+                session, read = place.held.session, time.perf_counter()
+                reply = session.reply(**asked.sampling)
+                for piece in reply:
+                    listener.wrote(piece)
+                if reply.whole:
+                    self.reuse.keep(place, reply.text)
+                return _account(session, reply, place.cached, read - began, time.perf_counter() - read)
+
+    def _conversation(self, asked: Asked) -> list[Part]:
+        if asked.prompt is None:
+            return parts(self.model.tokenizer, asked.messages)
+        if not isinstance(asked.prompt, str):
+            self.model.check_ids(asked.prompt)
+            return [Markup(tuple(asked.prompt))]
+        begin = Markup(tuple(self.model.encode_raw("", first=True)))
+        return [begin, Passage(asked.prompt, "prompt")] if begin.ids else [Passage(asked.prompt, "prompt")]
+
+    def _beginning(self, asked: Asked, conversation: list[Part]) -> tuple[Node, Begin, list[Part]]:
+        """Where the conversation begins: at nothing, or behind a session that has a name."""
+        options = asked.options
+        if options.session is not None:
+            named = self.sessions.get(asked.owner, options.session)
+            _refuse_changes(options, named.session)
+            first = next((at for at, part in enumerate(conversation) if isinstance(part, Passage)), 0)
+            lead = Markup(tuple(named.session.lead()))
+            return named.root, _never, [lead, *conversation[first:]]
+        method, budget = self.choose(options)
+        identity = json.dumps([asked.owner, str(method), str(budget), self.model.fingerprint])
+        return self.root(identity), lambda folder: self.model.session(method, budget, folder), conversation
+
+    def _chat(self, asked: Asked, conversation: Sequence[Part], listener: Listener) -> Answered:
+        """Put a message to a session, where it stays with its answer."""
+        if asked.options.session is None or len(asked.messages) != 1:
+            raise UsageError(
+                f"keep wants a session and one new message, and here are {len(asked.messages)}",
+                fix="name the session, and send the new message alone: the earlier ones are there",
+            )
+        message = "\n\n".join(passage.text for passage in asked.messages[0].passages)
+        with self.sessions.chatting(asked.owner, asked.options.session, message) as (session, answer):
+            _refuse_changes(asked.options, session)
+            began, cached = time.perf_counter(), session.counts.seen
+            reply = session.chat(message, **asked.sampling)
+            read = time.perf_counter()
+            for piece in reply:
+                answer.append(piece)
+                listener.wrote(piece)
+            return _account(session, reply, cached, read - began, time.perf_counter() - read)
+
+    def _check_length(self, conversation: Sequence[Part]) -> None:
+        tokens, most = self._tokens(conversation), self.model.window
+        if tokens > most:
+            raise ContextLengthExceeded(
+                f"context_length_exceeded: this model's maximum context length is {most:,} tokens, "
+                f"and these messages have {tokens:,}",
+                fix="shorten them, or leave strict out: farspan then reads all of it on its budget",
+            )
+
+    def _tokens(self, conversation: Sequence[Part]) -> int:
+        encode = self.model.encoder.encode
+        return sum(len(part.ids) if isinstance(part, Markup) else len(encode(part.text).ids) for part in conversation)
+
+    def _need(self, root: Node, options: Options, conversation: Sequence[Part]) -> int:
+        """The most bytes of KV memory that reading this can take."""
+        chars = sum(len(part.text) if isinstance(part, Passage) else len(part.ids) for part in conversation)
+        per_token = self.model.kv_bytes_per_token
+        budget = self.choose(options)[1] if root.held is None else root.held.session.budget
+        most = None if budget.device is None else budget.device.in_bytes(per_token)
+        need = (chars // _CHARS_A_TOKEN + self.model.window) * per_token
+        return need if most is None else min(need, most)
+
+
+def _account(session: Session, reply: Generation, cached: int, read_s: float, write_s: float) -> Answered:
+    usage = reply.usage
+    return Answered(
+        text=reply.text,
+        stopped=reply.stopped,
+        prompt_tokens=usage.context_tokens + usage.prompt_tokens,
+        cached_tokens=cached,
+        completion_tokens=usage.completion_tokens,
+        read_s=read_s,
+        write_s=write_s,
+        method=str(session.method),
+        budget=str(session.budget),
+        counts=reply.counts,
+        sources=reply.sources,
+        ids=reply.ids,
+        likely=reply.likely,
+    )
+
+
+def _refuse_changes(options: Options, session: Session) -> None:
+    """A session keeps the method and budget that it was begun with."""
+    wanted = options.method and str(readers.parse_method(options.method))
+    budget = options.budget and str(Budget.parse(options.budget))
+    for name, asked, has in (("method", wanted, session.method), ("budget", budget, session.budget)):
+        if asked and asked != str(has):
+            raise UsageError(f"the session was begun with {name} {str(has)!r}, not {asked!r}", fix="leave it out")
+
+
+def _never(folder: Path | None) -> Session:
+    raise AssertionError("a session that has a name is there already")

@@ -1,0 +1,180 @@
+"""Sessions with a name: they lie in a folder each, read texts one after the other, and outlive the server."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from farspan.engine import Model, Session, open_session
+from farspan.errors import SessionError, UsageError
+from farspan.folders import write_whole
+from farspan.methods import Method
+from farspan.server.asked import NotFound
+from farspan.server.held import Held
+from farspan.server.prefixes import Node
+from farspan.server.reuse import Reuse
+from farspan.server.turns import Turns
+from farspan.text import Document
+from farspan.types import Budget, ProgressCallback
+
+_ABOUT, _TURNS = "about.json", "turns.jsonl"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(slots=True)
+class Named:
+    """An open session, what is asked behind it, and whether it is being changed."""
+
+    held: Held
+    folder: Path
+    root: Node
+    changing: Event | None = field(default=None)
+
+    @property
+    def session(self) -> Session:
+        """The session itself."""
+        return self.held.session
+
+
+class Sessions:
+    """All sessions with a name, under `folder`, those of an owner in a folder of theirs."""
+
+    def __init__(self, model: Model, turns: Turns, reuse: Reuse, folder: Path) -> None:
+        self.folder = folder
+        self._model = model
+        self._turns = turns
+        self._reuse = reuse
+        self._open: dict[Path, Named] = {}
+
+    def names(self, owner: str) -> list[str]:
+        """The sessions of an owner."""
+        folder = self.folder / owner
+        return sorted(path.parent.name for path in folder.glob(f"*/{_ABOUT}"))
+
+    def create(self, owner: str, name: str | None, method: Method, budget: Budget) -> str:
+        """Begin a session. Raises SessionError where the name is taken, UsageError where it is none."""
+        name = name or uuid.uuid4().hex[:12]
+        folder = self._place(owner, name)
+        session = self._model.session(method, budget, folder)
+        self._opened(folder, session)
+        write_whole(folder / _ABOUT, json.dumps({"created": int(time.time())}))
+        return name
+
+    def get(self, owner: str, name: str) -> Named:
+        """The session of this name. Raises NotFound."""
+        folder = self._place(owner, name)
+        if folder in self._open:
+            return self._open[folder]
+        self.check(owner, name)
+        return self._opened(folder, open_session(folder, self._model))
+
+    def check(self, owner: str, name: str) -> None:
+        """Raise NotFound where there is no such session."""
+        if not (self._place(owner, name) / _ABOUT).is_file():
+            raise NotFound(f"there is no session {name!r}", fix="GET /v1/sessions lists those that there are")
+
+    def describe(self, owner: str, name: str) -> dict[str, Any]:
+        """A session as plain values."""
+        named = self.get(owner, name)
+        session = named.session
+        about = json.loads((named.folder / _ABOUT).read_text(encoding="utf-8"))
+        return {
+            "id": name,
+            "object": "session",
+            "created": about["created"],
+            "method": str(session.method),
+            "budget": str(session.budget),
+            "files": session.files,
+            "context": session.counts.as_dict(),
+            "busy": named.changing is not None,
+        }
+
+    def read(self, owner: str, name: str, document: Document, progress: ProgressCallback) -> None:
+        """Read a text into a session. One that was broken off is read on."""
+        with self._changing(self.get(owner, name)) as session:
+            session.read(document, progress)
+
+    def turns(self, owner: str, name: str) -> list[dict[str, str]]:
+        """The messages and answers that were kept in a session."""
+        path = self.get(owner, name).folder / _TURNS
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+    @contextmanager
+    def chatting(self, owner: str, name: str, message: str) -> Iterator[tuple[Session, list[str]]]:
+        """A session to put a message to; the answer is put in the list, and both are noted in the end."""
+        named = self.get(owner, name)
+        answer: list[str] = []
+        with self._changing(named) as session:
+            yield session, answer
+            lines = [{"role": "user", "content": message}, {"role": "assistant", "content": "".join(answer)}]
+            with (named.folder / _TURNS).open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(line) + "\n" for line in lines)
+
+    def fork(self, owner: str, name: str, new: str | None) -> str:
+        """A copy under another name. Raises SessionError where that is taken."""
+        named, new = self.get(owner, name), new or uuid.uuid4().hex[:12]
+        folder = self._place(owner, new)
+        named.session.save(folder)
+        for file in (_TURNS, _ABOUT):
+            if (named.folder / file).is_file():
+                shutil.copy(named.folder / file, folder / file)
+        return new
+
+    def save(self, owner: str, name: str) -> None:
+        """Write it to disk as it is now."""
+        self.get(owner, name).session.commit()
+
+    def delete(self, owner: str, name: str) -> None:
+        """Remove a session. Raises SessionError while it is being changed or answered from."""
+        named = self.get(owner, name)
+        self._reuse.drop(named.root)
+        if named.changing is not None or named.held.holders > 2:
+            raise SessionError(f"session {name!r} is in use", fix="wait until what reads it or asks it has ended")
+        self._forget(named)
+        shutil.rmtree(named.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close all of them; they stay in their folders."""
+        for named in list(self._open.values()):
+            self._reuse.close(named.root)
+            self._forget(named)
+
+    @contextmanager
+    def _changing(self, named: Named) -> Iterator[Session]:
+        """Have a session for oneself. What was asked behind it no longer goes for what it is then."""
+        while named.changing is not None:
+            self._turns.wait(named.changing)
+        named.changing = Event()
+        try:
+            yield named.session
+        finally:
+            named.changing.set()
+            named.changing = None
+            self._reuse.drop(named.root)
+
+    def _opened(self, folder: Path, session: Session) -> Named:
+        held = Held(session)
+        self._open[folder] = Named(held, folder, Node(held=held.hold()))
+        return self._open[folder]
+
+    def _forget(self, named: Named) -> None:
+        del self._open[named.folder]
+        named.root.held = None
+        named.held.release()
+        named.held.release()
+
+    def _place(self, owner: str, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{name[:80]!r} cannot name a session", fix="use up to 64 letters, digits, dots, dashes and underscores"
+            )
+        return self.folder / owner / name

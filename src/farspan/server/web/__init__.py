@@ -1,0 +1,1 @@
+"""The page that `GET /` shows: plain HTML, CSS and JavaScript."""
