@@ -31,6 +31,16 @@ class Transcript:
     def __len__(self) -> int:
         return len(self.log)
 
+    @property
+    def chars(self) -> int:
+        """Characters of all documents."""
+        return self.spool.chars
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last document was read to its end."""
+        return self.spool.unfinished is None
+
     def add(self, ids: list[int], starts: Sequence[int] = (), ends: Sequence[int] = ()) -> None:
         """Note tokens that the model has seen, with the offsets in the spool of those that are user text."""
         self.log.append(ids, starts or None, ends or None)
@@ -153,13 +163,14 @@ class Transcript:
 class ForkedTranscript:
     """A fork's transcript: its parent's first tokens, all unless `base` says how many, and its own behind them.
 
-    Its own may quote the parent's text, and add none to it.
+    Its own may quote the parent's text, and add none to it. `chars` and `finished` are as they were when it was forked,
+    since the parent goes on.
     """
 
     def __init__(self, parent: Transcript | ForkedTranscript, base: int | None = None) -> None:
         self._parent = parent
         self._base = len(parent) if base is None else base
-        self._chars = parent.spool.chars
+        self.chars, self.finished = parent.chars, parent.finished
         self._own = TokenPiece([], [], [])
 
     @property
@@ -200,9 +211,9 @@ class ForkedTranscript:
     def copy_to(self, folder: Path) -> Transcript:
         """A transcript of its own in another folder, equal to this one."""
         copy = self._parent.copy_to(folder)
-        copy.spool.truncate(self._chars)
+        copy.spool.truncate(self.chars)
         copy.log.truncate(self._base)
-        if self._parent.spool.unfinished is None:
+        if self.finished:
             copy.spool.finish()
         copy.add(*self._own)
         return copy

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farspan import readers
-from farspan.engine import load, open_session
+from farspan.engine import Model, load, open_session
 from farspan.errors import SessionError
 from farspan.folders import hold
 from farspan.server.reuse import Reuse
@@ -56,15 +56,19 @@ def owner_of(key: str | None) -> str:
     return PUBLIC if key is None else hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
+def defaults_of(settings: Settings) -> Defaults:
+    """What requests get that name nothing else. Raises MethodError and BudgetError."""
+    method, budget = readers.parse_method(settings.method), Budget.parse(settings.budget)
+    return Defaults(method=method, budget=budget, strict=settings.strict)
+
+
 def build(settings: Settings) -> Service:
     """Load the model and take up what earlier runs left.
 
     Raises MethodError, BudgetError and ModelError for settings that do not go, SessionError where another server has
     the folder.
     """
-    defaults = Defaults(
-        method=readers.parse_method(settings.method), budget=Budget.parse(settings.budget), strict=settings.strict
-    )
+    defaults_of(settings)
     settings.folder.mkdir(parents=True, exist_ok=True)
     if hold(settings.folder) is None:
         raise SessionError(
@@ -72,11 +76,16 @@ def build(settings: Settings) -> Service:
         )
     turns = Turns()
     model = load(settings.model, dtype=settings.dtype, device=settings.device, run=turns.run)
+    return assemble(model, turns, settings)
+
+
+def assemble(model: Model, turns: Turns, settings: Settings) -> Service:
+    """The service over a model whose steps run by these turns."""
     shelf = Shelf(settings.folder / "read", settings.disk, lambda folder: open_session(folder, model))
     reuse = Reuse(turns, shelf, settings.memory)
     room = Room(turns, settings.memory, reuse.shrink)
     sessions = Sessions(model, turns, reuse, settings.folder / "sessions")
     names = [settings.name or Path(model.name).name, model.name]
-    service = Service(model, turns, reuse, room, sessions, defaults, list(dict.fromkeys(names)))
+    service = Service(model, turns, reuse, room, sessions, defaults_of(settings), list(dict.fromkeys(names)))
     shelf.load(service.root)
     return service

@@ -175,8 +175,8 @@ class Reuse:
         if folder is not None and node.reading is not None and not _more_coming(node):
             place.held = held.fork()
             held.session.commit()
-            self._shelf.label(node, folder)
             self._put(node, held)
+            self._shelf.label(node, folder)
         else:
             self._put(node, held.fork())
         if node.reading is not None:

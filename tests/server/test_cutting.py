@@ -1,0 +1,66 @@
+"""Where reading is noted: near the end of long texts, at paragraphs, before the last message; nothing is lost."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farspan.engine.conversation import Markup, Part, Passage
+from farspan.server.cutting import stops
+
+HEAD, TAIL = Markup((1,)), Markup((2,))
+TEXTS = st.lists(st.sampled_from(["word", "\n\n", "\n", ". ", " ", "x" * 300, "yy " * 2000]), max_size=30).map("".join)
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4))
+def test_what_is_cut_is_the_whole_text_in_order(texts: list[str]) -> None:
+    parts: list[Part] = [part for text in texts for part in (HEAD, Passage(text, "m"))] + [TAIL]
+    found = [stop.part for stop in stops(parts)]
+    assert "".join(part.text for part in found if isinstance(part, Passage)) == "".join(texts)
+    assert sum(isinstance(part, Markup) for part in found) == len(texts) + 1
+
+
+@given(TEXTS)
+def test_a_piece_says_what_came_before_it(text: str) -> None:
+    at, lines = 0, 0
+    for stop in stops([HEAD, Passage(text, "m"), TAIL]):
+        if isinstance(stop.part, Passage):
+            assert stop.part.rest == (at, lines)
+            at, lines = at + len(stop.part.text), lines + stop.part.text.count("\n")
+
+
+def test_a_long_text_is_noted_ever_closer_to_its_end_at_paragraphs() -> None:
+    text = "".join(f"Paragraph {number} has some words in it.\n\n" for number in range(10_000)) + "What is it?"
+    found = stops([HEAD, Passage(text, "m"), TAIL])
+    noted = [stop.part for stop in found if stop.noted]
+    assert all(isinstance(part, Passage) and part.text.endswith("\n\n") for part in noted)
+    left = [len(text) - part.rest[0] - len(part.text) for part in noted if isinstance(part, Passage)]
+    assert [0.9 * most < chars <= most for chars, most in zip(left, (131_072, 16_384, 2_048, 256), strict=True)]
+    assert found[-2].part == Passage("What is it?", None, (len(text) - 11, text.count("\n")))
+
+
+def test_short_texts_and_the_question_are_no_sources() -> None:
+    parts = [
+        HEAD,
+        Passage("Be brief.", "message 1"),
+        HEAD,
+        Passage("The text is short.\n\nWhat is it?", "message 2"),
+        TAIL,
+    ]
+    names = [(stop.part.text, stop.part.name) for stop in stops(parts) if isinstance(stop.part, Passage)]
+    assert names == [("Be brief.", None), ("The text is short.\n\n", "message 2"), ("What is it?", None)]
+
+
+def test_what_comes_before_the_last_message_is_noted_where_it_is_not_next_to_nothing() -> None:
+    long = [
+        HEAD,
+        Passage("words " * 40, "a"),
+        HEAD,
+        Passage("more words " * 20, "b"),
+        TAIL,
+        Passage("And now?", "c"),
+        TAIL,
+    ]
+    assert [stop.noted for stop in stops(long)] == [False, False, False, False, True, False, False]
+    short = [HEAD, Passage("Hello.", "a"), HEAD, Passage("And now?", "c"), TAIL]
+    assert not any(stop.noted for stop in stops(short))

@@ -1,0 +1,195 @@
+"""What was read is not read again, whoever asks; answers are those that reading it all again would give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from farspan.errors import InputError
+from farspan.server.prefixes import Node
+from farspan.server.service import Service
+from farspan.server.turns import Stopped
+from tests.server.kit import BOOK, answer, at_once, serving
+
+ASKED = f"{BOOK}What did the man see?"
+
+
+def fresh(folder: Path, *texts: str, **options: str) -> str:
+    """The answer of a service that has read nothing yet."""
+    with serving(folder, **options) as (service, _):
+        return answer(service, *texts).text
+
+
+def below(node: Node) -> list[Node]:
+    """All nodes behind one."""
+    return [one for child in node.children.values() for one in (child, *below(child))]
+
+
+def nodes(service: Service) -> list[Node]:
+    """All nodes of a service."""
+    return [node for root in service._roots.values() for node in below(root)]
+
+
+def test_the_same_again_costs_next_to_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, read):
+        first, before = answer(service, BOOK * 4 + ASKED), read.tokens
+        again = answer(service, BOOK * 4 + ASKED)
+    assert first.cached_tokens == 0
+    assert again.prompt_tokens == first.prompt_tokens
+    assert again.prompt_tokens - again.cached_tokens < 0.02 * first.prompt_tokens
+    assert read.tokens - before == again.prompt_tokens - again.cached_tokens + again.completion_tokens - 1
+    assert again.text == first.text
+
+
+@pytest.mark.parametrize("method", ["topk", "infllm", "streaming", "snapkv", "em_llm", "int8"])
+def test_another_question_is_answered_as_if_all_had_been_read_anew(tmp_path: Path, method: str) -> None:
+    other = f"{BOOK}And who was he?\nTell me."
+    with serving(tmp_path / "one", method=method) as (service, _):
+        answer(service, ASKED)
+        found = answer(service, other)
+    assert found.cached_tokens > 0.9 * found.prompt_tokens
+    with serving(tmp_path / "two", method=method) as (service, _):
+        assert answer(service, other).counts.seen == found.counts.seen
+    assert fresh(tmp_path / "three", other, method=method) == found.text
+
+
+def test_a_conversation_goes_on_where_it_was(tmp_path: Path) -> None:
+    with serving(tmp_path / "one") as (service, _):
+        first = answer(service, ASKED)
+        second = answer(service, ASKED, first.text, "And then?")
+        third = answer(service, ASKED, first.text, "And then?", second.text, "And then?")
+        assert first.prompt_tokens <= second.cached_tokens
+        assert second.prompt_tokens <= third.cached_tokens
+        assert third.prompt_tokens - third.cached_tokens < 40
+        asked_otherwise = answer(service, ASKED, first.text, "Why?")
+    assert asked_otherwise.cached_tokens > 0.9 * asked_otherwise.prompt_tokens
+    assert fresh(tmp_path / "two", ASKED, first.text, "Why?") == asked_otherwise.text
+
+
+def test_sources_say_where_in_the_whole_message_they_stand(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, _):
+        answer(service, ASKED)
+        sources = answer(service, ASKED).sources
+    assert sources
+    for source in sources:
+        assert source.file == "message 1"
+        assert ASKED[source.start : source.end] == source.text
+        assert source.line == ASKED[: source.start].count("\n") + 1
+
+
+def test_what_many_ask_about_is_read_once(tmp_path: Path) -> None:
+    questions = [f"{BOOK}Question {number}: what did he see?" for number in range(6)]
+    with serving(tmp_path) as (service, read):
+        answers = at_once([lambda asked=asked: answer(service, asked) for asked in questions])  # type: ignore[misc]
+    assert sum(found.cached_tokens == 0 for found in answers) == 1
+    assert read.tokens < 1.5 * answers[0].prompt_tokens
+    assert [found.text for found in answers] == [fresh(tmp_path / str(n), q) for n, q in enumerate(questions)]
+
+
+def test_a_restart_forgets_nothing_that_was_long(tmp_path: Path) -> None:
+    book = BOOK * 3
+    with serving(tmp_path) as (service, _):
+        first = answer(service, f"{book}What?")
+    with serving(tmp_path) as (service, _):
+        again = answer(service, f"{book}What?")
+        assert again.text == first.text
+        assert again.cached_tokens > 0.97 * again.prompt_tokens
+        assert answer(service, f"{book}What?", owner="other").cached_tokens == 0
+
+
+def test_folders_that_are_of_no_use_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "read" / "broken").mkdir(parents=True)
+    (tmp_path / "read" / "broken" / "prefix.json").write_text("{")
+    with serving(tmp_path) as (service, _):
+        assert not (tmp_path / "read" / "broken").exists()
+        answer(service, f"{BOOK * 3}What?")
+        (folder,) = (tmp_path / "read").iterdir()
+    (folder / "session.json").write_text("{")
+    with serving(tmp_path) as (service, _):
+        assert answer(service, f"{BOOK * 3}What?").cached_tokens == 0
+        assert not folder.exists()
+
+
+def test_the_disk_holds_as_much_as_it_may(tmp_path: Path) -> None:
+    with serving(tmp_path, disk=3 << 20, memory=16 << 20) as (service, _):
+        for number in range(4):
+            answer(service, f"{number} {BOOK * 3}What?")
+            service.reuse.shrink(service.reuse.limit)
+        held = [path for path in (tmp_path / "read").iterdir() if (path / "prefix.json").is_file()]
+        assert 1 <= len(held) < 4
+        assert answer(service, f"3 {BOOK * 3}What?").cached_tokens > 0
+        assert answer(service, f"0 {BOOK * 3}What?").cached_tokens == 0
+
+
+def held_bytes(service: Service) -> int:
+    """Bytes of the sessions that are kept in memory."""
+    return sum(node.held.session.own_bytes for node in service.reuse.nodes() if node.held is not None)
+
+
+def test_memory_holds_as_much_as_it_may_and_what_was_given_up_is_read_again(tmp_path: Path) -> None:
+    texts = [f"{number} {ASKED}" for number in range(6)]
+    with serving(tmp_path / "one") as (service, _):
+        wanted = [answer(service, texts[0]).text]
+        one = held_bytes(service)
+        wanted += [answer(service, text).text for text in texts[1:]]
+    with serving(tmp_path / "two", memory=3 * one, budget=f"{one}B") as (service, _):
+        for text, expected in zip(texts, wanted, strict=True):
+            assert answer(service, text).text == expected
+            assert held_bytes(service) <= 3 * one
+        assert answer(service, texts[-1]).cached_tokens > 0
+        again = answer(service, texts[0])
+        assert again.cached_tokens == 0
+        assert again.text == wanted[0]
+
+
+def test_who_waited_takes_over_from_one_that_was_stopped(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, read):
+        steps = 0
+
+        def stop_the_first() -> None:
+            nonlocal steps
+            steps += 1
+            holder = service.turns._holder
+            if steps == 3 and holder is not None:
+                holder.stop()
+
+        read.before = stop_the_first
+
+        def asked() -> str:
+            try:
+                return answer(service, ASKED).text
+            except Stopped:
+                return "stopped"
+
+        answers = at_once([asked] * 3)
+    assert sorted(answers)[1:] == ["stopped"] or answers.count("stopped") == 1
+    assert len({text for text in answers if text != "stopped"}) == 1
+
+
+def test_nothing_is_left_of_what_failed(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, read):
+
+        def fail() -> None:
+            if read.tokens > 1000:
+                raise InputError("the disk is on fire")
+
+        read.before = fail
+        with pytest.raises(InputError, match="on fire"):
+            answer(service, f"{BOOK * 3}What?")
+        assert not [node for node in nodes(service) if node.reading is not None]
+        read.before = lambda: None
+        assert not list((tmp_path / "read").iterdir())
+        assert answer(service, f"{BOOK * 3}What?").text
+
+
+def test_every_session_is_closed_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    monkeypatch.setenv("FARSPAN_SCRATCH", str(scratch))
+    with serving(tmp_path / "home") as (service, _):
+        first = answer(service, ASKED)
+        answer(service, ASKED, first.text, "And?")
+        answer(service, f"{BOOK}Why?")
+        assert list(scratch.iterdir())
+    assert not list(scratch.iterdir())
+    assert nodes(service) == []
