@@ -115,16 +115,22 @@ def test_the_disk_holds_as_much_as_it_may(tmp_path: Path) -> None:
     with serving(tmp_path, disk=3 << 20, memory=16 << 20) as (service, _):
         for number in range(4):
             answer(service, f"{number} {BOOK * 3}What?")
-            service.reuse.shrink(service.reuse.limit)
+            give_up(service)
         held = [path for path in (tmp_path / "read").iterdir() if (path / "prefix.json").is_file()]
         assert 1 <= len(held) < 4
         assert answer(service, f"3 {BOOK * 3}What?").cached_tokens > 0
         assert answer(service, f"0 {BOOK * 3}What?").cached_tokens == 0
 
 
+def give_up(service: Service) -> None:
+    """Give up all that is kept in memory."""
+    while free := [one for one in service.room.kept() if one.free]:
+        free[0].give_up()
+
+
 def held_bytes(service: Service) -> int:
     """Bytes of the sessions that are kept in memory."""
-    return sum(node.held.session.own_bytes for node in service.reuse.nodes() if node.held is not None)
+    return sum(one.bytes for one in service.room.kept())
 
 
 def test_memory_holds_as_much_as_it_may_and_what_was_given_up_is_read_again(tmp_path: Path) -> None:

@@ -170,7 +170,8 @@ class ForkedTranscript:
     def __init__(self, parent: Transcript | ForkedTranscript, base: int | None = None) -> None:
         self._parent = parent
         self._base = len(parent) if base is None else base
-        self.chars, self.finished = parent.chars, parent.finished
+        self.chars: int = parent.chars
+        self.finished: bool = parent.finished
         self._own = TokenPiece([], [], [])
 
     @property

@@ -82,9 +82,9 @@ def build(settings: Settings) -> Service:
 def assemble(model: Model, turns: Turns, settings: Settings) -> Service:
     """The service over a model whose steps run by these turns."""
     shelf = Shelf(settings.folder / "read", settings.disk, lambda folder: open_session(folder, model))
-    reuse = Reuse(turns, shelf, settings.memory)
-    room = Room(turns, settings.memory, reuse.shrink)
-    sessions = Sessions(model, turns, reuse, settings.folder / "sessions")
+    room = Room(turns, settings.memory)
+    reuse = Reuse(turns, room, shelf)
+    sessions = Sessions(model, turns, room, reuse, settings.folder / "sessions")
     names = [settings.name or Path(model.name).name, model.name]
     service = Service(model, turns, reuse, room, sessions, defaults_of(settings), list(dict.fromkeys(names)))
     shelf.load(service.root)

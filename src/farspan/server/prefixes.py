@@ -44,7 +44,7 @@ class Node:
     moves: bool = False
     folder: Path | None = None
     reading: Event | None = None
-    used: int = 0
+    used: float = 0.0
     children: dict[Key, Node] = field(default_factory=dict)
 
     @property

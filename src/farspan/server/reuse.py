@@ -5,10 +5,11 @@ Whatever is done here is done by a job that has the turn, so that nothing here t
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -17,6 +18,7 @@ from farspan.engine.conversation import Markup, Part, Passage
 from farspan.server.cutting import Stop, stops
 from farspan.server.held import Held
 from farspan.server.prefixes import Node, walk
+from farspan.server.room import Kept, Room
 from farspan.server.shelf import Shelf
 from farspan.server.turns import Turns
 from farspan.text import Document
@@ -35,20 +37,15 @@ class Place:
 
 
 class Reuse:
-    """Keeps sessions that have read something, at most `limit` bytes of them in memory, the latest used."""
+    """Keeps sessions that have read something, as far as there is room, and on a shelf those that read much."""
 
-    def __init__(self, turns: Turns, shelf: Shelf, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, turns: Turns, room: Room, shelf: Shelf) -> None:
         self.hits = self.queries = 0
         self._turns = turns
+        self._room = room
         self._shelf = shelf
-        self._clock = itertools.count(1)
-        self._nodes: list[Node] = []
-
-    def nodes(self) -> Sequence[Node]:
-        """Every node that holds a session in memory."""
-        self._nodes = [node for node in self._nodes if node.held is not None]
-        return self._nodes
+        self._nodes: dict[Node, None] = {}
+        room.keepers.append(self.kept)
 
     @contextmanager
     def read(
@@ -88,16 +85,14 @@ class Reuse:
             self._put(node, place.held.hold())
             node.moves = True
 
-    def shrink(self, room: int = 0) -> None:
-        """Give up what was used longest ago, so that the sessions in memory leave so much of the limit."""
-        nodes = sorted(self.nodes(), key=lambda node: node.used)
-        total = sum(node.held.session.own_bytes for node in nodes if node.held is not None)
-        while total > self.limit - room:
-            free = next((node for node in nodes if node.held is not None and node.held.holders == 1), None)
-            if free is None or free.held is None:
-                return
-            total -= free.held.session.own_bytes
-            self._give_up(free)
+    def kept(self) -> Iterator[Kept]:
+        """The sessions in memory; those that no other depends on are free to go."""
+        for node in [node for node in self._nodes if node.held is None]:
+            del self._nodes[node]
+        for node in list(self._nodes):
+            if node.held is not None:
+                free = node.held.holders == 1
+                yield Kept(node.used, node.held.session.own_bytes, partial(self._give_up, node), free)
 
     def drop(self, root: Node) -> None:
         """Give up everything behind this root, on disk too."""
@@ -139,7 +134,7 @@ class Reuse:
         held = node.held
         if held is None:
             return None
-        node.used = next(self._clock)
+        node.used = time.monotonic()
         if not node.moves:
             return held.fork()
         node.held, node.moves = None, False
@@ -182,7 +177,7 @@ class Reuse:
         if node.reading is not None:
             node.reading.set()
             node.reading = None
-        self.shrink()
+        self._room.shrink()
 
     def _end(self, coming: Sequence[Node]) -> None:
         for node in coming:
@@ -192,8 +187,8 @@ class Reuse:
             node.prune()
 
     def _put(self, node: Node, held: Held) -> None:
-        node.held, node.used = held, next(self._clock)
-        self._nodes.append(node)
+        node.held, node.used = held, time.monotonic()
+        self._nodes[node] = None
 
     def _give_up(self, node: Node) -> None:
         if node.held is not None:

@@ -1,24 +1,40 @@
-"""Memory for the sessions that are worked on: what does not fit is said before it is begun."""
+"""Memory for sessions: what is worked on has it, what is kept for later has the rest, the latest used first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event
+from typing import NamedTuple
 
 from farspan.errors import BudgetError
 from farspan.server.turns import Turns
 from farspan.types import format_bytes
 
 
-class Room:
-    """At most `limit` bytes of KV memory in all. `make` is asked to free what is kept until so many are free."""
+class Kept(NamedTuple):
+    """Something that is kept for later: when it was used (`time.monotonic`), its bytes, and how to give it up.
 
-    def __init__(self, turns: Turns, limit: int, make: Callable[[int], None]) -> None:
+    What others depend on is not `free` to go.
+    """
+
+    used: float
+    bytes: int
+    give_up: Callable[[], None]
+    free: bool = True
+
+
+Keeper = Callable[[], Iterable[Kept]]
+
+
+class Room:
+    """At most `limit` bytes of KV memory in all. Who keeps sessions adds a keeper, which tells those that can go."""
+
+    def __init__(self, turns: Turns, limit: int) -> None:
         self.limit = limit
         self.taken = 0
+        self.keepers: list[Keeper] = []
         self._turns = turns
-        self._make = make
         self._freed = Event()
 
     @contextmanager
@@ -34,8 +50,19 @@ class Room:
             self._turns.wait(self._freed)
         self.taken += amount
         try:
-            self._make(self.taken)
+            self.shrink()
             yield
         finally:
             self.taken -= amount
             self._freed.set()
+
+    def kept(self) -> list[Kept]:
+        """Everything that is kept, what was used longest ago first."""
+        return sorted((one for keeper in self.keepers for one in keeper()), key=lambda one: one.used)
+
+    def shrink(self) -> None:
+        """Give up what was used longest ago, until all fits that is left."""
+        kept = self.kept()
+        while self.taken + sum(one.bytes for one in kept) > self.limit and any(one.free for one in kept):
+            next(one for one in kept if one.free).give_up()
+            kept = self.kept()

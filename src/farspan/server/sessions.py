@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -22,6 +23,7 @@ from farspan.server.asked import NotFound
 from farspan.server.held import Held
 from farspan.server.prefixes import Node
 from farspan.server.reuse import Reuse
+from farspan.server.room import Kept, Room
 from farspan.server.turns import Turns
 from farspan.text import Document
 from farspan.types import Budget, ProgressCallback
@@ -37,23 +39,30 @@ class Named:
     held: Held
     folder: Path
     root: Node
-    changing: Event | None = field(default=None)
+    changing: Event | None = None
+    used: float = field(default_factory=time.monotonic)
 
     @property
     def session(self) -> Session:
         """The session itself."""
         return self.held.session
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody changes it, works on it or depends on it."""
+        return self.changing is None and self.held.holders == 2
+
 
 class Sessions:
     """All sessions with a name, under `folder`, those of an owner in a folder of theirs."""
 
-    def __init__(self, model: Model, turns: Turns, reuse: Reuse, folder: Path) -> None:
+    def __init__(self, model: Model, turns: Turns, room: Room, reuse: Reuse, folder: Path) -> None:
         self.folder = folder
         self._model = model
         self._turns = turns
         self._reuse = reuse
         self._open: dict[Path, Named] = {}
+        room.keepers.append(self.kept)
 
     def names(self, owner: str) -> list[str]:
         """The sessions of an owner."""
@@ -73,6 +82,7 @@ class Sessions:
         """The session of this name. Raises NotFound."""
         folder = self._place(owner, name)
         if folder in self._open:
+            self._open[folder].used = time.monotonic()
             return self._open[folder]
         self.check(owner, name)
         return self._opened(folder, open_session(folder, self._model))
@@ -137,10 +147,15 @@ class Sessions:
         """Remove a session. Raises SessionError while it is being changed or answered from."""
         named = self.get(owner, name)
         self._reuse.drop(named.root)
-        if named.changing is not None or named.held.holders > 2:
+        if not named.idle:
             raise SessionError(f"session {name!r} is in use", fix="wait until what reads it or asks it has ended")
         self._forget(named)
         shutil.rmtree(named.folder, ignore_errors=True)
+
+    def kept(self) -> Iterator[Kept]:
+        """The open sessions; those that nobody works on are free to be closed, and lie in their folders then."""
+        for named in list(self._open.values()):
+            yield Kept(named.used, named.session.own_bytes, partial(self._forget, named), named.idle)
 
     def close(self) -> None:
         """Close all of them; they stay in their folders."""
