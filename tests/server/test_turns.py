@@ -18,9 +18,10 @@ READING, WRITING = 100, 1
 
 
 class Machine:
-    """A model whose steps take as long as they have tokens; it notes who was served."""
+    """A model that does so many tokens in a second; it notes who was served."""
 
-    def __init__(self) -> None:
+    def __init__(self, second: float = 1.0) -> None:
+        self.second = second
         self.now = 0.0
         self.served: list[list[Any]] = []
         self.refuses: set[Any] = set()
@@ -35,7 +36,7 @@ class Machine:
         who = [step.memory.who for step in steps]
         if self.refuses & set(who):
             raise InputError("refused")
-        self.now += len(steps[0].ids)
+        self.now += len(steps[0].ids) / self.second
         self.served.append(who)
         return who
 
@@ -57,6 +58,7 @@ def together(machine: Machine, *works: Callable[[], None]) -> None:
     while machine.turns._holder is None:
         pass
     for number, work in enumerate(works, 1):
+        machine.now += 10
         threads.append(threading.Thread(target=job, args=(work,)))
         threads[-1].start()
         while len(machine.turns._waiting) < number:
@@ -95,29 +97,27 @@ def test_a_short_answer_has_as_much_time_as_a_long_reading() -> None:
     assert sum(who == ["book"] for who in machine.served[:last]) <= 3
 
 
-def test_who_comes_late_does_not_have_to_catch_up() -> None:
-    machine = Machine()
-
-    def early() -> None:
-        for _ in range(10):
-            machine.step("early", READING)
-        late.start()
-        while not machine.turns._waiting:
-            pass
-        for _ in range(4):
-            machine.step("early", READING)
+def after(machine: Machine, chunks: int, comes: Callable[[], None], more: int) -> None:
+    """Have a job read some chunks and more when another has come."""
 
     def job() -> None:
         with machine.turns.job():
-            for _ in range(4):
-                machine.step("late", READING)
+            comes()
 
-    late = threading.Thread(target=job)
+    other = threading.Thread(target=job)
     with machine.turns.job():
-        early()
-    late.join(10)
-    assert machine.served[10:] != [["late"]] * 4 + [["early"]] * 4
-    assert sorted(machine.served[10:14]) == [["early"]] * 2 + [["late"]] * 2
+        reads(machine, "book", chunks)()
+        other.start()
+        while not machine.turns._waiting:
+            pass
+        reads(machine, "book", more)()
+    other.join(10)
+
+
+def test_who_comes_late_does_not_have_to_catch_up() -> None:
+    machine = Machine()
+    after(machine, 10, reads(machine, "late", 4), more=4)
+    assert [who for (who,) in machine.served[10:]] in (["late", "book"] * 4, ["book", "late"] * 4)
 
 
 def test_answers_get_their_next_token_from_one_step() -> None:
@@ -177,3 +177,34 @@ def test_a_job_that_waits_can_be_stopped() -> None:
         with pytest.raises(Stopped):
             machine.turns.wait(threading.Event())
     assert machine.turns._holder is None
+
+
+def test_a_short_question_need_not_share_with_a_long_reading() -> None:
+    machine = Machine(second=1000)
+    after(machine, 10, writes(machine, "question", 150), more=4)
+    assert machine.served[10:] == [*[["question"]] * 150, *[["book"]] * 4]
+
+
+def test_many_short_questions_do_not_hold_up_a_long_reading() -> None:
+    machine = Machine(second=1000)
+    ended = threading.Event()
+
+    def asks() -> None:
+        while not ended.is_set():
+            with machine.turns.job():
+                for _ in range(50):
+                    machine.step("question", WRITING, answering=True)
+
+    def reading() -> None:
+        for _ in range(20):
+            machine.step("book", READING)
+        ended.set()
+
+    askers = [threading.Thread(target=asks) for _ in range(3)]
+    with machine.turns.job():
+        for asker in askers:
+            asker.start()
+        reading()
+    for asker in askers:
+        asker.join(10)
+    assert machine.now < 20 * READING / 1000 * 8

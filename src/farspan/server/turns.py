@@ -2,7 +2,9 @@
 
 A job is a thread that does ordinary work with sessions: it reads, asks, forks. Only the one whose turn it is runs, and
 it hands its turn on before every step of the model. Next is who has had least time so far, so a long text that is read
-does not hold up a short question. Answers that wait for their next token at the same time get it from one step.
+does not hold up a short question. Who comes new has a head start, so that a short question need not share at all; but
+those are rationed, since many short questions must not hold up a long text either. Answers that wait for their next
+token at the same time get it from one step.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from farspan.engine.stepping import Logits, Step, run_steps
 from farspan.errors import FarspanError
 
 _LOOK_UP_S = 0.25
+_HEAD_START_S, _HEAD_STARTS_S, _HEAD_START_SHARE = 0.2, 0.4, 0.5
 
 
 class Stopped(BaseException):
@@ -66,13 +69,15 @@ class Turns:
         self._waiting: list[Job] = []
         self._holder: Job | None = None
         self._since = 0.0
+        self._fair = 0.0  # what a job has had that has always had its share
+        self._head_starts, self._rationed_at = _HEAD_STARTS_S, now()
 
     @contextmanager
     def job(self) -> Iterator[Job]:
         """Take part: the body runs when it has the turn, and has it whenever it is not in `run` or `wait`."""
         job = Job(0.0)
         with self._lock:
-            job.used = self._least()
+            job.used = self._fair - self._head_start()
             self._enter(job)
         self._wait(job)
         try:
@@ -90,7 +95,7 @@ class Turns:
         while not job.stopping and not event.wait(_LOOK_UP_S):
             pass
         with self._lock:
-            job.used = max(job.used, self._least())
+            job.used = max(job.used, self._fair)
             self._enter(job)
         self._wait(job)
         if job.stopping:
@@ -137,12 +142,21 @@ class Turns:
         """Count a step that was run for several jobs to all of them."""
         with self._lock:
             for job in jobs:
-                job.used += seconds
+                self._charge(job, seconds)
             self._since += seconds * len(jobs)
 
-    def _least(self) -> float:
-        """What a job that comes new has had: as much as the one that has had least."""
-        return min((job.used for job in [*self._waiting, *filter(None, [self._holder])]), default=0.0)
+    def _charge(self, job: Job, seconds: float) -> None:
+        self._fair += seconds / (len(self._waiting) + 1)
+        job.used = job.used + seconds if self._waiting else self._fair  # who is alone takes it from nobody
+
+    def _head_start(self) -> float:
+        """How much less a new job is said to have had; over time, that is half of all time at most."""
+        now = self._now()
+        self._head_starts += (now - self._rationed_at) * _HEAD_START_SHARE
+        self._head_starts, self._rationed_at = min(self._head_starts, _HEAD_STARTS_S), now
+        given = min(_HEAD_START_S, self._head_starts)
+        self._head_starts -= given
+        return given
 
     def _wait(self, job: Job) -> None:
         job.wake.wait()
@@ -156,7 +170,7 @@ class Turns:
     def _leave(self) -> Job:
         job, self._holder = self._holder, None
         assert job is not None
-        job.used += self._now() - self._since
+        self._charge(job, self._now() - self._since)
         return job
 
     def _pass_on(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from farspan.cli.commands.bench import decode, kernel, memory, prefill, speed
+from farspan.cli.commands.bench import decode, kernel, memory, prefill, serve, speed
 
 
 @click.group("bench")
@@ -12,5 +12,5 @@ def command() -> None:
     """Measure memory, speed and kernels on this machine."""
 
 
-for each in (decode.command, prefill.command, kernel.command, memory.command, speed.command):
+for each in (decode.command, prefill.command, kernel.command, memory.command, serve.command, speed.command):
     command.add_command(each)
