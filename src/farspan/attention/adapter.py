@@ -27,6 +27,7 @@ from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
 from farspan.attention.bridge import NAME, AttendCall, LayerHandler, Port, register
+from farspan.attention.heads import shorten
 from farspan.attention.kernels import chosen_once
 from farspan.attention.loading import load_pretrained
 from farspan.attention.probe import LayerFacts, RopeSource, probe, rotary_modules, still_rotary
@@ -187,6 +188,7 @@ def _host(model: PreTrainedModel) -> HostedModel:
     config._attn_implementation = NAME
     config.output_attentions = config.output_hidden_states = False
     facts, ropes = probe(body, still_rotary(body), run)
+    shorten(body, run)
     return HostedModel(model, body, facts, ropes)
 
 

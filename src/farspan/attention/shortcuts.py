@@ -2,7 +2,7 @@
 
 A module is known by its forward: it must be, word for word, what transformers writes in most of its models. So one
 that multiplies, clips or adds anything more is left as it is, and so is a module that someone gave another forward.
-
+What attention runs as is in `heads.py`.
 
 Shapes: I inputs, H hidden numbers, O outputs.
 """
