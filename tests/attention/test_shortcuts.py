@@ -20,7 +20,8 @@ from farspan.attention import shortcuts
 from farspan.attention.adapter import HostedModel, host, run
 from farspan.attention.bridge import Port
 from farspan.attention.heads import Heads
-from farspan.attention.shortcuts import Gated, Norm, hasten
+from farspan.attention.layers import Layer
+from farspan.attention.shortcuts import Gated, Norm, Shortcut, hasten
 from farspan.attention.twin import twin
 from tests.attention.families import FAMILIES, build
 
@@ -140,9 +141,11 @@ def taken_in(hosted: HostedModel) -> Counter[str]:
 @pytest.mark.parametrize(
     ("family", "wanted"),
     [
-        ("llama", {"Heads": 3, "Gated": 3, "Norm": 7}),
-        ("qwen2", {"Heads": 3, "Gated": 3, "Norm": 7}),
-        ("mistral", {"Heads": 3, "Gated": 3, "Norm": 7}),
+        ("llama", {"Layer": 3, "Heads": 3, "Gated": 3, "Norm": 7}),
+        ("qwen2", {"Layer": 3, "Heads": 3, "Gated": 3, "Norm": 7}),
+        ("mistral", {"Layer": 3, "Heads": 3, "Gated": 3, "Norm": 7}),
+        ("smollm3", {"Layer": 4, "Heads": 4, "Gated": 4, "Norm": 9}),
+        ("granite", {"Heads": 3, "Gated": 3, "Norm": 7}),
         ("qwen3", {"Gated": 3, "Norm": 13}),
         ("gemma2", {}),
         ("gpt-oss", {}),
@@ -214,14 +217,36 @@ def test_what_is_not_plain_stays_as_it_is() -> None:
 
 
 @native_only
-def test_an_attention_that_gives_something_else_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = Heads.run
+@pytest.mark.parametrize(
+    ("wrong", "left"),
+    [
+        (Heads, {"Gated": 3, "Norm": 7}),
+        (Layer, {"Heads": 3, "Gated": 3, "Norm": 7}),
+    ],
+)
+def test_what_gives_something_else_when_it_is_tried_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, wrong: type[Shortcut], left: dict[str, int]
+) -> None:
+    own = wrong.run
 
-    def swapped(self: Heads, kernel: Any, hidden_states: Tensor, **named: Any) -> Any:
-        return wrong(self, kernel, hidden_states.flip(-1), **named)
+    def swapped(self: Shortcut, kernel: Any, hidden_states: Tensor, **named: Any) -> Any:
+        return own(self, kernel, hidden_states.flip(-1), **named)
 
-    monkeypatch.setattr(Heads, "run", swapped)
-    assert taken_in(host(FAMILIES["llama"]())) == {"Gated": 3, "Norm": 7}
+    monkeypatch.setattr(wrong, "run", swapped)
+    assert taken_in(host(FAMILIES["llama"]())) == left
+
+
+@native_only
+@pytest.mark.parametrize("place", ["self_attn", "self_attn.k_proj", "mlp", "mlp.up_proj", "input_layernorm"])
+def test_a_layer_makes_way_for_a_hook_on_a_part(place: str) -> None:
+    model = FAMILIES["llama"]()
+    hosted, heard = host(model), list[bool]()
+    before = logits_of(hosted, 1)
+    handle = model.model.layers[1].get_submodule(place).register_forward_hook(lambda *_: heard.append(True))
+    torch.testing.assert_close(logits_of(hosted, 1), before, atol=1e-4, rtol=1e-4)
+    assert heard == [True]
+    handle.remove()
+    assert torch.equal(logits_of(hosted, 1), before)
 
 
 @native_only

@@ -27,8 +27,8 @@ from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
 from farspan.attention.bridge import NAME, AttendCall, LayerHandler, Port, register
-from farspan.attention.heads import shorten
 from farspan.attention.kernels import chosen_once
+from farspan.attention.layers import shorten
 from farspan.attention.loading import load_pretrained
 from farspan.attention.probe import LayerFacts, RopeSource, probe, rotary_modules, still_rotary
 from farspan.attention.rope import Rope

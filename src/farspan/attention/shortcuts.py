@@ -2,13 +2,14 @@
 
 A module is known by its forward: it must be, word for word, what transformers writes in most of its models. So one
 that multiplies, clips or adds anything more is left as it is, and so is a module that someone gave another forward.
-What attention runs as is in `heads.py`.
+What attention runs as is in `heads.py`, and whole layers in `layers.py`.
 
 Shapes: I inputs, H hidden numbers, O outputs.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -20,19 +21,21 @@ from transformers.activations import SiLUActivation
 from farspan.attention.kernels import native_kernel
 from farspan.attention.linear import Linear, matrix_of
 from farspan.attention.native.library import Kernel
-from farspan.attention.native.product import Matrix, fits, gated, norm, norm_fits
+from farspan.attention.native.product import Matrix, Norming, fits, gated, norm, norm_fits
 
 
 class Shortcut(ABC):
-    """Stands in for the forward of a module, which still runs what the kernel is not for."""
+    """Stands in for the forward of a module, which still runs what the kernel is not for, and if a part has hooks."""
 
     def __init__(self, module: nn.Module) -> None:
         self.own = module.forward
         self._module = module
+        parts = [part for part in module.modules() if part is not module]
+        self._hooks = [hooks for part in parts for hooks in (part._forward_hooks, part._forward_pre_hooks)]
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """What the module gives, up to rounding."""
-        kernel = None if torch.is_grad_enabled() else native_kernel()
+        kernel = None if torch.is_grad_enabled() or any(self._hooks) else native_kernel()
         found = None if kernel is None or isinstance(kernel, str) else self.run(kernel, *args, **named)
         return self.own(*args, **named) if found is None else found
 
@@ -48,22 +51,26 @@ class Norm(Shortcut):
         super().__init__(module)
         self._epsilon: Any = module.variance_epsilon
 
-    def run(self, kernel: Kernel, x: Tensor) -> Tensor | None:
-        """One call for all of it."""
+    def norming(self) -> Norming:
+        """What the rows are normed by."""
         weight_I = self._module._parameters["weight"]
         assert weight_I is not None
-        return norm(kernel, x, weight_I, self._epsilon) if norm_fits(x, weight_I) else None
+        return Norming(weight_I, self._epsilon)
+
+    def run(self, kernel: Kernel, x: Tensor) -> Tensor | None:
+        """One call for all of it."""
+        by = self.norming()
+        return norm(kernel, x, by) if norm_fits(x, by) else None
 
 
 class OfLinears(Shortcut):
-    """A shortcut past linear layers, the `NAMES` of the module. It makes way for hooks on its parts."""
+    """A shortcut past linear layers, the `NAMES` of the module."""
 
     NAMES: tuple[str, ...] = ()
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
         self._layers = [module.get_submodule(name) for name in self.NAMES]
-        self._hooks = [hooks for part in module.children() for hooks in (part._forward_hooks, part._forward_pre_hooks)]
 
     @classmethod
     def has_parts(cls, module: nn.Module) -> bool:
@@ -72,9 +79,9 @@ class OfLinears(Shortcut):
         return all(type(parts.get(name)) is Linear and "forward" not in vars(parts[name]) for name in cls.NAMES)
 
     def matrices(self, x: Tensor) -> list[Matrix] | None:
-        """The layers' weights, where the kernel can read them and `x` and nobody listens."""
+        """The layers' weights, where the kernel can read them and `x`."""
         found = [matrix_of(layer) for layer in self._layers]
-        return None if any(self._hooks) or not fits(x, *found) else found
+        return found if fits(x, *found) else None
 
 
 class Gated(OfLinears):
@@ -110,6 +117,12 @@ def _runs(module: nn.Module, forward: Callable[..., Any]) -> bool:
     """Whether a module's forward is this one, word for word."""
     own = getattr(type(module).forward, "__code__", None)
     return "forward" not in vars(module) and own is not None and _words(own) == _words(forward.__code__)
+
+
+def names_of(module: nn.Module) -> set[str]:
+    """All that a module's forward names; what is no name where someone gave it another forward or it is not Python."""
+    code = None if "forward" in vars(module) else getattr(inspect.unwrap(type(module).forward), "__code__", None)
+    return {"?"} if code is None else set(code.co_names)
 
 
 def _words(code: Any) -> tuple[Any, ...]:

@@ -5,26 +5,22 @@
 
 #include "product.h"
 
-INLINE void norm_of(enum kind kind, const char *x_I, const char *w_I, float *y_I, int64_t inputs, float epsilon) {
+INLINE void norm_of(enum kind kind, const float *x_I, const char *w_I, float *y_I, int64_t inputs, float epsilon) {
     vec sum = {0};
     int64_t i = 0, whole = inputs - inputs % W;
-    for (; i < whole; i += W) {
-        vec x = load(kind, x_I, i);
-        sum += x * x;
-    }
-    vec last = rest(kind, x_I, i, inputs);
-    float size = __builtin_sqrtf(sum_of(sum + last * last) / (float)inputs + epsilon);
-    vec factor = splat(1.0f / size);
-    for (i = 0; i < whole; i += W) put(y_I + i, load(kind, x_I, i) * factor * load(kind, w_I, i));
+    for (; i < whole; i += W) sum += get(x_I + i) * get(x_I + i);
+    vec last = rest(FLOAT32, (const char *)x_I, i, inputs);
+    vec factor = splat(1.0f / __builtin_sqrtf(sum_of(sum + last * last) / (float)inputs + epsilon));
+    for (i = 0; i < whole; i += W) put(y_I + i, get(x_I + i) * factor * load(kind, w_I, i));
     last *= factor * rest(kind, w_I, i, inputs);
     memcpy(y_I + i, &last, (size_t)(inputs - i) * sizeof(float));
 }
 
 /* Every row of x by its root mean square, times `w_I`. */
-void farspan_norm(const char *x_MI, const char *w_I, float *y_MI, int64_t rows, int64_t inputs, int64_t kind,
+void farspan_norm(const float *x_MI, const char *w_I, float *y_MI, int64_t rows, int64_t inputs, int64_t kind,
                   float epsilon) {
     for (int64_t m = 0; m < rows; m++) {
-        const char *x_I = x_MI + m * inputs * size_of((enum kind)kind);
+        const float *x_I = x_MI + m * inputs;
         float *y_I = y_MI + m * inputs;
         if (kind == FLOAT32) norm_of(FLOAT32, x_I, w_I, y_I, inputs, epsilon);
         else if (kind == BFLOAT16) norm_of(BFLOAT16, x_I, w_I, y_I, inputs, epsilon);
@@ -52,4 +48,28 @@ void farspan_gated(const float *x_MI, const struct matrix *each, int64_t rows, i
     farspan_products(x_MI, each, 2, rows, inputs, kind, team, threads);
     gate(hidden_MH, each[1].y_MO, rows * each[0].outputs);
     farspan_products(hidden_MH, each + 2, 1, rows, each[0].outputs, kind, team, threads);
+}
+
+static void add(float *to_n, const float *x_n, int64_t n) {
+    for (int64_t i = 0; i < n; i++) to_n[i] += x_n[i];
+}
+
+/* What a layer does before its attention: x, normed, times each of three matrices. */
+void farspan_before(const float *x_MI, const char *norm_I, float *normed_MI, const struct matrix *each, int64_t rows,
+                    int64_t inputs, int64_t kind, float epsilon, team_fn *team, int64_t threads) {
+    farspan_norm(x_MI, norm_I, normed_MI, rows, inputs, kind, epsilon);
+    farspan_products(normed_MI, each, 3, rows, inputs, kind, team, threads);
+}
+
+/* What it does after it: `a`, of so many numbers a row, times a matrix is added to x; that, normed, goes through the
+ * gated network of the other three, which adds to it. */
+void farspan_after(const float *x_MI, const float *a_MH, const char *norm_I, float *normed_MI,
+                   const struct matrix *each, int64_t rows, int64_t inputs, int64_t hidden, int64_t kind,
+                   float epsilon, team_fn *team, int64_t threads) {
+    float *y_MI = each[0].y_MO;
+    farspan_products(a_MH, each, 1, rows, hidden, kind, team, threads);
+    add(y_MI, x_MI, rows * inputs);
+    farspan_norm(y_MI, norm_I, normed_MI, rows, inputs, kind, epsilon);
+    farspan_gated(normed_MI, each + 1, rows, inputs, kind, team, threads);
+    add(each[3].y_MO, y_MI, rows * inputs);
 }

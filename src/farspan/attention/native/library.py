@@ -28,6 +28,8 @@ class Kernel:
     products: Any
     gated: Any
     norm: Any
+    before: Any
+    after: Any
     match: Any
     keep: Any
     best: Any
@@ -73,6 +75,8 @@ def _from(folder: Path) -> Kernel:
         products=function("products", *(pointer,) * 2, *(number,) * 4, pointer, number),
         gated=function("gated", *(pointer,) * 2, *(number,) * 3, pointer, number),
         norm=function("norm", *(pointer,) * 3, *(number,) * 3, real),
+        before=function("before", *(pointer,) * 4, *(number,) * 3, real, pointer, number),
+        after=function("after", *(pointer,) * 5, *(number,) * 4, real, pointer, number),
         match=function("match", pointer, failing=True),
         keep=function("keep", pointer, *(number,) * 4, pointer, number),
         best=function("best", pointer, *(number,) * 4, pointer),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,10 +21,16 @@ _MOST_ROWS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 4}
 Matrix = tuple[Tensor, Tensor | None]
 """Weights `[O, I]` and, if there is one, the bias `[O]`."""
 
+
+class Norming(NamedTuple):
+    """The weights of a norm, and what is added to the mean square."""
+
+    weight_I: Tensor
+    epsilon: float
+
+
 _MOST_NORMED_ROWS = 64
-_PACKING = {
-    count: struct.Struct(f"@{4 * count}q") for count in (1, 3)
-}  # of one layer; gate, up and down, or queries, keys and values
+_PACKING = {count: struct.Struct(f"@{4 * count}q") for count in (1, 3, 4)}
 
 
 def fits(x: Tensor, *matrices: Matrix) -> bool:
@@ -50,19 +57,41 @@ def gated(kernel: Kernel, x: Tensor, matrices: Sequence[Matrix]) -> Tensor:
     return _like(x, made[2:])[0]
 
 
-def norm(kernel: Kernel, x: Tensor, weight_I: Tensor, epsilon: float) -> Tensor:
+def norm(kernel: Kernel, x: Tensor, by: Norming) -> Tensor:
     """Every row by its root mean square, times the weights: `[..., I]` to `[..., I]`."""
-    read, inputs = x.contiguous(), x.shape[-1]
+    read, inputs = _floats(x), x.shape[-1]
     y = torch.empty(x.shape)
-    addresses = read.data_ptr(), weight_I.data_ptr(), y.data_ptr()
-    kernel.norm(*addresses, x.numel() // inputs, inputs, KINDS[x.dtype], epsilon)
+    addresses = read.data_ptr(), by.weight_I.data_ptr(), y.data_ptr()
+    kernel.norm(*addresses, x.numel() // inputs, inputs, KINDS[x.dtype], by.epsilon)
     return _like(x, [y])[0]
 
 
-def norm_fits(x: Tensor, weight_I: Tensor) -> bool:
+def before_attention(kernel: Kernel, x: Tensor, by: Norming, matrices: Sequence[Matrix]) -> list[Tensor]:
+    """The products of x, normed, with three matrices: `[..., I]` to `[..., O]` each."""
+    made, rows = _made(x, matrices)
+    read, normed = _floats(x), torch.empty(x.shape)
+    addresses = read.data_ptr(), by.weight_I.data_ptr(), normed.data_ptr(), _packed(matrices, made)
+    kind, *team = _how(kernel, x)
+    kernel.before(*addresses, rows, x.shape[-1], kind, by.epsilon, *team)
+    return _like(x, made)
+
+
+def after_attention(kernel: Kernel, x: Tensor, found: Tensor, by: Norming, matrices: Sequence[Matrix]) -> Tensor:
+    """What attention found, `[..., H]`, times the first matrix is added to x; that, normed, goes through the gated
+    network of the other three, which adds to it: `[..., I]`.
+    """
+    made, rows = _made(x, matrices)
+    read, normed, given = _floats(x), torch.empty(x.shape), _floats(found)
+    addresses = read.data_ptr(), given.data_ptr(), by.weight_I.data_ptr(), normed.data_ptr(), _packed(matrices, made)
+    kind, *team = _how(kernel, x)
+    kernel.after(*addresses, rows, x.shape[-1], found.shape[-1], kind, by.epsilon, *team)
+    return _like(x, made[3:])[0]
+
+
+def norm_fits(x: Tensor, by: Norming) -> bool:
     """Whether the kernel can read rows and weights, and these are few."""
     few = 0 < x.numel() <= _MOST_NORMED_ROWS * x.shape[-1]
-    return few and x.dtype in KINDS and x.is_cpu and _readable(weight_I, x.dtype)
+    return few and x.dtype in KINDS and x.is_cpu and _readable(by.weight_I, x.dtype)
 
 
 def _readable(weight: Tensor, dtype: torch.dtype) -> bool:
