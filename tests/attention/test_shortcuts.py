@@ -217,6 +217,7 @@ def test_what_is_not_plain_stays_as_it_is() -> None:
 
 
 @native_only
+@pytest.mark.parametrize("wrongly", [lambda x: x.flip(-1), lambda x: x.flip(9)], ids=["differs", "fails"])
 @pytest.mark.parametrize(
     ("wrong", "left"),
     [
@@ -224,13 +225,13 @@ def test_what_is_not_plain_stays_as_it_is() -> None:
         (Layer, {"Heads": 3, "Gated": 3, "Norm": 7}),
     ],
 )
-def test_what_gives_something_else_when_it_is_tried_stays_as_it_is(
-    monkeypatch: pytest.MonkeyPatch, wrong: type[Shortcut], left: dict[str, int]
+def test_what_fails_or_differs_when_it_is_tried_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, wrong: type[Shortcut], left: dict[str, int], wrongly: Callable[[Tensor], Tensor]
 ) -> None:
     own = wrong.run
 
     def swapped(self: Shortcut, kernel: Any, hidden_states: Tensor, **named: Any) -> Any:
-        return own(self, kernel, hidden_states.flip(-1), **named)
+        return own(self, kernel, wrongly(hidden_states), **named)
 
     monkeypatch.setattr(wrong, "run", swapped)
     assert taken_in(host(FAMILIES["llama"]())) == left
