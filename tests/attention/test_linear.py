@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from farspan.attention import linear
-from farspan.attention.linear import Linear, hasten
+from farspan.attention.linear import Linear
+from farspan.attention.native.library import Kernel
+from farspan.attention.native.product import Matrix
+from farspan.attention.shortcuts import hasten
 from farspan.attention.twin import twin
 from tests.attention.families import FAMILIES
 
@@ -53,13 +57,13 @@ def test_the_product_is_that_of_its_definition(
 @native_only
 def test_it_is_the_kernel_that_computes_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    own = linear.product
+    own = linear.products
 
-    def counted(kernel: object, x: Tensor, weight_OI: Tensor) -> Tensor:
+    def counted(kernel: Kernel, x: Tensor, matrices: Sequence[Matrix]) -> list[Tensor]:
         calls.append(x.numel() // 32)
-        return own(kernel, x, weight_OI)  # type: ignore[arg-type]
+        return own(kernel, x, matrices)
 
-    monkeypatch.setattr(linear, "product", counted)
+    monkeypatch.setattr(linear, "products", counted)
     layer = nn.Linear(32, 8)
     hasten(layer)
     with torch.no_grad():

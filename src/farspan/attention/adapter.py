@@ -28,10 +28,11 @@ from transformers import Cache, PreTrainedModel
 
 from farspan.attention.bridge import NAME, AttendCall, LayerHandler, Port, register
 from farspan.attention.kernels import chosen_once
-from farspan.attention.linear import hasten
+from farspan.attention.layers import shorten
 from farspan.attention.loading import load_pretrained
 from farspan.attention.probe import LayerFacts, RopeSource, probe, rotary_modules, still_rotary
 from farspan.attention.rope import Rope
+from farspan.attention.shortcuts import hasten
 from farspan.attention.twin import twin
 from farspan.errors import ModelError
 
@@ -187,6 +188,7 @@ def _host(model: PreTrainedModel) -> HostedModel:
     config._attn_implementation = NAME
     config.output_attentions = config.output_hidden_states = False
     facts, ropes = probe(body, still_rotary(body), run)
+    shorten(body, run)
     return HostedModel(model, body, facts, ropes)
 
 

@@ -181,7 +181,7 @@ def _facts(
         raise ModelError(f"layer {index} has no attention of its own")
     if not still.v_GTD.isfinite().all():
         raise ModelError(f"layer {index} gives values that are not finite", fix="load it in bfloat16 or float32")
-    if not _close(still.v_GTD, turned.v_GTD):
+    if not close(still.v_GTD, turned.v_GTD):
         raise ModelError("it uses positions in other places than its rotary module")
     if unknown := {name for name, value in still.extras.items() if isinstance(value, Tensor)} - _KNOWN:
         raise ModelError(f"it hands its attention {', '.join(sorted(unknown))}, which farspan does not know")
@@ -217,18 +217,19 @@ def _window(mask: Any) -> int | None:
 def _kind(index: int, layer_type: str | None, still: Seen, turned: Seen, ropes: dict[str, RopeSource]) -> str | None:
     """Which rope turns the un-rotated q and k of the one run into the rotated ones of the other."""
     pairs = ((still.q_HTD, turned.q_HTD), (still.k_GTD, turned.k_GTD))
-    if all(_close(a, b) for a, b in pairs):
+    if all(close(a, b) for a, b in pairs):
         return None
     positions_T = torch.arange(START, START + TOKENS, device=still.q_HTD.device)
     # Two layer types may have equal frequencies here and not further on: the layer's own type goes first.
     for kind, source in sorted(ropes.items(), key=lambda item: item[1].layer_type != layer_type):
         rope = source.rope(START + TOKENS)
-        if rope.width <= still.q_HTD.shape[-1] and all(_close(rope.rotate(a, positions_T), b) for a, b in pairs):
+        if rope.width <= still.q_HTD.shape[-1] and all(close(rope.rotate(a, positions_T), b) for a, b in pairs):
             return kind
     raise ModelError(f"layer {index} turns its queries and keys in a way that farspan does not know")
 
 
-def _close(ours: Tensor, theirs: Tensor) -> bool:
+def close(ours: Tensor, theirs: Tensor) -> bool:
+    """Whether two ways to compute the same gave the same."""
     # Room for rounding and for sums in another order; a wrong rotation is off by the size of the vectors themselves.
     bound = max(4 * torch.finfo(theirs.dtype).eps, 1e-4)
     return bool((ours - theirs).float().norm() <= bound * theirs.float().norm())

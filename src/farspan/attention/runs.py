@@ -49,6 +49,21 @@ class Turn:
         return angles_BF.cos(), angles_BF.sin()
 
     @cached_property
+    def addresses(self) -> dict[str, int]:
+        """The part of `struct job` that says how keys are turned. The tables stay as long as this does."""
+        (start_cos, start_sin), within = self.start, self.within
+        return {
+            "turned": 1,
+            "frequencies": self.rope.width // 2,
+            "interleaved": int(self.rope.interleaved),
+            "start_row": 0 if start_cos.shape[0] == 1 else start_cos.stride(0),
+            "start_cos": start_cos.data_ptr(),
+            "start_sin": start_sin.data_ptr(),
+            "within_cos": 0 if within is None else within[0].data_ptr(),
+            "within_sin": 0 if within is None else within[1].data_ptr(),
+        }
+
+    @cached_property
     def whole(self) -> Table:
         """cos and sin of all keys: `[N or 1, X * B, F]`."""
         if not self.step:

@@ -96,7 +96,10 @@ class Recent:
         new, data = slice(self._high, self._high + added), self._data
         data.k_GTD[:, new] = k_GTD
         data.v_GTE[:, new] = v_GTE
-        data.mass_GT[:, new] = 0 if mass_GT is None else mass_GT
+        if mass_GT is None:
+            data.mass_GT[:, new].zero_()
+        else:
+            data.mass_GT[:, new] = mass_GT
         if data.q_HTD.shape[0]:
             assert q_HTD is not None
             data.q_HTD[:, new] = q_HTD

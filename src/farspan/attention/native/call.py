@@ -14,7 +14,7 @@ from torch import Tensor
 from farspan.attention.meeting import STRONGEST, Meeting, Strongest, TokenAttention
 from farspan.attention.native.library import Kernel
 from farspan.attention.native.structs import KINDS, Held, Job, array, memory
-from farspan.attention.runs import Runs, Turn
+from farspan.attention.runs import Runs
 
 _TASKS, _LEAST_PIECE = 64, 1024
 _NO_MEMORY = "no memory is left for attention"
@@ -40,7 +40,7 @@ def attend(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: flo
     out_NME, lse_NM = torch.empty(count, rows, runs.v_GSE.shape[-1]), torch.empty(count, rows)
     logits_NMK = torch.empty(count, rows, runs.keys) if logits else None
     held = Held()
-    job = _job(kernel, held, q_NMD, (count, rows), runs, scale, softcap)
+    job = _job(kernel, held, held.floats(q_NMD), (count, rows), runs, scale, softcap)
     job.out, job.lse = out_NME.data_ptr(), lse_NM.data_ptr()
     job.logits = 0 if logits_NMK is None else logits_NMK.data_ptr()
     _run(kernel, job)
@@ -52,7 +52,7 @@ def key_logits(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap:
     count, rows, _ = q_NMD.shape
     logits_NMK = torch.empty(count, rows, runs.keys)
     held = Held()
-    job = _job(kernel, held, q_NMD, (count, rows), runs, scale, softcap)
+    job = _job(kernel, held, held.floats(q_NMD), (count, rows), runs, scale, softcap)
     job.logits, job.keys_only = logits_NMK.data_ptr(), 1
     _run(kernel, job)
     return logits_NMK
@@ -69,10 +69,10 @@ def attend_token(
 ) -> TokenAttention:
     """One token's attention to all that it meets, by un-rotated queries. Every meeting has a key."""
     held, heads = Held(), q_HD.shape[0]
-    jobs = []
+    q, jobs = held.floats(q_HD), []
     for meeting in meetings:
         searches = meeting.runs.heads_N.shape[0]
-        job = _job(kernel, held, q_HD, (searches, heads // searches), meeting.runs, scale, softcap)
+        job = _job(kernel, held, q, (searches, heads // searches), meeting.runs, scale, softcap)
         if meeting.angles is not None:
             job.q_cos, job.q_sin = map(held.floats, meeting.angles)
         if strongest:
@@ -107,16 +107,16 @@ def _run(kernel: Kernel, job: Job) -> None:
 
 
 def _job(
-    kernel: Kernel, held: Held, q: Tensor, shape: tuple[int, int], runs: Runs, scale: float, softcap: float | None
+    kernel: Kernel, held: Held, q: int, shape: tuple[int, int], runs: Runs, scale: float, softcap: float | None
 ) -> Job:
-    """The queries are those of `shape` searches and rows, one after the other."""
+    """The queries, from address `q` on, are those of `shape` searches and rows, one after the other."""
     count, rows = shape
     k, v = runs.k_GSD, runs.v_GSE
     visible = runs.bounds(rows)
     first, first_row = held.rows(runs.first_NX)
     pieces, piece = _pieces(count, runs.keys)
     job = Job(
-        q=held.floats(q),
+        q=q,
         **memory(k, v),
         heads=held.integers(runs.heads_N),
         first=first,
@@ -139,22 +139,12 @@ def _job(
         piece=piece,
         team=kernel.team or 0,
         threads=min(torch.get_num_threads(), count * pieces),
+        **({} if runs.turn is None else runs.turn.addresses),
     )
     if runs.elsewhere is not None:
         job.others = held.numbers([number for other in runs.elsewhere.memories for number in memory(*other).values()])
         job.memory, job.memory_row = held.rows(runs.elsewhere.which_NX)
-    if runs.turn is not None:
-        _turned(job, runs.turn, held)
     return job
-
-
-def _turned(job: Job, turn: Turn, held: Held) -> None:
-    start_cos, start_sin = turn.start
-    job.turned, job.frequencies, job.interleaved = 1, turn.rope.width // 2, turn.rope.interleaved
-    job.start_row = 0 if start_cos.shape[0] == 1 else start_cos.stride(0)
-    job.start_cos, job.start_sin = held.floats(start_cos), held.floats(start_sin)
-    if turn.within is not None:
-        job.within_cos, job.within_sin = map(held.floats, turn.within)
 
 
 def _pieces(searches: int, keys: int) -> tuple[int, int]:

@@ -25,7 +25,11 @@ class Kernel:
     attend: Any
     attend_token: Any
     many: Any
-    product: Any
+    products: Any
+    gated: Any
+    norm: Any
+    before: Any
+    after: Any
     match: Any
     keep: Any
     best: Any
@@ -56,7 +60,7 @@ def _from_temporary() -> Kernel | str:
 def _from(folder: Path) -> Kernel:
     path, compiler = build.library(folder)
     functions = ctypes.CDLL(str(path))
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    pointer, number, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
     def function(name: str, *types: Any, failing: bool = False) -> Any:
         found = getattr(functions, f"farspan_{name}")
@@ -68,7 +72,11 @@ def _from(folder: Path) -> Kernel:
         attend=function("attend", pointer, failing=True),
         attend_token=function("attend_token", pointer, number, *(pointer,) * 5, failing=True),
         many=function("many", pointer, failing=True) if functions.farspan_has_many() else None,
-        product=function("product", *(pointer,) * 3, *(number,) * 4, pointer, number),
+        products=function("products", *(pointer,) * 2, *(number,) * 4, pointer, number),
+        gated=function("gated", *(pointer,) * 2, *(number,) * 3, pointer, number),
+        norm=function("norm", *(pointer,) * 3, *(number,) * 3, real),
+        before=function("before", *(pointer,) * 4, *(number,) * 3, real, pointer, number),
+        after=function("after", *(pointer,) * 5, *(number,) * 4, real, pointer, number),
         match=function("match", pointer, failing=True),
         keep=function("keep", pointer, *(number,) * 4, pointer, number),
         best=function("best", pointer, *(number,) * 4, pointer),

@@ -1,46 +1,46 @@
-/* The product of a weight matrix and a few rows, at the speed at which memory gives the weights: `y = x W^T`.
+/* The product of weight matrices and a few rows, at the speed at which memory gives the weights.
  *
  * Each row of weights is read once, in the order in which it lies, and meets all rows of x while it is in the cache.
  * Threads take rows of weights; a number of the result is computed by one of them, and so the same by any number.
- *
- * M rows of x, O outputs, I inputs.
  */
 
-#include "rows.h"
+#include "product.h"
 
 #define AHEAD 4096 /* bytes: a page */
 #define SHARE 64 /* rows of weights that a thread takes at once */
 
-struct product {
-    const char *w_OI;
+struct products {
     const float *x_MI;
-    float *y_MO;
-    int64_t rows, outputs, inputs, kind;
+    const struct matrix *each;
+    int64_t count, rows, inputs, kind;
     int64_t next;
 };
 
-INLINE void outputs_of(enum kind kind, const struct product *p, int64_t first, int64_t end) {
+INLINE void outputs_of(enum kind kind, const struct products *p, const struct matrix *one, int64_t first) {
+    int64_t end = at_most(first + SHARE, one->outputs);
     for (int64_t o = first; o < end; o++) {
-        const char *w = p->w_OI + o * p->inputs * size_of(kind);
+        const char *w = one->w_OI + o * p->inputs * size_of(kind);
+        float bias = one->bias_O ? rest(kind, one->bias_O, o, o + 1)[0] : 0.0f;
         for (int64_t m = 0; m < p->rows; m++)
-            p->y_MO[m * p->outputs + o] = dot(kind, w, p->x_MI + m * p->inputs, p->inputs, m ? 0 : AHEAD);
+            one->y_MO[m * one->outputs + o] = dot(kind, w, p->x_MI + m * p->inputs, p->inputs, m ? 0 : AHEAD) + bias;
     }
 }
 
 static void do_outputs(void *data) {
-    struct product *p = data;
-    int64_t first;
-    while ((first = __atomic_fetch_add(&p->next, SHARE, __ATOMIC_RELAXED)) < p->outputs) {
-        int64_t end = at_most(first + SHARE, p->outputs);
-        if (p->kind == FLOAT32) outputs_of(FLOAT32, p, first, end);
-        else if (p->kind == BFLOAT16) outputs_of(BFLOAT16, p, first, end);
-        else outputs_of(FLOAT16, p, first, end);
+    struct products *p = data;
+    for (;;) {
+        int64_t share = __atomic_fetch_add(&p->next, 1, __ATOMIC_RELAXED), shares, i = 0;
+        for (; i < p->count && share >= (shares = (p->each[i].outputs + SHARE - 1) / SHARE); i++) share -= shares;
+        if (i == p->count) return;
+        if (p->kind == FLOAT32) outputs_of(FLOAT32, p, p->each + i, share * SHARE);
+        else if (p->kind == BFLOAT16) outputs_of(BFLOAT16, p, p->each + i, share * SHARE);
+        else outputs_of(FLOAT16, p, p->each + i, share * SHARE);
     }
 }
 
-void farspan_product(const char *w_OI, const float *x_MI, float *y_MO, int64_t rows, int64_t outputs, int64_t inputs,
-                     int64_t kind, team_fn *team, int64_t threads) {
-    struct product p = {w_OI, x_MI, y_MO, rows, outputs, inputs, kind, 0};
+void farspan_products(const float *x_MI, const struct matrix *each, int64_t count, int64_t rows, int64_t inputs,
+                      int64_t kind, team_fn *team, int64_t threads) {
+    struct products p = {x_MI, each, count, rows, inputs, kind, 0};
     if (team && threads > 1) team(do_outputs, &p, (unsigned)threads, 0);
     else do_outputs(&p);
 }

@@ -16,7 +16,7 @@ from torch import Tensor
 from farspan.attention.choosing import matching_rows
 from farspan.methods.parts.index.one_key import COLUMN
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import When, fetch, works
+from farspan.methods.parts.select.ranking import When, fetch, heads_of, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_BLOCKS = 8192
@@ -57,7 +57,7 @@ class TopBlocks:
         if rows_NX is None:
             return
         searches = search.q_HTD.shape[0] if own else search.kv_heads
-        heads_N = torch.arange(searches, device=rows_NX.device) // (searches // search.kv_heads)
+        heads_N = heads_of(search, per_token=False) if own else torch.arange(searches, device=rows_NX.device)
         yield fetch(search, rows_NX.expand(searches, -1), heads_N, per_head=own, per_token=False)
 
 
