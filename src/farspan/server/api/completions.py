@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -41,9 +42,10 @@ async def complete(body: CompletionBody, request: Request, owner: Owner, service
     if body.stream:
         if len(all_asked) > 1 or body.echo:
             raise UsageError("only one prompt can be streamed, and without echo", fix="leave stream out")
-        return streamed(_chunks(Running(state.workers, _work(service, body, all_asked[0])), head, body, state))
+        running = Running(state.workers, _work(service, body, all_asked[0]))
+        return streamed(running, _chunks(running, head, body, state))
     answers = [await _answer(service, body, asked, state, request) for asked in all_asked]
-    choices = [_choice(index, service, body, answered) for index, answered in enumerate(answers)]
+    choices = await asyncio.to_thread(_choices, service, body, answers)
     return {**head, "choices": choices, "usage": usage(*answers), "context": answers[-1].context()}
 
 
@@ -64,6 +66,10 @@ async def _answer(service: Service, body: CompletionBody, asked: Asked, state: S
     answered: Answered = await Running(state.workers, _work(service, body, asked)).result(request)
     state.metrics.answered(answered)
     return answered if body.max_tokens != 0 else replace(answered, text="", completion_tokens=0, ids=(), likely=())
+
+
+def _choices(service: Service, body: CompletionBody, answers: Sequence[Answered]) -> list[dict[str, Any]]:
+    return [_choice(index, service, body, answered) for index, answered in enumerate(answers)]
 
 
 def _choice(index: int, service: Service, body: CompletionBody, answered: Answered) -> dict[str, Any]:
