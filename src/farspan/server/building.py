@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +68,19 @@ def build(settings: Settings) -> Service:
         method=readers.parse_method(settings.method), budget=Budget.parse(settings.budget), strict=settings.strict
     )
     settings.folder.mkdir(parents=True, exist_ok=True)
-    if hold(settings.folder) is None:
+    lock = hold(settings.folder)
+    if lock is None:
         raise SessionError(
             f"another server works in {settings.folder}", fix="end it, or give this one another --folder"
         )
+    try:
+        return _put_together(settings, defaults, lambda: os.close(lock))
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _put_together(settings: Settings, defaults: Defaults, release: Callable[[], None]) -> Service:
     turns = Turns()
     model = load(settings.model, dtype=settings.dtype, device=settings.device, run=turns.run)
     shelf = Shelf(settings.folder / "read", settings.disk, lambda folder: open_session(folder, model))
@@ -77,6 +88,6 @@ def build(settings: Settings) -> Service:
     room = Room(turns, settings.memory, reuse.shrink)
     sessions = Sessions(model, turns, reuse, settings.folder / "sessions")
     names = [settings.name or Path(model.name).name, model.name]
-    service = Service(model, turns, reuse, room, sessions, defaults, list(dict.fromkeys(names)))
+    service = Service(model, turns, reuse, room, sessions, defaults, list(dict.fromkeys(names)), release)
     shelf.load(service.root)
     return service

@@ -56,10 +56,8 @@ class Metrics:
         self._running.set(workers.running)
         self._waiting.set(workers.waiting)
         if service is not None:
-            held = [node.held.session for node in service.reuse.nodes() if node.held is not None]
-            taken = sum(session.own_bytes for session in held)
-            self._kv.set(taken)
-            self._usage.set(taken / service.reuse.limit if service.reuse.limit else 0)
+            self._kv.set(service.reuse.taken)
+            self._usage.set(service.reuse.taken / service.reuse.limit if service.reuse.limit else 0)
             self._queries.set(service.reuse.queries)
             self._hits.set(service.reuse.hits)
         return generate_latest(self.registry)

@@ -27,19 +27,31 @@ _LONG_CHARS = 8_192
 
 @dataclass(slots=True)
 class Place:
-    """A session on its way along the tree: `held` stands at `node`, and `cached` tokens it did not have to read."""
+    """A session on its way along the tree: `held` stands at `node`, and `cached` tokens it did not have to read.
+
+    `changes` are those of the root when it set out.
+    """
 
     held: Held
     node: Node
     cached: int
+    changes: int
+
+    @property
+    def current(self) -> bool:
+        """Whether what the conversation stands behind is still what it was."""
+        return self.node.root.changes == self.changes
 
 
 class Reuse:
-    """Keeps sessions that have read something, at most `limit` bytes of them in memory, the latest used."""
+    """Keeps sessions that have read something, at most `limit` bytes of them in memory, the latest used.
+
+    `hits` and `queries` count conversations, `taken` is how many bytes were in memory when it last looked.
+    """
 
     def __init__(self, turns: Turns, shelf: Shelf, limit: int) -> None:
         self.limit = limit
-        self.hits = self.queries = 0
+        self.hits = self.queries = self.taken = 0
         self._turns = turns
         self._shelf = shelf
         self._clock = itertools.count(1)
@@ -65,8 +77,11 @@ class Reuse:
         """
         place, rest = self._start(root, begin, parts)
         coming: list[Node] = []
+        end = place.node
         try:
-            for stop, node in self._planned(place, rest, coming):
+            planned = self._planned(place, rest, coming)
+            end = planned[-1][1] if planned else end
+            for stop, node in planned:
                 self._take(place, stop, progress)
                 place.node = node
                 if stop.noted:
@@ -78,29 +93,33 @@ class Reuse:
             yield place
         finally:
             self._end(coming)
+            end.prune()
             place.held.release()
             place.node.prune()
 
     def keep(self, place: Place, reply: str) -> None:
         """The session has answered: who goes on with this conversation takes it up there."""
+        if not place.current:
+            return
         node = place.node.behind(Passage(reply))
         if node.held is None:
             self._put(node, place.held.hold())
             node.moves = True
+            self.shrink()
 
     def shrink(self, room: int = 0) -> None:
         """Give up what was used longest ago, so that the sessions in memory leave so much of the limit."""
         nodes = sorted(self.nodes(), key=lambda node: node.used)
         total = sum(node.held.session.own_bytes for node in nodes if node.held is not None)
-        while total > self.limit - room:
-            free = next((node for node in nodes if node.held is not None and node.held.holders == 1), None)
-            if free is None or free.held is None:
-                return
-            total -= free.held.session.own_bytes
-            self._give_up(free)
+        for node in nodes:
+            if total > self.limit - room and node.held is not None and node.held.holders == 1:
+                total -= node.held.session.own_bytes
+                self._give_up(node)
+        self.taken = total
 
     def drop(self, root: Node) -> None:
-        """Give up everything behind this root, on disk too."""
+        """Give up everything behind this root, on disk too, and what is being read there: the root holds another."""
+        root.changes += 1
         for node in list(_below(root)):
             self._give_up(node)
             self._shelf.forget(node)
@@ -126,9 +145,9 @@ class Reuse:
         if held is None:
             chars = sum(len(part.text) for part in parts if isinstance(part, Passage))
             folder = self._shelf.new() if chars >= _LONG_CHARS else None
-            return Place(Held(begin(folder), closed=self._shelf.tidy), node, 0), rest
+            return Place(Held(begin(folder), closed=self._shelf.tidy), node, 0, root.changes), rest
         self.hits += 1
-        return Place(held, node, held.session.counts.seen), rest
+        return Place(held, node, held.session.counts.seen, root.changes), rest
 
     def _taken(self, node: Node) -> Held | None:
         """The session of a node, to go on with: itself where it moves, otherwise a fork."""
@@ -169,13 +188,17 @@ class Reuse:
     def _note(self, place: Place) -> None:
         """Keep what was read up to here. A session that has a folder stays, and the work goes on in a fork of it."""
         node, held = place.node, place.held
-        if node.held is not None or node.folder is not None:
+        if node.held is not None or node.folder is not None or not place.current:
             return
         folder = held.session.path
         if folder is not None and node.reading is not None and not _more_coming(node):
             place.held = held.fork()
-            held.session.commit()
-            self._shelf.label(node, folder)
+            try:
+                held.session.commit()
+                self._shelf.label(node, folder)
+            except BaseException:
+                held.release()
+                raise
             self._put(node, held)
         else:
             self._put(node, held.fork())

@@ -91,9 +91,14 @@ def _logprobs(tokenizer: Any, ids: Sequence[int], likely: Sequence[Likely | None
     return {
         "tokens": tokens,
         "token_logprobs": [one and one.logprob for one in likely],
-        "top_logprobs": [one and {tokenizer.decode([id_]): logprob for id_, logprob in one.top} for one in likely],
+        "top_logprobs": [one and _by_token(tokenizer, one) for one in likely],
         "text_offset": starts,
     }
+
+
+def _by_token(tokenizer: Any, likely: Likely) -> dict[str, float]:
+    """The most likely tokens by their text; of those with the same text (parts of a letter), the likeliest counts."""
+    return {tokenizer.decode([id_]): logprob for id_, logprob in reversed(likely.top)}
 
 
 async def _chunks(
