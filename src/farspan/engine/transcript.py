@@ -66,6 +66,11 @@ class Transcript:
             if fresh.ids:
                 yield fresh
 
+    @property
+    def text_end(self) -> tuple[int, bool]:
+        """How many characters there are, and whether the last document was read to its end."""
+        return self.spool.chars, self.spool.unfinished is None
+
     def spans(self, positions: np.ndarray) -> Spans:
         """The places of tokens in the spool; NO_TEXT for those that are not user text or not in the transcript."""
         starts, ends = np.full(len(positions), NO_TEXT), np.full(len(positions), NO_TEXT)
@@ -159,7 +164,7 @@ class ForkedTranscript:
     def __init__(self, parent: Transcript | ForkedTranscript, base: int | None = None) -> None:
         self._parent = parent
         self._base = len(parent) if base is None else base
-        self._chars = parent.spool.chars
+        self._chars, self._finished = parent.text_end
         self._own = TokenPiece([], [], [])
 
     @property
@@ -169,6 +174,11 @@ class ForkedTranscript:
 
     def __len__(self) -> int:
         return self._base + len(self._own.ids)
+
+    @property
+    def text_end(self) -> tuple[int, bool]:
+        """How many characters there were when it was forked, and whether the last document was read to its end then."""
+        return self._chars, self._finished
 
     def files(self) -> list[dict[str, Any]]:
         """The parent's documents."""
@@ -202,7 +212,7 @@ class ForkedTranscript:
         copy = self._parent.copy_to(folder)
         copy.spool.truncate(self._chars)
         copy.log.truncate(self._base)
-        if self._parent.spool.unfinished is None:
+        if self._finished:
             copy.spool.finish()
         copy.add(*self._own)
         return copy
