@@ -16,6 +16,7 @@ from farspan.engine.scoring import score
 from farspan.errors import InputError, UsageError
 from farspan.methods import Method
 from farspan.server.asked import Answered, Asked, ContextLengthExceeded, NotFound, Options
+from farspan.server.cutting import stops
 from farspan.server.prefixes import Node
 from farspan.server.reuse import Reuse
 from farspan.server.room import Room
@@ -220,8 +221,9 @@ class Service:
             )
 
     def _tokens(self, conversation: Sequence[Part]) -> int:
-        encode = self.model.encoder.encode
-        return sum(len(part.ids) if isinstance(part, Markup) else len(encode(part.text).ids) for part in conversation)
+        """How many tokens are read, in the pieces in which they are read."""
+        encode, read = self.model.encoder.encode, [stop.part for stop in stops(conversation)]
+        return sum(len(part.ids) if isinstance(part, Markup) else len(encode(part.text).ids) for part in read)
 
     def _need(self, root: Node, options: Options, conversation: Sequence[Part]) -> int:
         """The most bytes of KV memory that reading this can take."""

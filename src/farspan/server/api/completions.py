@@ -98,7 +98,10 @@ def _logprobs(tokenizer: Any, ids: Sequence[int], likely: Sequence[Likely | None
 
 def _by_token(tokenizer: Any, likely: Likely) -> dict[str, float]:
     """The most likely tokens by their text; of those with the same text (parts of a letter), the likeliest counts."""
-    return {tokenizer.decode([id_]): logprob for id_, logprob in reversed(likely.top)}
+    found: dict[str, float] = {}
+    for id_, logprob in likely.top:
+        found.setdefault(tokenizer.decode([id_]), logprob)
+    return found
 
 
 async def _chunks(
