@@ -101,16 +101,3 @@ def test_broken_off_asked_saved_and_read_on(book: Path, tmp_path: Path, then: st
         opened.read(book)
         ids = model().encoder.encode(BOOK).ids
         assert fed.take()[-(len(ids) - 99) :] == ids[99:]
-
-
-def test_a_fork_of_a_fork_knows_what_was_read_when_the_first_was_made() -> None:
-    with model().session() as root:
-        root.read("The first text.")
-        with root.fork() as child:
-            root.read("The second text, which the fork does not see.")
-            with child.fork() as grandchild:
-                grandchild.read("The third text.")
-                assert [file["chars"] for file in grandchild.files] == [15, 15]
-                assert all(file["complete"] for file in grandchild.files)
-                texts = {source.text for source in grandchild.ask("What?", max_new_tokens=3).sources}
-                assert texts <= {"The first text.", "The third text."}

@@ -335,3 +335,15 @@ def test_no_file_is_left_behind(scratch: Path) -> None:
             fork.read("more")
         assert set(scratch.iterdir()) == mine
     assert not list(scratch.iterdir())
+
+
+def test_a_fork_of_a_fork_reads_on_while_the_first_session_reads_another_text() -> None:
+    with model().session() as session:
+        session.read("alpha, and the end")
+        with session.fork() as fork:
+            session.read("beta, which neither of the forks has seen")
+            with fork.fork() as other:
+                other.read("gamma, which only this one has seen")
+                assert [file["file"] for file in other.files] == ["<text>", "<text>"]
+                assert [file["chars"] for file in other.files] == [18, 35]
+                assert all(file["complete"] for file in other.files)

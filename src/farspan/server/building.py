@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,22 +72,27 @@ def build(settings: Settings) -> Service:
     """
     defaults_of(settings)
     settings.folder.mkdir(parents=True, exist_ok=True)
-    if hold(settings.folder) is None:
+    lock = hold(settings.folder)
+    if lock is None:
         raise SessionError(
             f"another server works in {settings.folder}", fix="end it, or give this one another --folder"
         )
-    turns = Turns()
-    model = load(settings.model, dtype=settings.dtype, device=settings.device, run=turns.run)
-    return assemble(model, turns, settings)
+    try:
+        turns = Turns()
+        model = load(settings.model, dtype=settings.dtype, device=settings.device, run=turns.run)
+        return assemble(model, turns, settings, lambda: os.close(lock))
+    except BaseException:
+        os.close(lock)
+        raise
 
 
-def assemble(model: Model, turns: Turns, settings: Settings) -> Service:
-    """The service over a model whose steps run by these turns."""
+def assemble(model: Model, turns: Turns, settings: Settings, closed: Callable[[], None] = lambda: None) -> Service:
+    """The service over a model whose steps run by these turns; `closed` is called when it has been closed."""
     shelf = Shelf(settings.folder / "read", settings.disk, lambda folder: open_session(folder, model))
     room = Room(turns, settings.memory)
     reuse = Reuse(turns, room, shelf)
     sessions = Sessions(model, turns, room, reuse, settings.folder / "sessions")
     names = [settings.name or Path(model.name).name, model.name]
-    service = Service(model, turns, reuse, room, sessions, defaults_of(settings), list(dict.fromkeys(names)))
+    service = Service(model, turns, reuse, room, sessions, defaults_of(settings), list(dict.fromkeys(names)), closed)
     shelf.load(service.root)
     return service

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from farspan.errors import InputError
 from farspan.folders import write_whole
 from farspan.server.asked import NotFound, TooLarge
 from farspan.text import Document
@@ -18,7 +21,7 @@ from farspan.types import format_bytes
 
 _DATA, _ABOUT = "data", "about.json"
 _ID = re.compile(r"file-[0-9a-f]{32}")
-_LONGEST_NAME = 200
+_LONGEST_NAME, _LONGEST_SUFFIX = 200, 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class Files:
         try:
             size = await self._written(folder / _DATA, pieces)
             name = plain_name(name)
-            Document.from_path((folder / _DATA).rename(folder / f"{_DATA}{Path(name).suffix}"))
+            await asyncio.to_thread(_check, (folder / _DATA).rename(folder / f"{_DATA}{_suffix(name)}"), name)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -59,7 +62,10 @@ class Files:
 
     def all(self, owner: str) -> list[StoredFile]:
         """The files of an owner, the latest first."""
-        found = [self.get(owner, path.parent.name) for path in (self.folder / owner).glob(f"file-*/{_ABOUT}")]
+        found = []
+        for path in (self.folder / owner).glob(f"file-*/{_ABOUT}"):
+            with suppress(NotFound, FileNotFoundError):  # deleted meanwhile
+                found.append(self.get(owner, path.parent.name))
         return sorted(found, key=lambda file: (-file.created_at, file.id))
 
     def get(self, owner: str, id_: str) -> StoredFile:
@@ -100,9 +106,23 @@ class Files:
         return size
 
 
+def _check(path: Path, name: str) -> None:
+    """Raise InputError where this cannot be read; it says nothing of where the file lies."""
+    try:
+        Document.from_path(path)
+    except InputError as error:
+        raise InputError(error.message.replace(str(path), name), fix="send a text, or a format that is read") from None
+
+
+def _suffix(name: str) -> str:
+    """The end of the name that says the format, if it is one that a file system takes."""
+    suffix = Path(name).suffix
+    return suffix if suffix.isascii() and len(suffix) <= _LONGEST_SUFFIX else ""
+
+
 def plain_name(name: str) -> str:
     """A file name without folders and characters that are not printed."""
     last = re.split(r"[\\/]", name)[-1]
     plain = "".join(char for char in last if char.isprintable()).strip(". ")
-    stem, suffix = Path(plain).stem, Path(plain).suffix
-    return (stem[: _LONGEST_NAME - len(suffix)] + suffix)[:_LONGEST_NAME] or "file"
+    suffix = _suffix(plain)
+    return plain.removesuffix(suffix)[: _LONGEST_NAME - len(suffix)] + suffix or "file"

@@ -56,9 +56,8 @@ class Metrics:
         self._running.set(workers.running)
         self._waiting.set(workers.waiting)
         if service is not None:
-            kept = sum(one.bytes for one in service.room.kept())
-            self._kv.set(kept)
-            self._usage.set((service.room.taken + kept) / service.room.limit)
+            self._kv.set(service.room.kept_bytes)
+            self._usage.set((service.room.taken + service.room.kept_bytes) / service.room.limit)
             self._queries.set(service.reuse.queries)
             self._hits.set(service.reuse.hits)
         return generate_latest(self.registry)

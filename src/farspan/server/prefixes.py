@@ -34,7 +34,8 @@ Key = Markup | Text
 class Node:
     """The end of a beginning. `held` has read it, or the session in `folder`; `reading` is set when who reads it ends.
 
-    A session that `moves` is at its last word: who goes on from there takes it. `identity` says what a root is for.
+    A session that `moves` is at its last word: who goes on from there takes it. `identity` says what a root is for, and
+    `changes` how often what it holds has become another: what was read behind an earlier one is of no use.
     """
 
     identity: str = ""
@@ -45,6 +46,7 @@ class Node:
     folder: Path | None = None
     reading: Event | None = None
     used: float = 0.0
+    changes: int = 0
     children: dict[Key, Node] = field(default_factory=dict)
 
     @property
@@ -84,8 +86,10 @@ class Node:
 
     def prune(self) -> None:
         """Take it out of the tree, and those above it, where they stand for nothing."""
-        if self.parent is not None and self.key is not None and not self.readable and not self.children:
-            self.parent.children.pop(self.key, None)
+        if self.parent is None or self.key is None or self.readable or self.children:
+            return
+        if self.parent.children.get(self.key) is self:
+            del self.parent.children[self.key]
             self.parent.prune()
 
 

@@ -29,15 +29,27 @@ _LONG_CHARS = 8_192
 
 @dataclass(slots=True)
 class Place:
-    """A session on its way along the tree: `held` stands at `node`, and `cached` tokens it did not have to read."""
+    """A session on its way along the tree: `held` stands at `node`, and `cached` tokens it did not have to read.
+
+    `changes` are those of the root when it set out.
+    """
 
     held: Held
     node: Node
     cached: int
+    changes: int
+
+    @property
+    def current(self) -> bool:
+        """Whether what the conversation stands behind is still what it was."""
+        return self.node.root.changes == self.changes
 
 
 class Reuse:
-    """Keeps sessions that have read something, as far as there is room, and on a shelf those that read much."""
+    """Keeps sessions that have read something, as far as there is room, and on a shelf those that read much.
+
+    `hits` and `queries` count conversations.
+    """
 
     def __init__(self, turns: Turns, room: Room, shelf: Shelf) -> None:
         self.hits = self.queries = 0
@@ -62,8 +74,11 @@ class Reuse:
         """
         place, rest = self._start(root, begin, parts)
         coming: list[Node] = []
+        end = place.node
         try:
-            for stop, node in self._planned(place, rest, coming):
+            planned = self._planned(place, rest, coming)
+            end = planned[-1][1] if planned else end
+            for stop, node in planned:
                 self._take(place, stop, progress)
                 place.node = node
                 if stop.noted:
@@ -75,15 +90,19 @@ class Reuse:
             yield place
         finally:
             self._end(coming)
+            end.prune()
             place.held.release()
             place.node.prune()
 
     def keep(self, place: Place, reply: str) -> None:
         """The session has answered: who goes on with this conversation takes it up there."""
+        if not place.current:
+            return
         node = place.node.behind(Passage(reply))
         if node.held is None:
             self._put(node, place.held.hold())
             node.moves = True
+            self._room.shrink()
 
     def kept(self) -> Iterator[Kept]:
         """The sessions in memory; those that no other depends on are free to go."""
@@ -95,7 +114,8 @@ class Reuse:
                 yield Kept(node.used, node.held.session.own_bytes, partial(self._give_up, node), free)
 
     def drop(self, root: Node) -> None:
-        """Give up everything behind this root, on disk too."""
+        """Give up everything behind this root, on disk too, and what is being read there: the root holds another."""
+        root.changes += 1
         for node in list(_below(root)):
             self._give_up(node)
             self._shelf.forget(node)
@@ -121,9 +141,9 @@ class Reuse:
         if held is None:
             chars = sum(len(part.text) for part in parts if isinstance(part, Passage))
             folder = self._shelf.new() if chars >= _LONG_CHARS else None
-            return Place(Held(begin(folder), closed=self._shelf.tidy), node, 0), rest
+            return Place(Held(begin(folder), closed=self._shelf.tidy), node, 0, root.changes), rest
         self.hits += 1
-        return Place(held, node, held.session.counts.seen), rest
+        return Place(held, node, held.session.counts.seen, root.changes), rest
 
     def _taken(self, node: Node) -> Held | None:
         """The session of a node, to go on with: itself where it moves, otherwise a fork."""
@@ -164,11 +184,12 @@ class Reuse:
     def _note(self, place: Place) -> None:
         """Keep what was read up to here. A session that has a folder stays, and the work goes on in a fork of it."""
         node, held = place.node, place.held
-        if node.held is not None or node.folder is not None:
+        if node.held is not None or node.folder is not None or not place.current:
             return
         folder = held.session.path
         if folder is not None and node.reading is not None and not _more_coming(node):
             place.held = held.fork()
+            self._put(node, held)
             held.session.commit()
             self._put(node, held)
             self._shelf.label(node, folder)

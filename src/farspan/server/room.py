@@ -28,11 +28,14 @@ Keeper = Callable[[], Iterable[Kept]]
 
 
 class Room:
-    """At most `limit` bytes of KV memory in all. Who keeps sessions adds a keeper, which tells those that can go."""
+    """At most `limit` bytes of KV memory in all. Who keeps sessions adds a keeper, which tells those that there are.
+
+    `taken` is what is worked on may take, `kept_bytes` what was kept when it last looked.
+    """
 
     def __init__(self, turns: Turns, limit: int) -> None:
         self.limit = limit
-        self.taken = 0
+        self.taken = self.kept_bytes = 0
         self.keepers: list[Keeper] = []
         self._turns = turns
         self._freed = Event()
@@ -66,3 +69,4 @@ class Room:
         while self.taken + sum(one.bytes for one in kept) > self.limit and any(one.free for one in kept):
             next(one for one in kept if one.free).give_up()
             kept = self.kept()
+        self.kept_bytes = sum(one.bytes for one in kept)

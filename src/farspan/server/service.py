@@ -15,7 +15,8 @@ from farspan.engine.conversation import Markup, Part, Passage, parts
 from farspan.engine.scoring import score
 from farspan.errors import InputError, UsageError
 from farspan.methods import Method
-from farspan.server.asked import Answered, Asked, ContextLengthExceeded, Options
+from farspan.server.asked import Answered, Asked, ContextLengthExceeded, NotFound, Options
+from farspan.server.cutting import stops
 from farspan.server.prefixes import Node
 from farspan.server.reuse import Reuse
 from farspan.server.room import Room
@@ -54,7 +55,7 @@ Begin = Callable[[Path | None], Session]
 
 
 class Service:
-    """Answers requests with one model, which clients call by any of `names`."""
+    """Answers requests with one model, which clients call by any of `names`; `release` is called when it has closed."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Service:
         sessions: Sessions,
         defaults: Defaults,
         names: Sequence[str],
+        release: Callable[[], None],
     ) -> None:
         self.model = model
         self.turns = turns
@@ -74,6 +76,7 @@ class Service:
         self.defaults = defaults
         self.names = names
         self.begun = int(time.time())
+        self._release = release
         self._roots: dict[str, Node] = {}
 
     def root(self, identity: str) -> Node:
@@ -110,10 +113,11 @@ class Service:
             return self.sessions.describe(owner, name)
 
     def close(self) -> None:
-        """Close every session; those with a folder stay there."""
+        """Close every session, and release the server's folder; sessions with a folder of their own stay there."""
         for root in self._roots.values():
             self.reuse.close(root)
         self.sessions.close()
+        self._release()
 
     def count(self, asked: Asked) -> int:
         """How many tokens a conversation has."""
@@ -121,6 +125,8 @@ class Service:
 
     def score(self, asked: Asked, listener: Listener) -> Answered:
         """How likely the model holds every token of a prompt, and what it goes on with; nothing is kept."""
+        if asked.options.session is not None:
+            raise UsageError("echo cannot be asked behind a session", fix="leave echo out, or the session")
         with self.turns.job() as job:
             listener.began(job)
             ids = self.model.encode_raw(asked.prompt, first=True) if isinstance(asked.prompt, str) else asked.prompt
@@ -182,7 +188,7 @@ class Service:
             _refuse_changes(options, named.session)
             first = next((at for at, part in enumerate(conversation) if isinstance(part, Passage)), 0)
             lead = Markup(tuple(named.session.lead()))
-            return named.root, _never, [lead, *conversation[first:]]
+            return named.root, _deleted, [lead, *conversation[first:]]
         method, budget = self.choose(options)
         identity = json.dumps([asked.owner, str(method), str(budget), self.model.fingerprint])
         return self.root(identity), lambda folder: self.model.session(method, budget, folder), conversation
@@ -215,8 +221,9 @@ class Service:
             )
 
     def _tokens(self, conversation: Sequence[Part]) -> int:
-        encode = self.model.encoder.encode
-        return sum(len(part.ids) if isinstance(part, Markup) else len(encode(part.text).ids) for part in conversation)
+        """How many tokens are read, in the pieces in which they are read."""
+        encode, read = self.model.encoder.encode, [stop.part for stop in stops(conversation)]
+        return sum(len(part.ids) if isinstance(part, Markup) else len(encode(part.text).ids) for part in read)
 
     def _need(self, root: Node, options: Options, conversation: Sequence[Part]) -> int:
         """The most bytes of KV memory that reading this can take."""
@@ -256,5 +263,5 @@ def _refuse_changes(options: Options, session: Session) -> None:
             raise UsageError(f"the session was begun with {name} {str(has)!r}, not {asked!r}", fix="leave it out")
 
 
-def _never(folder: Path | None) -> Session:
-    raise AssertionError("a session that has a name is there already")
+def _deleted(folder: Path | None) -> Session:
+    raise NotFound("the session was deleted", fix="begin another: POST /v1/sessions")

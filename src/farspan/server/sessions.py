@@ -73,9 +73,15 @@ class Sessions:
         """Begin a session. Raises SessionError where the name is taken, UsageError where it is none."""
         name = name or uuid.uuid4().hex[:12]
         folder = self._place(owner, name)
-        session = self._model.session(method, budget, folder)
+        self._check_free(folder, name)
+        with _or_nothing(folder):
+            session = self._model.session(method, budget, folder)
+            try:
+                write_whole(folder / _ABOUT, json.dumps({"created": int(time.time())}))
+            except BaseException:
+                session.close()
+                raise
         self._opened(folder, session)
-        write_whole(folder / _ABOUT, json.dumps({"created": int(time.time())}))
         return name
 
     def get(self, owner: str, name: str) -> Named:
@@ -115,28 +121,37 @@ class Sessions:
 
     def turns(self, owner: str, name: str) -> list[dict[str, str]]:
         """The messages and answers that were kept in a session."""
-        path = self.get(owner, name).folder / _TURNS
+        self.check(owner, name)
+        path = self._place(owner, name) / _TURNS
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
     @contextmanager
     def chatting(self, owner: str, name: str, message: str) -> Iterator[tuple[Session, list[str]]]:
-        """A session to put a message to; the answer is put in the list, and both are noted in the end."""
+        """A session to put a message to; the answer is put in the list, and both are noted in the end, as far as they
+        came.
+        """
         named = self.get(owner, name)
         answer: list[str] = []
         with self._changing(named) as session:
-            yield session, answer
-            lines = [{"role": "user", "content": message}, {"role": "assistant", "content": "".join(answer)}]
-            with (named.folder / _TURNS).open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(line) + "\n" for line in lines)
+            seen = session.counts.seen
+            try:
+                yield session, answer
+            finally:
+                if session.counts.seen > seen:
+                    lines = [{"role": "user", "content": message}, {"role": "assistant", "content": "".join(answer)}]
+                    with (named.folder / _TURNS).open("a", encoding="utf-8") as file:
+                        file.writelines(json.dumps(line) + "\n" for line in lines)
 
     def fork(self, owner: str, name: str, new: str | None) -> str:
         """A copy under another name. Raises SessionError where that is taken."""
         named, new = self.get(owner, name), new or uuid.uuid4().hex[:12]
         folder = self._place(owner, new)
-        named.session.save(folder)
-        for file in (_TURNS, _ABOUT):
-            if (named.folder / file).is_file():
-                shutil.copy(named.folder / file, folder / file)
+        self._check_free(folder, new)
+        with _or_nothing(folder):
+            named.session.save(folder)
+            for file in (_TURNS, _ABOUT):
+                if (named.folder / file).is_file():
+                    shutil.copy(named.folder / file, folder / file)
         return new
 
     def save(self, owner: str, name: str) -> None:
@@ -145,12 +160,16 @@ class Sessions:
 
     def delete(self, owner: str, name: str) -> None:
         """Remove a session. Raises SessionError while it is being changed or answered from."""
-        named = self.get(owner, name)
-        self._reuse.drop(named.root)
-        if not named.idle:
-            raise SessionError(f"session {name!r} is in use", fix="wait until what reads it or asks it has ended")
-        self._forget(named)
-        shutil.rmtree(named.folder, ignore_errors=True)
+        self.check(owner, name)
+        folder = self._place(owner, name)
+        named = self._open.get(folder)
+        if named is not None:
+            if named.changing is None:
+                self._reuse.drop(named.root)
+            if not named.idle:
+                raise SessionError(f"session {name!r} is in use", fix="wait until what reads it or asks it has ended")
+            self._forget(named)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def kept(self) -> Iterator[Kept]:
         """The open sessions; those that nobody works on are free to be closed, and lie in their folders then."""
@@ -168,6 +187,8 @@ class Sessions:
         """Have a session for oneself. What was asked behind it no longer goes for what it is then."""
         while named.changing is not None:
             self._turns.wait(named.changing)
+        if self._open.get(named.folder) is not named:
+            raise NotFound(f"session {named.folder.name!r} was deleted", fix="begin another: POST /v1/sessions")
         named.changing = Event()
         try:
             yield named.session
@@ -187,9 +208,23 @@ class Sessions:
         named.held.release()
         named.held.release()
 
+    def _check_free(self, folder: Path, name: str) -> None:
+        if folder.exists():
+            raise SessionError(f"there is a session {name!r} already", fix="choose another name")
+
     def _place(self, owner: str, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise UsageError(
                 f"{name[:80]!r} cannot name a session", fix="use up to 64 letters, digits, dots, dashes and underscores"
             )
         return self.folder / owner / name
+
+
+@contextmanager
+def _or_nothing(folder: Path) -> Iterator[None]:
+    """Make a folder, and leave nothing of it where that fails."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

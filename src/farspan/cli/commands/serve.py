@@ -23,7 +23,7 @@ from farspan.cli.options import (
 from farspan.errors import UsageError
 from farspan.types import Size
 
-_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Bytes(click.ParamType[int]):
@@ -97,13 +97,15 @@ def command(host: str, port: int, api_key_file: str | None, insecure: bool, on_o
     folder = Path(values.pop("folder") or env.home() / "server").expanduser()
     values["method"], values["budget"] = values["method"] or DEFAULT_METHOD, values["budget"] or DEFAULT_BUDGET
     settings = Settings(
-        folder=folder, keys=keys, strict=on_overflow == "error", hosts=_LOCAL_NAMES if local else (), **values
+        folder=folder, keys=keys, strict=on_overflow == "error", hosts=(*_LOCAL_NAMES, host) if local else (), **values
     )
     serve(settings, host, port, show.note)
 
 
 def _keys(path: str | None) -> tuple[str, ...]:
     lines = [] if path is None else Path(path).read_text(encoding="utf-8").splitlines()
+    if path is not None and not any(map(str.strip, lines)):
+        raise UsageError(f"{path} holds no key", fix="write one key on a line of it")
     return tuple(key for line in [*lines, env.api_key() or ""] if (key := line.strip()))
 
 

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 import farspan
 from farspan.errors import FarspanError
@@ -59,12 +58,9 @@ def create(settings: Settings) -> FastAPI:
     errors.install(app)
     for room in _ROOMS:
         app.include_router(room.router)
-    limits = {"most_body": settings.body, "most_upload": settings.upload}
-    app.add_middleware(Guard, **limits, origins=settings.origins, metrics=state.metrics)
-    if settings.hosts:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*settings.hosts])
     if settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(Guard, settings=settings, metrics=state.metrics)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -72,6 +68,7 @@ def create(settings: Settings) -> FastAPI:
 async def _load(state: State) -> None:
     try:
         state.service = await asyncio.to_thread(build, state.settings)
-    except (FarspanError, OSError) as error:
+    except Exception as error:
         state.failed = error
-        logging.getLogger("farspan.server").error("%s", error)
+        known = isinstance(error, FarspanError | OSError)
+        logging.getLogger("farspan.server").error("%s", error, exc_info=None if known else error)

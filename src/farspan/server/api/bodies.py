@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from farspan.server.asked import Options
+
+
+def whole(text: str) -> str:
+    """A text without halves of surrogate pairs, which JSON can hold and UTF-8 cannot: clients cut texts anywhere."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+Text = Annotated[str, AfterValidator(whole)]
 
 
 class Body(BaseModel):
@@ -20,9 +28,9 @@ class FarspanOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    method: str | None = None
-    budget: str | None = None
-    session: str | None = None
+    method: Text | None = None
+    budget: Text | None = None
+    session: Text | None = None
     keep: bool = False
     strict: bool = False
     progress: bool = False
@@ -42,13 +50,13 @@ Positive = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Stop = str | Annotated[list[str], Field(max_length=16)]
+Stop = Text | Annotated[list[Text], Field(max_length=16)]
 
 
 class Generating(Body):
     """What all that generate share."""
 
-    model: str | None = None
+    model: Text | None = None
     stream: bool | None = False
     temperature: Temperature | None = None
     top_p: Share | None = None
@@ -64,23 +72,23 @@ class Generating(Body):
 class File(Body):
     """A file that was uploaded."""
 
-    file_id: str
+    file_id: Text
 
 
 class ContentPart(Body):
     """A part of a message: text, or a file."""
 
     type: Literal["text", "input_text", "output_text", "file", "input_file"]
-    text: str | None = None
+    text: Text | None = None
     file: File | None = None
-    file_id: str | None = None
+    file_id: Text | None = None
 
 
 class ChatMessage(Body):
     """A message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[ContentPart] | None = None
+    content: Text | list[ContentPart] | None = None
 
 
 class ChatBody(Generating):
@@ -106,7 +114,7 @@ class ResponseFormat(Body):
 class CompletionBody(Generating):
     """`POST /v1/completions`."""
 
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: Text | list[Text] | list[int] | list[list[int]]
     max_tokens: Annotated[int, Field(ge=0)] | None = 16
     n: Literal[1] | None = 1
     echo: bool | None = False
@@ -121,26 +129,26 @@ class InputItem(Body):
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[ContentPart]
+    content: Text | list[ContentPart]
 
 
 class ResponseBody(Generating):
     """`POST /v1/responses`."""
 
-    input: str | list[InputItem]
-    instructions: str | None = None
-    previous_response_id: str | None = None
+    input: Text | list[InputItem]
+    instructions: Text | None = None
+    previous_response_id: Text | None = None
     max_output_tokens: Positive | None = None
     store: bool | None = True
-    metadata: dict[str, str] | None = None
+    metadata: dict[Text, Text] | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
 
 
 class TokenizeBody(Body):
     """`POST /tokenize`: as llama.cpp has it (`content`) and vLLM (`prompt`)."""
 
-    content: str | None = None
-    prompt: str | None = None
+    content: Text | None = None
+    prompt: Text | None = None
     add_special_tokens: bool | None = None
 
 
@@ -153,21 +161,21 @@ class DetokenizeBody(Body):
 class SessionBody(Body):
     """`POST /v1/sessions`."""
 
-    id: str | None = None
-    method: str | None = None
-    budget: str | None = None
+    id: Text | None = None
+    method: Text | None = None
+    budget: Text | None = None
 
 
 class ForkBody(Body):
     """`POST /v1/sessions/{id}/fork`."""
 
-    id: str | None = None
+    id: Text | None = None
 
 
 class ReadBody(Body):
     """`POST /v1/sessions/{id}/read`: a file that was uploaded, or a text."""
 
-    file_id: str | None = None
-    text: str | None = None
-    name: str = "text"
+    file_id: Text | None = None
+    text: Text | None = None
+    name: Text = "text"
     stream: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator
@@ -10,6 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from farspan.engine.conversation import Message
 from farspan.server.api.bodies import ChatBody
 from farspan.server.api.info import check_model
 from farspan.server.api.messages import message
@@ -26,7 +28,7 @@ router = APIRouter(tags=["chat"])
 async def chat(body: ChatBody, request: Request, owner: Owner, service: TheService, state: TheState) -> Any:
     """Answer a conversation of any length; with `stream` as it is written."""
     check_model(body.model, service)
-    messages = [message(state.files, owner, one.role, one.content, at) for at, one in enumerate(body.messages, 1)]
+    messages = await asyncio.to_thread(_messages, body, state, owner)
     most = body.max_completion_tokens or body.max_tokens
     drawn = sampling(body, most, seed=body.seed, stop=body.stop)
     asked = Asked(owner=owner, messages=messages, sampling=drawn, options=body.farspan.options())
@@ -34,13 +36,17 @@ async def chat(body: ChatBody, request: Request, owner: Owner, service: TheServi
     running = Running(state.workers, lambda listener: service.answer(asked, listener))
     head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": service.names[0]}
     if body.stream:
-        return streamed(_chunks(running, head, body, state))
+        return streamed(running, _chunks(running, head, body, state))
     answered: Answered = await running.result(request)
     state.metrics.answered(answered)
     said = {"role": "assistant", "content": answered.text, "refusal": None}
     choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(answered)}
     account = {"usage": usage(answered), "context": answered.context()}
     return {**head, "object": "chat.completion", "choices": [choice], **account}
+
+
+def _messages(body: ChatBody, state: State, owner: str) -> list[Message]:
+    return [message(state.files, owner, one.role, one.content, at) for at, one in enumerate(body.messages, 1)]
 
 
 def finish_reason(answered: Answered) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -41,9 +42,10 @@ async def complete(body: CompletionBody, request: Request, owner: Owner, service
     if body.stream:
         if len(all_asked) > 1 or body.echo:
             raise UsageError("only one prompt can be streamed, and without echo", fix="leave stream out")
-        return streamed(_chunks(Running(state.workers, _work(service, body, all_asked[0])), head, body, state))
+        running = Running(state.workers, _work(service, body, all_asked[0]))
+        return streamed(running, _chunks(running, head, body, state))
     answers = [await _answer(service, body, asked, state, request) for asked in all_asked]
-    choices = [_choice(index, service, body, answered) for index, answered in enumerate(answers)]
+    choices = await asyncio.to_thread(_choices, service, body, answers)
     return {**head, "choices": choices, "usage": usage(*answers), "context": answers[-1].context()}
 
 
@@ -66,6 +68,10 @@ async def _answer(service: Service, body: CompletionBody, asked: Asked, state: S
     return answered if body.max_tokens != 0 else replace(answered, text="", completion_tokens=0, ids=(), likely=())
 
 
+def _choices(service: Service, body: CompletionBody, answers: Sequence[Answered]) -> list[dict[str, Any]]:
+    return [_choice(index, service, body, answered) for index, answered in enumerate(answers)]
+
+
 def _choice(index: int, service: Service, body: CompletionBody, answered: Answered) -> dict[str, Any]:
     tokenizer = service.model.tokenizer
     prompt = tokenizer.decode(answered.prompt_ids) if body.echo else ""
@@ -85,9 +91,17 @@ def _logprobs(tokenizer: Any, ids: Sequence[int], likely: Sequence[Likely | None
     return {
         "tokens": tokens,
         "token_logprobs": [one and one.logprob for one in likely],
-        "top_logprobs": [one and {tokenizer.decode([id_]): logprob for id_, logprob in one.top} for one in likely],
+        "top_logprobs": [one and _by_token(tokenizer, one) for one in likely],
         "text_offset": starts,
     }
+
+
+def _by_token(tokenizer: Any, likely: Likely) -> dict[str, float]:
+    """The most likely tokens by their text; of those with the same text (parts of a letter), the likeliest counts."""
+    found: dict[str, float] = {}
+    for id_, logprob in likely.top:
+        found.setdefault(tokenizer.decode([id_]), logprob)
+    return found
 
 
 async def _chunks(

@@ -15,6 +15,7 @@ from farspan.server.asked import ContextLengthExceeded, Loading, NotFound, TooLa
 from farspan.server.workers import Busy
 
 RETRY_AFTER_S = 5
+CLIENT_GONE = 499
 _INVALID = "invalid_request_error"
 _STATUSES: tuple[tuple[type[FarspanError], int, str, str | None], ...] = (
     (ContextLengthExceeded, 400, _INVALID, "context_length_exceeded"),
@@ -26,7 +27,7 @@ _STATUSES: tuple[tuple[type[FarspanError], int, str, str | None], ...] = (
     (StorageFull, 507, "server_error", "storage_full"),
     (FarspanError, 400, _INVALID, None),
 )
-_CODES = {401: "invalid_api_key", 404: "not_found", 413: "request_too_large"}
+_CODES = {401: "invalid_api_key", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
 
 def body(message: str, kind: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
@@ -39,6 +40,8 @@ def described(error: Exception) -> tuple[int, dict[str, Any]]:
     for kind, status, name, code in _STATUSES:
         if isinstance(error, kind):
             return status, body(str(error), name, code=code)
+    if isinstance(error, HTTPException):
+        return error.status_code, body(str(error.detail), _INVALID, code=_CODES.get(error.status_code))
     logging.getLogger("farspan.server").error("a request failed", exc_info=error)
     return 500, body("the server failed at this; its log says how", "server_error", code="internal_error")
 
@@ -54,16 +57,16 @@ def install(app: FastAPI) -> None:
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        place = () if first["type"] == "json_invalid" else first["loc"]
+        where = ".".join(str(part) for part in place if part != "body")
         message = f"{where}: {first['msg']}" if where else str(first["msg"])
         return JSONResponse(body(message, _INVALID, param=where or None, code="invalid_request"), 400)
 
     async def plain(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = _CODES.get(error.status_code)
-        return JSONResponse(body(str(error.detail), _INVALID, code=code), error.status_code, error.headers)
+        status, found = described(error)
+        return JSONResponse(found, status, error.headers)
 
     app.add_exception_handler(FarspanError, ours)
-    app.add_exception_handler(Exception, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, plain)

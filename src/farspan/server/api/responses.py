@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 import uuid
@@ -20,6 +21,7 @@ from farspan.server.api.sampling import sampling
 from farspan.server.api.state import Owner, State, TheService, TheState
 from farspan.server.api.streaming import streamed
 from farspan.server.asked import Answered, Asked
+from farspan.server.responses import Responses
 
 router = APIRouter(tags=["responses"])
 
@@ -30,7 +32,7 @@ async def respond(body: ResponseBody, request: Request, owner: Owner, service: T
     false.
     """
     check_model(body.model, service)
-    messages = _messages(body, state, owner)
+    messages = await asyncio.to_thread(_messages, body, state, owner)
     asked = Asked(
         owner=owner,
         messages=[_told(body.instructions), *messages] if body.instructions else messages,
@@ -41,9 +43,10 @@ async def respond(body: ResponseBody, request: Request, owner: Owner, service: T
     record = _Record(body, service.names[0], messages, owner)
     running = Running(state.workers, lambda listener: service.answer(asked, listener))
     if body.stream:
-        return streamed(_events(running, record, state), named=True, ends=None)
+        return streamed(running, _events(running, record, state), named=True, ends=None)
     answered: Answered = await running.result(request)
-    return record.completed(answered, state)
+    state.metrics.answered(answered)
+    return await asyncio.to_thread(record.completed, answered, state.responses)
 
 
 @router.post("/v1/responses/input_tokens")
@@ -133,9 +136,8 @@ class _Record:
         content = [] if status == "in_progress" else [part(text)]
         return {"id": self.item, "type": "message", "role": "assistant", "status": status, "content": content}
 
-    def completed(self, answered: Answered, state: State) -> dict[str, Any]:
-        """The response as it is at its end; it is stored, and counted."""
-        state.metrics.answered(answered)
+    def completed(self, answered: Answered, responses: Responses) -> dict[str, Any]:
+        """The response as it is at its end; it is stored."""
         response = {
             **self._head,
             "status": "completed" if answered.stopped else "incomplete",
@@ -146,7 +148,7 @@ class _Record:
         }
         if self._body.store is not False:
             messages = [*self._messages, Message("assistant", (Passage(answered.text),))]
-            state.responses.put(self._owner, response, [_stored(one) for one in messages])
+            responses.put(self._owner, response, [_stored(one) for one in messages])
         return response
 
 
@@ -187,5 +189,6 @@ async def _events(running: Running, record: _Record, state: State) -> AsyncGener
                 yield event("output_text.done", **where, text=value.text, logprobs=[])
                 yield event("content_part.done", **where, part=part(value.text))
                 yield event("output_item.done", output_index=0, item=record.message(value.text))
-                response = record.completed(value, state)
+                state.metrics.answered(value)
+                response = await asyncio.to_thread(record.completed, value, state.responses)
                 yield event("completed" if value.stopped else "incomplete", response=response)

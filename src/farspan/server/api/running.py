@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request
 
+from farspan.server.api.errors import CLIENT_GONE
 from farspan.server.asked import Answered
 from farspan.server.turns import Job, Stopped
 from farspan.server.workers import Workers
@@ -67,14 +68,16 @@ class Running:
                     self.stop()
             return waiting.result()
         finally:
+            waiting.cancel()
             self.stop()
 
     def stop(self) -> None:
-        """Let the work end at its next step."""
+        """Let the work end at its next step; what has not begun does not."""
         self._stopped = True
-        self._future.cancel()
         if self._job is not None:
             self._job.stop()
+        if self._future.cancel():
+            self._events.put_nowait(("failed", _client_gone()))
 
     async def _last(self) -> Any:
         async with aclosing(self.events()) as events:
@@ -87,10 +90,14 @@ class Running:
         try:
             self._tell("done", work(self))
         except (Exception, Stopped) as error:
-            self._tell("failed", HTTPException(499, "the client went away") if isinstance(error, Stopped) else error)
+            self._tell("failed", _client_gone() if isinstance(error, Stopped) else error)
 
     def _tell(self, kind: str, value: Any) -> None:
         self._loop.call_soon_threadsafe(self._events.put_nowait, (kind, value))
+
+
+def _client_gone() -> HTTPException:
+    return HTTPException(CLIENT_GONE, "the client went away")
 
 
 def usage(*answers: Answered) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -11,7 +12,7 @@ from fastapi import APIRouter, Request
 from farspan.errors import UsageError
 from farspan.server.api.bodies import ForkBody, ReadBody, SessionBody
 from farspan.server.api.running import Running, prompt_progress
-from farspan.server.api.state import Owner, TheService, TheState
+from farspan.server.api.state import Owner, State, TheService, TheState
 from farspan.server.api.streaming import streamed
 from farspan.server.asked import Options
 from farspan.server.service import Listener
@@ -21,7 +22,7 @@ router = APIRouter(tags=["sessions"])
 
 
 @router.get("/v1/sessions")
-async def list_sessions(owner: Owner, service: TheService) -> dict[str, Any]:
+def list_sessions(owner: Owner, service: TheService) -> dict[str, Any]:
     """The names of all sessions."""
     return {"object": "list", "data": [{"id": name, "object": "session"} for name in service.sessions.names(owner)]}
 
@@ -44,7 +45,7 @@ async def show(id: str, request: Request, owner: Owner, service: TheService, sta
 
 
 @router.get("/v1/sessions/{id}/messages")
-async def messages(id: str, owner: Owner, service: TheService) -> dict[str, Any]:
+def messages(id: str, owner: Owner, service: TheService) -> dict[str, Any]:
     """The messages and answers that stayed in a session."""
     return {"object": "list", "data": service.sessions.turns(owner, id)}
 
@@ -55,17 +56,13 @@ async def read(id: str, body: ReadBody, request: Request, owner: Owner, service:
     service.sessions.check(owner, id)
     if (body.file_id is None) == (body.text is None):
         raise UsageError("a session reads a file or a text", fix="give file_id, or text")
-    document = (
-        Document.from_text(body.text or "", body.name)
-        if body.file_id is None
-        else state.files.document(owner, body.file_id)
-    )
+    document = await asyncio.to_thread(_document, body, owner, state)
 
     def work(listener: Listener) -> dict[str, Any]:
         return service.read(owner, id, document, listener)
 
     running = Running(state.workers, work)
-    return streamed(_events(running)) if body.stream else await running.result(request)
+    return streamed(running, _events(running)) if body.stream else await running.result(request)
 
 
 @router.post("/v1/sessions/{id}/fork")
@@ -94,6 +91,12 @@ async def delete(id: str, request: Request, owner: Owner, service: TheService, s
     """Remove a session. Answers 409 while it is read into or asked."""
     await Running(state.workers, service.turn(lambda: service.sessions.delete(owner, id))).result(request)
     return {"id": id, "object": "session", "deleted": True}
+
+
+def _document(body: ReadBody, owner: str, state: State) -> Document:
+    if body.file_id is None:
+        return Document.from_text(body.text or "", body.name)
+    return state.files.document(owner, body.file_id)
 
 
 async def _events(running: Running) -> AsyncGenerator[dict[str, Any]]:

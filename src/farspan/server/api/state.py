@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from farspan.server.asked import Loading
 from farspan.server.building import PUBLIC, Settings, owner_of
@@ -41,25 +42,35 @@ def service_of(request: Request) -> Service:
     """The service, once the model is loaded. Raises Loading until then."""
     service = state_of(request).service
     if service is None:
-        raise Loading("the model is still loading", fix="GET /health says when it is there")
+        failed = state_of(request).failed
+        said = "the model is still loading" if failed is None else f"the model cannot be loaded: {failed}"
+        raise Loading(said, fix="GET /health says when it is there")
     return service
 
 
 _BEARER = HTTPBearer(auto_error=False, description="One of the keys that the server was begun with.")
 
 
-def owner(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> str:
-    """Whose the request is. Answers 401 where the server has keys and this is none of them."""
-    keys = state_of(request).settings.keys
+def holder(keys: Sequence[str], authorization: str) -> str | None:
+    """Whose a request with this Authorization header is; None where there are keys and it holds none of them."""
     if not keys:
         return PUBLIC
-    given = credentials.credentials if credentials is not None else ""
-    matches = [hmac.compare_digest(key.encode(), given.encode()) for key in keys]
-    if not any(matches):
-        raise HTTPException(
-            401, "this server wants an API key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
-        )
-    return owner_of(given)
+    scheme, _, given = authorization.partition(" ")
+    matches = [hmac.compare_digest(key.encode(), given.strip().encode()) for key in keys]
+    return owner_of(given.strip()) if any(matches) and scheme.lower() == "bearer" else None
+
+
+def unknown_key() -> HTTPException:
+    """What is answered to a request without one of the keys."""
+    return HTTPException(401, "this server wants an API key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+
+
+def owner(request: Request, _: Annotated[object, Depends(_BEARER)]) -> str:
+    """Whose the request is. Answers 401 where the server has keys and this is none of them."""
+    found = holder(state_of(request).settings.keys, request.headers.get("authorization", ""))
+    if found is None:
+        raise unknown_key()
+    return found
 
 
 Owner = Annotated[str, Depends(owner)]

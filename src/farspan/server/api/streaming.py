@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from sse_starlette import EventSourceResponse
+from starlette.types import Receive, Scope, Send
 
 from farspan.server.api import errors
+from farspan.server.api.running import Running
 
 PING_S = 10
 
 
-def streamed(events: AsyncIterator[dict[str, Any]], *, named: bool = False, ends: str | None = "[DONE]") -> Any:
+class Stream(EventSourceResponse):
+    """A stream of what `running` does, which is stopped when the stream ends, also where that was before it began."""
+
+    def __init__(self, running: Running, frames: AsyncGenerator[dict[str, str]]) -> None:
+        super().__init__(frames, ping=PING_S, headers={"X-Accel-Buffering": "no"})
+        self._running = running
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._running.stop()
+
+
+def streamed(
+    running: Running, events: AsyncGenerator[dict[str, Any]], *, named: bool = False, ends: str | None = "[DONE]"
+) -> Stream:
     """A response that streams these objects; `named` ones say their `type` as the name of the event too."""
 
-    async def frames() -> AsyncIterator[dict[str, str]]:
+    async def frames() -> AsyncGenerator[dict[str, str]]:
         try:
-            async for event in events:
-                yield _frame(event, named)
+            async with aclosing(events):
+                async for event in events:
+                    yield _frame(event, named)
         except Exception as error:
-            yield _frame(
-                {"type": "error", **errors.described(error)[1]} if named else errors.described(error)[1], named
-            )
+            _, found = errors.described(error)
+            yield _frame({**found["error"], **found, "type": "error"} if named else found, named)
         if ends is not None:
             yield {"data": ends}
 
-    return EventSourceResponse(frames(), ping=PING_S, headers={"X-Accel-Buffering": "no"})
+    return Stream(running, frames())
 
 
 def _frame(event: dict[str, Any], named: bool) -> dict[str, str]:
