@@ -103,11 +103,12 @@ def test_folders_that_are_of_no_use_are_removed(tmp_path: Path) -> None:
     (tmp_path / "read" / "broken" / "prefix.json").write_text("{")
     with serving(tmp_path) as (service, _):
         assert not (tmp_path / "read" / "broken").exists()
-        answer(service, f"{BOOK * 3}What?")
+        wanted = answer(service, f"{BOOK * 3}What?")
         (folder,) = (tmp_path / "read").iterdir()
     (folder / "session.json").write_text("{")
     with serving(tmp_path) as (service, _):
-        assert answer(service, f"{BOOK * 3}What?").cached_tokens == 0
+        found = answer(service, f"{BOOK * 3}What?")
+        assert (found.cached_tokens, found.prompt_tokens, found.text) == (0, wanted.prompt_tokens, wanted.text)
         assert not folder.exists()
 
 

@@ -131,19 +131,25 @@ class Reuse:
         """The furthest place that something has read; where another is about to get further, wait for it."""
         self.queries += 1
         while True:
-            node, rest = [(node, rest) for node, rest in walk(root, parts) if rest and (node is root or node.readable)][
-                -1
-            ]
-            if node.reading is None or node.held is not None:
+            node, rest = self._furthest(root, parts)
+            held = self._taken(node)
+            if held is not None or node is root:
                 break
-            self._turns.wait(node.reading)
-        held = self._taken(node)
         if held is None:
             chars = sum(len(part.text) for part in parts if isinstance(part, Passage))
             folder = self._shelf.new() if chars >= _LONG_CHARS else None
             return Place(Held(begin(folder), closed=self._shelf.tidy), node, 0, root.changes), rest
         self.hits += 1
         return Place(held, node, held.session.counts.seen, root.changes), rest
+
+    def _furthest(self, root: Node, parts: Sequence[Part]) -> tuple[Node, list[Part]]:
+        """The last node on the way that has been read, and what is left to read, which is always something."""
+        while True:
+            found = [(node, rest) for node, rest in walk(root, parts) if rest and (node is root or node.readable)]
+            node, rest = found[-1]
+            if node.reading is None or node.held is not None:
+                return node, rest
+            self._turns.wait(node.reading)
 
     def _taken(self, node: Node) -> Held | None:
         """The session of a node, to go on with: itself where it moves, otherwise a fork."""
@@ -191,7 +197,6 @@ class Reuse:
             place.held = held.fork()
             self._put(node, held)
             held.session.commit()
-            self._put(node, held)
             self._shelf.label(node, folder)
         else:
             self._put(node, held.fork())
