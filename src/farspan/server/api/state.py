@@ -69,9 +69,10 @@ class State:
     async def _load(self) -> None:
         try:
             self.service = await asyncio.to_thread(build, self.settings)
-        except (FarspanError, OSError) as error:
+        except Exception as error:
             self.failed = error
-            logging.getLogger("farspan.server").error("%s", error)
+            known = isinstance(error, FarspanError | OSError)
+            logging.getLogger("farspan.server").error("%s", error, exc_info=None if known else error)
         finally:
             self.loaded.set()
 
