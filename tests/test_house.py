@@ -14,7 +14,7 @@ import farspan
 
 SRC = Path(farspan.__file__).parent
 FILES = sorted(path for path in SRC.rglob("*.py"))
-BASE = {"types", "errors", "env", "folders", "process"}
+BASE = {"types", "errors", "env", "folders", "process", "telling"}
 ORDER = "text attention cache methods engine readers memory writers tasks evals bench recipes server cli".split()
 LONGEST_FILE = 300
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from farspan import env
-from farspan.cli import show
+from farspan import env, telling
 from farspan.cli.progress import PlainLines, describe
 from farspan.types import Counts, Progress
 from tests.cli.conftest import Run
@@ -100,9 +99,9 @@ def test_plain_progress_is_a_line_in_five_seconds(capsys: pytest.CaptureFixture[
 
 def test_account_names_the_tiers_in_use() -> None:
     counts = Counts(seen=3, kept=3, kv_bytes={"device": 0, "host": 0, "disk": 0})
-    assert show.account("full", counts).endswith("dropped 0 | device 0B | exact")
+    assert telling.account("full", counts).endswith("dropped 0 | device 0B | exact")
 
 
 def test_quotes_stand_on_one_line() -> None:
-    assert show.one_line("a\n  b\tc") == "a b c"
-    assert len(show.one_line("word " * 100)) == show.QUOTE_WIDTH
+    assert telling.one_line("a\n  b\tc") == "a b c"
+    assert len(telling.one_line("word " * 100)) == telling.QUOTE_WIDTH

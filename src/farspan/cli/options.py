@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import click
 
+from farspan import env
 from farspan.errors import BudgetError, UsageError
 from farspan.types import Size
 
@@ -30,6 +32,26 @@ class SessionOptions:
     session: str | None
     dtype: str | None
     device: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedOptions:
+    """Which model is served, how it reads where a request does not say, and what all sessions may take."""
+
+    model: str | None
+    method: str | None
+    budget: str | None
+    dtype: str | None
+    device: str | None
+    memory: int
+    disk: int
+    folder: str | None
+
+    def as_settings(self) -> dict[str, Any]:
+        """The keywords of a server's `Settings`."""
+        folder = Path(self.folder or env.home() / "server").expanduser()
+        chosen = {"method": self.method or DEFAULT_METHOD, "budget": self.budget or DEFAULT_BUDGET}
+        return {**asdict(self), **chosen, "folder": folder}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +83,22 @@ class OutputOptions:
     stream: bool
     quiet: bool
     usage: bool
+
+
+class Bytes(click.ParamType[int]):
+    """A size in bytes such as 4GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        size = Size.parse(value)
+        if size.unit != "bytes" or not size.amount:
+            raise UsageError(f"{value!r} is no number of bytes", fix="write it as 512MiB or 4GiB")
+        return size.amount
+
+
+BYTES = Bytes()
 
 
 def _shared(*names: str, **attributes: Any) -> Option:
@@ -134,6 +172,22 @@ _SESSION: list[Option] = [
     dtype_option,
     device_option,
 ]
+_SERVED: list[Option] = [
+    model_option,
+    method_option(DEFAULT_METHOD),
+    budget_option(DEFAULT_BUDGET),
+    dtype_option,
+    device_option,
+    click.option("--memory", type=BYTES, default="4GiB", show_default=True, help="KV memory of all sessions together."),
+    click.option(
+        "--disk",
+        type=BYTES,
+        default="20GiB",
+        show_default=True,
+        help="What may be kept on disk of texts that were read.",
+    ),
+    click.option("--folder", metavar="PATH", help="Where sessions and files lie. [default: server in FARSPAN_HOME]"),
+]
 _SAMPLING: list[Option] = [
     _shared(
         "-n",
@@ -193,6 +247,7 @@ def grouped(name: str, kind: type, options: list[Option]) -> Option:
     return decorate
 
 
+served_options = grouped("served", ServedOptions, _SERVED)
 session_options = grouped("options", SessionOptions, _SESSION)
 sampling_options = grouped("sampling", SamplingOptions, _SAMPLING)
 output_options = grouped("output", OutputOptions, _OUTPUT)

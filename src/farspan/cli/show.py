@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from farspan.types import TIERS, format_bytes
+from farspan import telling
 
 if TYPE_CHECKING:
     from farspan.cli.options import OutputOptions
-    from farspan.types import Counts, Source, Usage
-
-QUOTE_WIDTH = 240
-LEAST_WEIGHT = 0.01
+    from farspan.types import Counts, Usage
 
 
 def note(line: str) -> None:
@@ -32,36 +29,9 @@ def as_json(value: Mapping[str, Any]) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def account(method: str, counts: Counts) -> str:
-    """The line that says what became of the text: seen = kept + stored + dropped."""
-    tokens = [f"{name} {getattr(counts, name):,}" for name in ("seen", "kept", "stored", "fetched", "dropped")]
-    used = [
-        f"{tier} {format_bytes(counts.kv_bytes[tier])}"
-        for tier in TIERS
-        if tier == "device" or counts.kv_bytes.get(tier)
-    ]
-    exact = ["exact"] if counts.exact else []
-    return " | ".join([f"context: {method}", *tokens, ", ".join(used), *exact])
-
-
 def context(method: str, counts: Counts) -> dict[str, Any]:
     """The account as the `context` member of a JSON answer."""
     return {"method": method, **counts.as_dict()}
-
-
-def source_lines(sources: Iterable[Source]) -> list[str]:
-    """One line a source: where it is, its weight, and its text; those that hardly weigh anything are left out."""
-    return [
-        f"  {source.file}:{source.line}  {source.weight:.2f}  {one_line(source.text)!r}"
-        for source in sources
-        if source.weight >= LEAST_WEIGHT
-    ]
-
-
-def one_line(text: str, width: int = QUOTE_WIDTH) -> str:
-    """The text with its white space folded, cut to `width` characters."""
-    folded = " ".join(text.split())
-    return folded if len(folded) <= width else folded[: width - 3] + "..."
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -87,8 +57,8 @@ def footer(answer: Any, method: str, output: OutputOptions) -> None:
     if not output.quiet:
         if answer.sources:
             note("sources:")
-        for line in source_lines(answer.sources):
+        for line in telling.source_lines(answer.sources):
             note(line)
-        note(account(method, answer.counts))
+        note(telling.account(method, answer.counts))
     if output.usage:
         note(usage(answer.usage))

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from farspan import Model, Session
     from farspan.methods import Method
     from farspan.readers.kit.session import ReaderSession
-    from farspan.text import Document
 
 STDIN = "-"
 RECORD = "session.json"
@@ -167,27 +166,18 @@ def read_all(
     session: Session | ReaderSession, files: Sequence[str], output: OutputOptions, kept_as: str | None
 ) -> Reading:
     """Read what the session has not read yet; say on stderr how to go on if it is stopped by Ctrl-C."""
+    from farspan.text import open_documents, unread
+
     before, start = session.counts.seen, time.perf_counter()
+    documents = open_documents(files, notice=show.nothing if output.quiet else show.note)
     try:
         with progress.showing(output.quiet) as callback:
-            for document in _unread(session, files, show.nothing if output.quiet else show.note):
+            for document in unread(documents, session.files):
                 session.read(document, progress=callback)
     except KeyboardInterrupt:
         show.note(f"stopped: session {kept_as!r} goes on from here" if kept_as else "stopped: nothing is kept")
         raise
     return Reading(session.counts.seen - before, time.perf_counter() - start)
-
-
-def _unread(
-    session: Session | ReaderSession, files: Sequence[str], notice: Callable[[str], None]
-) -> Iterator[Document]:
-    """The documents that the session has not read to their end; the session itself goes on in one it has begun."""
-    from farspan.text import open_documents
-
-    complete = {file["fingerprint"] for file in session.files if file["complete"]}
-    for document in open_documents(files, notice=notice):
-        if document.fingerprint not in complete:
-            yield document
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ _GRACE_S = 10
 def serve(settings: Settings, host: str, port: int, note: Callable[[str], None]) -> None:
     """Listen at an address, which `note` is told. Raises UsageError where that cannot be had."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("mcp").setLevel(logging.WARNING)
     keep_freed_memory()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)

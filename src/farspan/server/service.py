@@ -22,7 +22,7 @@ from farspan.server.reuse import Reuse
 from farspan.server.room import Room
 from farspan.server.sessions import Sessions
 from farspan.server.turns import Job, Turns
-from farspan.text import Document
+from farspan.text import Document, documents
 from farspan.types import Budget, Progress
 
 T = TypeVar("T")
@@ -105,11 +105,20 @@ class Service:
 
         return done
 
-    def read(self, owner: str, name: str, document: Document, listener: Listener) -> dict[str, Any]:
-        """Read a text into a session, and describe the session then. Raises NotFound, InputError, StorageFull."""
+    def read(
+        self, owner: str, name: str, source: Document | Path, listener: Listener, *, once: bool = False
+    ) -> dict[str, Any]:
+        """Read a text, or a file or folder, into a session, and describe the session then.
+
+        With `once` a session that is not there is begun, unless there is nothing to read, and what it has read to its
+        end is not read again. Raises NotFound, InputError, StorageFull.
+        """
         with self.turns.job() as job:
             listener.began(job)
-            self.sessions.read(owner, name, document, listener.read)
+            if once and not self.sessions.has(owner, name):
+                _check_text(source)
+                self.sessions.create(owner, name, self.defaults.method, self.defaults.budget)
+            self.sessions.read(owner, name, source, listener.read, once=once)
             return self.sessions.describe(owner, name)
 
     def close(self) -> None:
@@ -155,21 +164,11 @@ class Service:
             conversation = self._conversation(asked)
             if asked.options.strict or self.defaults.strict:
                 self._check_length(conversation)
-            if asked.options.keep:
-                return self._chat(asked, conversation, listener)
-            root, begin, conversation = self._beginning(asked, conversation)
-            began = time.perf_counter()
-            with (
-                self.room.taking(self._need(root, asked.options, conversation)),
-                self.reuse.read(root, begin, conversation, listener.read) as place,
-            ):
-                session, read = place.held.session, time.perf_counter()
-                reply = session.reply(**asked.sampling)
-                for piece in reply:
-                    listener.wrote(piece)
-                if reply.whole:
-                    self.reuse.keep(place, reply.text)
-                return _account(session, reply, place.cached, read - began, time.perf_counter() - read)
+            answering = self._chat if asked.options.keep else self._reply
+            answered = answering(asked, conversation, listener)
+            if asked.options.session is not None:
+                self.sessions.note(asked.owner, asked.options.session, answered)
+            return answered
 
     def _conversation(self, asked: Asked) -> list[Part]:
         if asked.prompt is None:
@@ -193,7 +192,23 @@ class Service:
         identity = json.dumps([asked.owner, str(method), str(budget), self.model.fingerprint])
         return self.root(identity), lambda folder: self.model.session(method, budget, folder), conversation
 
-    def _chat(self, asked: Asked, conversation: Sequence[Part], listener: Listener) -> Answered:
+    def _reply(self, asked: Asked, conversation: list[Part], listener: Listener) -> Answered:
+        """Answer messages from what was read of them before, and keep what is read of them now."""
+        root, begin, conversation = self._beginning(asked, conversation)
+        began = time.perf_counter()
+        with (
+            self.room.taking(self._need(root, asked.options, conversation)),
+            self.reuse.read(root, begin, conversation, listener.read) as place,
+        ):
+            session, read = place.held.session, time.perf_counter()
+            reply = session.reply(**asked.sampling)
+            for piece in reply:
+                listener.wrote(piece)
+            if reply.whole:
+                self.reuse.keep(place, reply.text)
+            return _account(session, reply, place.cached, read - began, time.perf_counter() - read)
+
+    def _chat(self, asked: Asked, conversation: list[Part], listener: Listener) -> Answered:
         """Put a message to a session, where it stays with its answer."""
         if asked.options.session is None or len(asked.messages) != 1:
             raise UsageError(
@@ -261,6 +276,13 @@ def _refuse_changes(options: Options, session: Session) -> None:
     for name, asked, has in (("method", wanted, session.method), ("budget", budget, session.budget)):
         if asked and asked != str(has):
             raise UsageError(f"the session was begun with {name} {str(has)!r}, not {asked!r}", fix="leave it out")
+
+
+def _check_text(source: Document | Path) -> None:
+    """Raise InputError where there is no text to read."""
+    for document in documents(source):
+        if any(not piece.isspace() for piece in document.pieces()):
+            return
 
 
 def _deleted(folder: Path | None) -> Session:

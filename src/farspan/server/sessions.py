@@ -19,13 +19,13 @@ from farspan.engine import Model, Session, open_session
 from farspan.errors import SessionError, UsageError
 from farspan.folders import write_whole
 from farspan.methods import Method
-from farspan.server.asked import NotFound
+from farspan.server.asked import Answered, NotFound
 from farspan.server.held import Held
 from farspan.server.prefixes import Node
 from farspan.server.reuse import Reuse
 from farspan.server.room import Kept, Room
 from farspan.server.turns import Turns
-from farspan.text import Document
+from farspan.text import Document, documents, unread
 from farspan.types import Budget, ProgressCallback
 
 _ABOUT, _TURNS = "about.json", "turns.jsonl"
@@ -62,6 +62,7 @@ class Sessions:
         self._turns = turns
         self._reuse = reuse
         self._open: dict[Path, Named] = {}
+        self._answered: dict[Path, Answered] = {}
         room.keepers.append(self.kept)
 
     def names(self, owner: str) -> list[str]:
@@ -93,9 +94,13 @@ class Sessions:
         self.check(owner, name)
         return self._opened(folder, open_session(folder, self._model))
 
+    def has(self, owner: str, name: str) -> bool:
+        """Whether there is a session of this name. Raises UsageError where it is none."""
+        return (self._place(owner, name) / _ABOUT).is_file()
+
     def check(self, owner: str, name: str) -> None:
         """Raise NotFound where there is no such session."""
-        if not (self._place(owner, name) / _ABOUT).is_file():
+        if not self.has(owner, name):
             raise NotFound(f"there is no session {name!r}", fix="GET /v1/sessions lists those that there are")
 
     def describe(self, owner: str, name: str) -> dict[str, Any]:
@@ -114,10 +119,27 @@ class Sessions:
             "busy": named.changing is not None,
         }
 
-    def read(self, owner: str, name: str, document: Document, progress: ProgressCallback) -> None:
-        """Read a text into a session. One that was broken off is read on."""
+    def read(
+        self, owner: str, name: str, source: Document | Path, progress: ProgressCallback, *, once: bool = False
+    ) -> None:
+        """Read a text, or a file or folder, into a session. One that was broken off is read on.
+
+        With `once` what was read to its end is not read again.
+        """
         with self._changing(self.get(owner, name)) as session:
-            session.read(document, progress)
+            for document in unread(documents(source), session.files if once else ()):
+                session.read(document, progress)
+
+    def note(self, owner: str, name: str, answered: Answered) -> None:
+        """Remember the last answer from a session."""
+        self._answered[self._place(owner, name)] = answered
+
+    def answered(self, owner: str, name: str) -> Answered:
+        """The last answer from a session. Raises NotFound."""
+        folder = self._place(owner, name)
+        if folder not in self._answered:
+            raise NotFound(f"nothing was asked of session {name!r} since the server began", fix="ask first")
+        return self._answered[folder]
 
     def turns(self, owner: str, name: str) -> list[dict[str, str]]:
         """The messages and answers that were kept in a session."""
@@ -169,6 +191,7 @@ class Sessions:
             if not named.idle:
                 raise SessionError(f"session {name!r} is in use", fix="wait until what reads it or asks it has ended")
             self._forget(named)
+        self._answered.pop(folder, None)
         shutil.rmtree(folder, ignore_errors=True)
 
     def kept(self) -> Iterator[Kept]:

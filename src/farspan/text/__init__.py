@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farspan.text.document import Document, NoticeCallback
-from farspan.text.folders import documents, open_documents
+from farspan.text.folders import documents, open_documents, unread
 from farspan.text.spool import Place, SpoolDocument, TextSpool
 from farspan.text.token_log import NO_TEXT, Spans, TokenLog
 from farspan.text.tokens import TextEncoder, TokenPiece, encode_pieces
@@ -22,4 +22,5 @@ __all__ = [
     "documents",
     "encode_pieces",
     "open_documents",
+    "unread",
 ]

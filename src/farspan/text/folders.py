@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from farspan.errors import InputError
 from farspan.text import ignore
@@ -35,6 +36,12 @@ def documents(source: str | Path | Document) -> Iterable[Document]:
     if isinstance(source, Path):
         return open_documents(source)
     return [Document.from_text(source) if isinstance(source, str) else source]
+
+
+def unread(found: Iterable[Document], files: Iterable[Mapping[str, Any]]) -> Iterator[Document]:
+    """Those documents that are not among a session's `files`, or were not read to their end."""
+    complete = {file["fingerprint"] for file in files if file["complete"]}
+    return (document for document in found if document.fingerprint not in complete)
 
 
 def _in_folder(folder: str, notice: NoticeCallback) -> Iterator[Document]:

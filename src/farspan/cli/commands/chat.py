@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from farspan import telling
 from farspan.cli import app, show, work
 from farspan.cli.options import (
     OutputOptions,
@@ -91,9 +92,9 @@ class Chat:
         if name == "quit":
             return False
         if name == "status":
-            show.note(show.account(str(self.session.method), self.session.counts))
+            show.note(telling.account(str(self.session.method), self.session.counts))
         elif name == "sources":
-            for line in show.source_lines(self.sources) or ["no answer has drawn on a text yet"]:
+            for line in telling.source_lines(self.sources) or ["no answer has drawn on a text yet"]:
                 show.note(line)
         elif name == "help":
             show.note(HELP)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from farspan.cli import chart, progress, show, work
+from farspan import telling
+from farspan.cli import chart, progress, work
 from farspan.cli.options import (
     DEFAULT_METHOD,
     SessionOptions,
@@ -136,10 +137,10 @@ def _ask_all(session: Session | ReaderSession, book: Book) -> None:
         found = text == turn.answer.strip()
         right += found
         click.echo(f"\n{turn.query}\n  {text}  ({'right' if found else f'wrong: {turn.answer.strip()}'})")
-        for line in show.source_lines(answer.sources[:1]):
+        for line in telling.source_lines(answer.sources[:1]):
             click.echo(line)
     click.echo(f"\n{right} of {len(book.sample.turns)} right")
-    click.echo(show.account(str(session.method), answer.counts))
+    click.echo(telling.account(str(session.method), answer.counts))
 
 
 def _compare_full(model: Model, book: Book) -> None:

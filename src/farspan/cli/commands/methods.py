@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from farspan import telling
 from farspan.cli import show
 from farspan.cli.groups import DefaultGroup
 from farspan.cli.options import json_option
@@ -28,7 +29,7 @@ def list_(as_json: bool) -> None:
         return
     show.table(
         ("method", "what does not fit", "idea"),
-        [(card.name, card.overflow, show.one_line(card.idea, IDEA_WIDTH)) for card in cards],
+        [(card.name, card.overflow, telling.one_line(card.idea, IDEA_WIDTH)) for card in cards],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from farspan import telling
 from farspan.cli import show, work
 from farspan.cli.options import OutputOptions, SessionOptions, file_option, output_options, session_options
 from farspan.errors import InputError, UsageError
@@ -38,4 +39,4 @@ def command(paths: tuple[str, ...], files: tuple[str, ...], options: SessionOpti
             )
         elif not output.quiet:
             show.note(f"read {reading.tokens:,} tokens in {reading.seconds:.1f} s into session {options.session!r}")
-            show.note(show.account(method, session.counts))
+            show.note(telling.account(method, session.counts))

@@ -61,7 +61,7 @@ class Running:
 
     async def result(self, request: Request) -> Any:
         """The result alone; the work is stopped when the client goes."""
-        waiting = asyncio.ensure_future(self._last())
+        waiting = asyncio.ensure_future(self.outcome())
         try:
             while not (await asyncio.wait({waiting}, timeout=_LOOK_S))[0]:
                 if await request.is_disconnected():
@@ -71,6 +71,14 @@ class Running:
             waiting.cancel()
             self.stop()
 
+    async def outcome(self) -> Any:
+        """The result alone; the work is stopped when the task that waits here is cancelled."""
+        async with aclosing(self.events()) as events:
+            async for kind, value in events:
+                if kind == "done":
+                    return value
+        raise AssertionError("work ends with its result")
+
     def stop(self) -> None:
         """Let the work end at its next step; what has not begun does not."""
         self._stopped = True
@@ -78,13 +86,6 @@ class Running:
             self._job.stop()
         if self._future.cancel():
             self._events.put_nowait(("failed", _client_gone()))
-
-    async def _last(self) -> Any:
-        async with aclosing(self.events()) as events:
-            async for kind, value in events:
-                if kind == "done":
-                    return value
-        raise AssertionError("work ends with its result")
 
     def _run(self, work: Callable[[Running], Any]) -> None:
         try:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Self
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBearer
 
+from farspan.errors import FarspanError
 from farspan.server.asked import Loading
-from farspan.server.building import PUBLIC, Settings, owner_of
+from farspan.server.building import PUBLIC, Settings, build, owner_of
 from farspan.server.files import Files
 from farspan.server.metrics import Metrics
 from farspan.server.responses import Responses
@@ -30,6 +34,47 @@ class State:
     metrics: Metrics
     service: Service | None = None
     failed: Exception | None = None
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The parts of a server that is begun with these settings."""
+        return cls(
+            settings=settings,
+            workers=Workers(settings.parallel, settings.queue),
+            files=Files(settings.folder / "files", settings.upload),
+            responses=Responses(settings.folder / "responses"),
+            metrics=Metrics(),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Load the model beside what is done in here, and close everything in the end."""
+        loading = asyncio.create_task(self._load())
+        try:
+            yield
+        finally:
+            await loading
+            self.workers.close()
+            if self.service is not None:
+                self.service.close()
+
+    async def ready(self) -> Service:
+        """The service, as soon as the model is loaded. Raises Loading where it cannot be."""
+        await self.loaded.wait()
+        if self.service is None:
+            raise Loading(f"the model cannot be loaded: {self.failed}")
+        return self.service
+
+    async def _load(self) -> None:
+        try:
+            self.service = await asyncio.to_thread(build, self.settings)
+        except Exception as error:
+            self.failed = error
+            known = isinstance(error, FarspanError | OSError)
+            logging.getLogger("farspan.server").error("%s", error, exc_info=None if known else error)
+        finally:
+            self.loaded.set()
 
 
 def state_of(request: Request) -> State:

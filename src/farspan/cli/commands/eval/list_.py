@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from farspan import telling
 from farspan.cli import show
 from farspan.cli.options import debug_option, json_option
 
@@ -41,7 +42,7 @@ def command(as_json: bool) -> None:
                 card.diffusion,
                 f"{card.chance if tasks.needs(name) else tasks.get(name).guess:.2f}",
                 ", ".join(tasks.needs(name)) or "-",
-                show.one_line(ideas[name], IDEA_WIDTH),
+                telling.one_line(ideas[name], IDEA_WIDTH),
             )
             for name, card in cards.items()
         ],
