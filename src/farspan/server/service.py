@@ -174,6 +174,8 @@ class Service:
     def _conversation(self, asked: Asked) -> list[Part]:
         if asked.prompt is None:
             return parts(self.model.tokenizer, asked.messages)
+        if not asked.prompt:
+            raise InputError("the prompt is empty", fix="give it at least one token")
         if not isinstance(asked.prompt, str):
             self.model.check_ids(asked.prompt)
             close = max(0, len(asked.prompt) - CLOSELY)
