@@ -73,6 +73,24 @@ def parts(tokenizer: Any, messages: Sequence[Message]) -> list[Part]:
     return [part for part in found if not isinstance(part, Markup) or part.ids]
 
 
+def raw_parts(tokenizer: Any, prompt: str) -> list[Part]:
+    """A prompt that its writer put together, special tokens and all: these are markup, the text between is `prompt`."""
+    known = {str(token): id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special = sorted(known, key=len, reverse=True)
+    pieces = re.split(f"({'|'.join(map(re.escape, special))})", prompt) if special else [prompt]
+    found: list[Part] = []
+    chars = newlines = 0
+    for number, piece in enumerate(pieces):
+        if number % 2:
+            last = found[-1] if found else None
+            before = last.ids if isinstance(last, Markup) else ()
+            found[len(found) - bool(before) :] = [Markup((*before, known[piece]))]
+        elif piece:
+            found.append(Passage(piece, "prompt", (chars, newlines)))
+        chars, newlines = chars + len(piece), newlines + piece.count("\n")
+    return found
+
+
 def _markup(tokenizer: Any, text: str) -> Markup:
     return Markup(tuple(tokenizer.encode(text, add_special_tokens=False)))
 

@@ -170,11 +170,14 @@ class Session:
             raise InputError("there is nothing to continue", fix="give a prompt, or generate right after an answer")
         return self._generation(ids, options, after=self._keep_last, stage=READING)
 
-    def logits(self, ids: Iterable[int]) -> Tensor:
-        """Read token ids and give the logits at each of them, `[T, V]`: for measuring, since that grows with T."""
+    def logits(self, ids: Iterable[int], *, answering: bool = False) -> Tensor:
+        """Read token ids and give the logits at each of them, `[T, V]`: for measuring, since that grows with T.
+
+        With `answering` the method looks things up for them as it does for an answer.
+        """
         self._stage = READING
         self._stream.read_pending()
-        return cat(self._stream.logits(list(ids)))
+        return cat(self._stream.logits(list(ids), answering))
 
     def fork(self) -> Session:
         """A session that begins with everything in this one; what either does then, the other does not see.

@@ -80,9 +80,9 @@ class Stream:
             self.step(part, None)
             self.pending = self.pending[len(part) :]
 
-    def logits(self, ids: list[int]) -> list[Tensor]:
+    def logits(self, ids: list[int], answering: bool = False) -> list[Tensor]:
         """The logits at every token, in pieces `[T, V]`."""
-        rows = (self.step(part, "all") for part in self._parts(ids, answering=False))
+        rows = (self.step(part, "all", answering=answering) for part in self._parts(ids, answering=answering))
         return [row for row in rows if row is not None]
 
     def feed(self, ids: list[int], watch: Watch) -> Tensor:

@@ -57,7 +57,10 @@ class Node:
     @property
     def root(self) -> Node:
         """The node without a parent."""
-        return self if self.parent is None else self.parent.root
+        node = self
+        while node.parent is not None:
+            node = node.parent
+        return node
 
     def child(self, key: Key) -> Node:
         """The node behind this part, which is made if there is none."""
@@ -82,15 +85,21 @@ class Node:
 
     def way(self) -> list[Key]:
         """The parts on the way here."""
-        return [] if self.parent is None or self.key is None else [*self.parent.way(), self.key]
+        keys: list[Key] = []
+        node: Node | None = self
+        while node is not None and node.key is not None:
+            keys.append(node.key)
+            node = node.parent
+        return keys[::-1]
 
     def prune(self) -> None:
         """Take it out of the tree, and those above it, where they stand for nothing."""
-        if self.parent is None or self.key is None or self.readable or self.children:
-            return
-        if self.parent.children.get(self.key) is self:
-            del self.parent.children[self.key]
-            self.parent.prune()
+        node = self
+        while node.parent is not None and node.key is not None and not node.readable and not node.children:
+            if node.parent.children.get(node.key) is not node:
+                return
+            del node.parent.children[node.key]
+            node = node.parent
 
 
 def walk(root: Node, parts: Sequence[Part]) -> Iterator[tuple[Node, list[Part]]]:

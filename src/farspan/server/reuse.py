@@ -15,6 +15,7 @@ from threading import Event
 
 from farspan.engine import Session
 from farspan.engine.conversation import Markup, Part, Passage
+from farspan.engine.scoring import CLOSELY
 from farspan.server.cutting import Stop, stops
 from farspan.server.held import Held
 from farspan.server.prefixes import Node, walk
@@ -179,7 +180,10 @@ class Reuse:
 
     def _take(self, place: Place, stop: Stop, progress: ProgressCallback | None) -> None:
         session, part = place.held.session, stop.part
-        if isinstance(part, Markup):
+        if isinstance(part, Markup) and len(part.ids) > CLOSELY:
+            session.read(part.ids)
+            session.put(())
+        elif isinstance(part, Markup):
             session.put(part.ids)
         elif part.name is None:
             session.put(session.model.encoder.encode(part.text).ids)
@@ -192,8 +196,10 @@ class Reuse:
         node, held = place.node, place.held
         if node.held is not None or node.folder is not None or not place.current:
             return
+        held.session.read(())  # what waits to be read would be read by everyone who goes on from here
+        held.session.put(())
         folder = held.session.path
-        if folder is not None and node.reading is not None and not _more_coming(node):
+        if folder is not None and node.reading is not None and not any(child.reading for child in _below(node)):
             place.held = held.fork()
             self._put(node, held)
             held.session.commit()
@@ -224,10 +230,10 @@ class Reuse:
 
 
 def _below(node: Node) -> Iterator[Node]:
-    for child in list(node.children.values()):
-        yield from _below(child)
-        yield child
-
-
-def _more_coming(node: Node) -> bool:
-    return any(child.reading is not None or _more_coming(child) for child in node.children.values())
+    """All nodes behind this one, the furthest first."""
+    found, ahead = [], [node]
+    while ahead:
+        children = list(ahead.pop().children.values())
+        found += children
+        ahead += children
+    yield from reversed(found)

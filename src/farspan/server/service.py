@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from farspan import readers
 from farspan.engine import Generation, Model, Sampling, Session
-from farspan.engine.conversation import Markup, Part, Passage, parts
-from farspan.engine.scoring import score
+from farspan.engine.conversation import Markup, Part, Passage, parts, raw_parts
+from farspan.engine.scoring import CLOSELY, score
 from farspan.errors import InputError, UsageError
 from farspan.methods import Method
 from farspan.server.asked import Answered, Asked, ContextLengthExceeded, NotFound, Options
@@ -173,11 +173,15 @@ class Service:
     def _conversation(self, asked: Asked) -> list[Part]:
         if asked.prompt is None:
             return parts(self.model.tokenizer, asked.messages)
+        if not asked.prompt:
+            raise InputError("the prompt is empty", fix="give it at least one token")
         if not isinstance(asked.prompt, str):
             self.model.check_ids(asked.prompt)
-            return [Markup(tuple(asked.prompt))]
+            close = max(0, len(asked.prompt) - CLOSELY)
+            pieces = asked.prompt[:close], asked.prompt[close:]
+            return [Markup(tuple(piece)) for piece in pieces if piece]
         begin = Markup(tuple(self.model.encode_raw("", first=True)))
-        return [begin, Passage(asked.prompt, "prompt")] if begin.ids else [Passage(asked.prompt, "prompt")]
+        return [*([begin] if begin.ids else []), *raw_parts(self.model.tokenizer, asked.prompt)]
 
     def _beginning(self, asked: Asked, conversation: list[Part]) -> tuple[Node, Begin, list[Part]]:
         """Where the conversation begins: at nothing, or behind a session that has a name."""

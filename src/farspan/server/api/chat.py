@@ -18,13 +18,13 @@ from farspan.server.api.messages import message
 from farspan.server.api.running import Running, prompt_progress, usage
 from farspan.server.api.sampling import sampling
 from farspan.server.api.state import Owner, State, TheService, TheState
-from farspan.server.api.streaming import streamed
+from farspan.server.api.streaming import EITHER, streamed
 from farspan.server.asked import Answered, Asked
 
 router = APIRouter(tags=["chat"])
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", responses=EITHER)
 async def chat(body: ChatBody, request: Request, owner: Owner, service: TheService, state: TheState) -> Any:
     """Answer a conversation of any length; with `stream` as it is written."""
     check_model(body.model, service)

@@ -21,14 +21,14 @@ from farspan.server.api.info import check_model
 from farspan.server.api.running import Running, prompt_progress, usage
 from farspan.server.api.sampling import sampling
 from farspan.server.api.state import Owner, State, TheService, TheState
-from farspan.server.api.streaming import streamed
+from farspan.server.api.streaming import EITHER, streamed
 from farspan.server.asked import Answered, Asked
 from farspan.server.service import Service
 
 router = APIRouter(tags=["completions"])
 
 
-@router.post("/v1/completions")
+@router.post("/v1/completions", responses=EITHER)
 async def complete(body: CompletionBody, request: Request, owner: Owner, service: TheService, state: TheState) -> Any:
     """Continue a prompt, or each of several; `echo` with `logprobs` gives the model's account of the prompt too."""
     check_model(body.model, service)

@@ -40,7 +40,7 @@ def get(id: str, owner: Owner, state: TheState) -> dict[str, Any]:
     return asdict(state.files.get(owner, id))
 
 
-@router.get("/v1/files/{id}/content")
+@router.get("/v1/files/{id}/content", response_class=FileResponse)
 def content(id: str, owner: Owner, state: TheState) -> FileResponse:
     """A file as it was uploaded."""
     stored = state.files.get(owner, id)

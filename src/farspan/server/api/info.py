@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from farspan import methods
@@ -26,7 +26,7 @@ def health(state: TheState) -> Response:
     return JSONResponse(errors.body(said, "unavailable_error", code="loading"), 503, {"Retry-After": "5"})
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics(state: TheState, _: Owner) -> Response:
     """Counters for Prometheus."""
     return Response(state.metrics.text(state.workers, state.service), media_type=CONTENT_TYPE_LATEST)

@@ -19,14 +19,14 @@ from farspan.server.api.messages import message
 from farspan.server.api.running import Running, prompt_progress
 from farspan.server.api.sampling import sampling
 from farspan.server.api.state import Owner, State, TheService, TheState
-from farspan.server.api.streaming import streamed
+from farspan.server.api.streaming import EITHER, streamed
 from farspan.server.asked import Answered, Asked
 from farspan.server.responses import Responses
 
 router = APIRouter(tags=["responses"])
 
 
-@router.post("/v1/responses")
+@router.post("/v1/responses", responses=EITHER)
 async def respond(body: ResponseBody, request: Request, owner: Owner, service: TheService, state: TheState) -> Any:
     """Answer behind the response named as the previous one, if there is one; the response is stored unless `store` is
     false.

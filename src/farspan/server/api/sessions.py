@@ -13,7 +13,7 @@ from farspan.errors import UsageError
 from farspan.server.api.bodies import ForkBody, ReadBody, SessionBody
 from farspan.server.api.running import Running, prompt_progress
 from farspan.server.api.state import Owner, State, TheService, TheState
-from farspan.server.api.streaming import streamed
+from farspan.server.api.streaming import EITHER, streamed
 from farspan.server.asked import Options
 from farspan.server.service import Listener
 from farspan.text import Document
@@ -50,7 +50,7 @@ def messages(id: str, owner: Owner, service: TheService) -> dict[str, Any]:
     return {"object": "list", "data": service.sessions.turns(owner, id)}
 
 
-@router.post("/v1/sessions/{id}/read")
+@router.post("/v1/sessions/{id}/read", responses=EITHER)
 async def read(id: str, body: ReadBody, request: Request, owner: Owner, service: TheService, state: TheState) -> Any:
     """Read a file that was uploaded, or a text; with `stream` how that comes along."""
     service.sessions.check(owner, id)

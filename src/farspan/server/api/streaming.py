@@ -14,6 +14,9 @@ from farspan.server.api import errors
 from farspan.server.api.running import Running
 
 PING_S = 10
+EITHER: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole, or with `stream` events", "content": {"text/event-stream": {}}}
+}
 
 
 class Stream(EventSourceResponse):

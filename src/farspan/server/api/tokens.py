@@ -1,4 +1,4 @@
-"""`POST /tokenize` and `POST /detokenize`."""
+"""`POST /tokenize`, `POST /detokenize` and `GET /tokenizer_info`."""
 
 from __future__ import annotations
 
@@ -29,3 +29,16 @@ def detokenize(body: DetokenizeBody, _: Owner, service: TheService) -> dict[str,
     service.model.check_ids(body.tokens)
     text = service.model.tokenizer.decode(body.tokens)
     return {"content": text, "prompt": text}
+
+
+@router.get("/tokenizer_info")
+def tokenizer_info(_: Owner, service: TheService) -> dict[str, Any]:
+    """The tokenizer's special tokens and chat template, by vLLM's names: lm-eval then needs no tokenizer of its own."""
+    tokenizer = service.model.tokenizer
+    special = {name: getattr(tokenizer, name, None) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    return {
+        "tokenizer_class": type(tokenizer).__name__,
+        **special,
+        "chat_template": getattr(tokenizer, "chat_template", None),
+        "model_max_length": service.model.window,
+    }
