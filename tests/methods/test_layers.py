@@ -13,6 +13,7 @@ from torch import Tensor
 import farspan
 from farspan import methods
 from farspan.engine import Model
+from farspan.engine.layer_bytes import by_tier
 from farspan.errors import MethodError, StorageFull
 from farspan.types import Budget
 from tests.methods.brute import Blocks, Brute, Keys, Rule, Streaming, brutes, span, true
