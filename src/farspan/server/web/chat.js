@@ -1,7 +1,7 @@
 // Questions to a session, and answers as they are written.
 
 import { stream } from "./api.js";
-import { $ } from "./dom.js";
+import { $, percent, shareOf } from "./dom.js";
 import { Answer, question } from "./turns.js";
 
 /** Ask, and write the answer into the view's conversation. `changed` is called when there is something to show. */
@@ -30,6 +30,8 @@ async function receive(view, text, keep, answer, changed) {
   };
   for await (const event of stream("/v1/chat/completions", body, view.answering.signal)) {
     const choice = event.choices[0];
+    const progress = event.prompt_progress;
+    if (progress) answer.say(`reading ${percent(shareOf(progress))}`);
     if (choice?.delta.content) answer.wrote(choice.delta.content);
     if (choice?.finish_reason) {
       answer.ended(event.context, event.context.sources, choice.finish_reason === "stop");

@@ -33,6 +33,9 @@ export function percent(share) {
   return points < 1 ? "under 1 %" : `${points} %`;
 }
 
+/** How much of a text has been read. */
+export const shareOf = ({ processed, total }) => Math.min(1, processed / Math.max(total, 1));
+
 export function duration(seconds) {
   if (seconds < 60) return `${Math.ceil(seconds)} s`;
   if (seconds < 3600) return `${Math.ceil(seconds / 60)} min`;

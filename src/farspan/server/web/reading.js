@@ -1,7 +1,7 @@
 // Texts on their way into a session: files that are sent, text that is pasted, and how reading comes along.
 
 import { stream, upload } from "./api.js";
-import { $, announce, count, duration, el, notice, percent } from "./dom.js";
+import { $, announce, count, duration, el, notice, percent, shareOf } from "./dom.js";
 
 const QUARTER = 0.25;
 
@@ -37,8 +37,7 @@ async function readAll(view, work, changed) {
   } catch (error) {
     if (error.name !== "AbortError") notice(`${view.reading.name}: ${error.message}`);
   } finally {
-    await view.settle();
-    view.reading = null;
+    await view.settle().finally(() => (view.reading = null));
     changed();
   }
 }
@@ -53,8 +52,6 @@ async function readOne(view, body, changed) {
     changed();
   }
 }
-
-const shareOf = ({ processed, total }) => Math.min(1, processed / Math.max(total, 1));
 
 /** Show what a session has read, or how what it reads comes along. `again` reads a text on. */
 export function showTexts(view, again) {
