@@ -49,7 +49,7 @@ class Files:
         try:
             size = await self._written(folder / _DATA, pieces)
             name = plain_name(name)
-            Document.from_path((folder / _DATA).rename(folder / f"{_DATA}{Path(name).suffix}"))
+            Document.from_path((folder / _DATA).rename(folder / f"{_DATA}{Path(name).suffix}"), name=name)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -72,9 +72,7 @@ class Files:
 
     def document(self, owner: str, id_: str) -> Document:
         """A file to read, under the name that it was uploaded with. Raises NotFound."""
-        document = Document.from_path(self.path(owner, id_))
-        document.name = self.get(owner, id_).filename
-        return document
+        return Document.from_path(self.path(owner, id_), name=self.get(owner, id_).filename)
 
     def delete(self, owner: str, id_: str) -> None:
         """Remove a file. Raises NotFound."""
