@@ -7,10 +7,12 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+import farspan
 from tests.server.conftest import Server
 from tests.server.texts import ANSWER, FACT, QUESTION, with_fact
 
@@ -20,6 +22,7 @@ expect = sync_api.expect
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _LONG_MS = 30_000
+WEB = Path(farspan.__file__).parent / "server" / "web"
 LONG, SHORT = with_fact(10_000), with_fact(300)
 RAMBLING = "Write a long story."
 
@@ -47,6 +50,14 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert [text for text in complaints if "Failed to load resource" not in text] == []
+
+
+def test_its_files_are_short_and_put_data_in_as_text() -> None:
+    for path in WEB.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) < 300
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|alert\(", text)
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|https?://(?!www\.w3\.org/2000/svg)", text)
 
 
 def opens(page: Page, server: Server) -> None:
@@ -246,6 +257,27 @@ def test_errors_are_shown_in_the_servers_words(page: Page, server: Server) -> No
     page.goto(f"{server.url}/#nowhere")
     expect(page.get_by_role("alert")).to_contain_text("there is no session 'nowhere'")
     expect(page.get_by_role("heading", name="New session")).to_be_visible()
+
+
+def test_files_are_dropped_and_one_that_cannot_be_read_is_told_of(page: Page, server: Server) -> None:
+    opens(page, server)
+    dropped = page.evaluate_handle(
+        """([good, bad]) => {
+            const dropped = new DataTransfer();
+            dropped.items.add(new File([good], "good.txt"));
+            dropped.items.add(new File([bad], "bad.pdf"));
+            return dropped;
+        }""",
+        [SHORT, "%PDF-1.4 nonsense"],
+    )
+    page.dispatch_event("main", "dragover", {"dataTransfer": dropped})
+    expect(page.get_by_text("Drop to have it read")).to_be_visible()
+    page.dispatch_event("main", "drop", {"dataTransfer": dropped})
+    expect(page.get_by_role("alert")).to_contain_text("bad.pdf is a damaged PDF")
+    expect(page.get_by_text("Drop to have it read")).to_be_hidden()
+    expect(page.locator("#texts")).to_have_text("good.txt")
+    expect(page).to_have_url(f"{server.url}/#good")
+    expect(asks(page)).to_contain_text(ANSWER)
 
 
 def test_it_waits_for_a_model_that_loads(page: Page, server: Server) -> None:

@@ -87,7 +87,7 @@ function showHelp(view) {
 
 function helpFor(view) {
   if (view.reading) return "The bar above shows where every token is that was read: kept at hand, stored to be fetched, or dropped.";
-  if (!view.about.files.length) return "Nothing read yet. Drop files anywhere on this page, or upload or paste a text above.";
+  if (!view.about.files.some(({ chars }) => chars)) return "Nothing read yet. Drop files anywhere on this page, or upload or paste a text above.";
   return "Ask about what was read. Below each answer stand the places that it drew on; open one to see it in its text.";
 }
 

@@ -75,7 +75,8 @@ function pace(progress) {
   return `${percent(shareOf(progress))} \u00b7 ${count(processed)} of ${count(total)} tokens \u00b7 ${duration(left)} left`;
 }
 
-function chips(files, again) {
+function chips(all, again) {
+  const files = all.filter(({ chars }) => chars);
   if (!files.length) return [el("li", { className: "fine" }, "No text yet")];
   return files.map((file, at) => {
     const size = `${count(file.chars)} characters${file.complete ? "" : ", not to its end"}`;
