@@ -134,6 +134,7 @@ def test_a_file_is_read_asked_about_and_found_again(page: Page, server: Server) 
     expect(page.locator("mark")).to_have_text(FACT)
     expect(asks(page)).to_contain_text(ANSWER)
     assert page.locator("article").count() == 4
+    expect(page.locator("article.question").last).to_be_in_viewport(ratio=1)
 
 
 def test_everything_is_reached_by_keyboard(page: Page, server: Server) -> None:

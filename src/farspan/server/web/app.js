@@ -6,12 +6,12 @@ import { ask, showAsking } from "./chat.js";
 import { askForName, askForText, confirmed } from "./dialogs.js";
 import { $, el, guarded, notice } from "./dom.js";
 import { EXAMPLE_QUESTION, example } from "./example.js";
+import { follow, reveal } from "./follow.js";
 import { showMeter } from "./meter.js";
 import { closePanel } from "./panel.js";
 import { readFiles, readOn, readText, showTexts } from "./reading.js";
 import { forget, viewOf } from "./view.js";
 
-const NEAR_PX = 80;
 let model = null;
 let current = null;
 let beginning = null;
@@ -35,7 +35,7 @@ async function open() {
   }
   await list();
   showFrame();
-  $("scroll").scrollTop = current ? $("scroll").scrollHeight : 0;
+  follow();
   focusQuestion();
 }
 
@@ -68,13 +68,11 @@ function showFrame() {
 /** Show what changes while a session reads or answers, if it is the one that is open. */
 function show(view) {
   if (view !== current) return;
-  const scroll = $("scroll");
-  const follows = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_PX;
   showMeter(view.context, view.about.budget, model);
   showTexts(view, guarded(readAgain));
   showAsking(view);
   showHelp(view);
-  if (follows) scroll.scrollTop = scroll.scrollHeight;
+  reveal();
 }
 
 /** What to do next, as long as nothing was said. */
@@ -150,8 +148,9 @@ async function send() {
   if (!text || !view || view.answering || view.reading) return;
   notice(null);
   $("question").value = "";
-  $("scroll").scrollTop = $("scroll").scrollHeight;
-  await ask(view, text, !$("apart").checked, () => show(view));
+  const answered = ask(view, text, !$("apart").checked, () => show(view));
+  follow();
+  await answered;
 }
 
 async function fork() {

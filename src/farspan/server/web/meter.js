@@ -13,11 +13,12 @@ export function showMeter(context, budget, model) {
   $("bar").setAttribute("aria-label", context.seen ? `${parts} of ${count(context.seen)} tokens` : "nothing read yet");
 }
 
-/** The window as a length on the scale of the bar. */
+/** The window as a length on the scale of the bar, which is as long as it at least. */
 function showWindow(seen, window) {
   $("window").textContent = window ? count(window) : "unknown";
-  $("window-mark").hidden = !window || !seen;
+  $("window-mark").hidden = !window;
   $("window-width").style.width = `${Math.min(1, window / Math.max(seen, 1)) * 100}%`;
+  $("bar-rest").style.flexGrow = Math.max(0, window - seen);
 }
 
 function showTiers(held, budget) {

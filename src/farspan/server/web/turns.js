@@ -41,6 +41,7 @@ export class Answer {
   failed(message) {
     this.node.setAttribute("aria-busy", "false");
     this.say("failed");
+    if (!this.text.textContent) this.text.remove();
     this.node.append(el("p", { className: "error", role: "alert" }, message));
   }
 }
