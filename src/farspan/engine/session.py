@@ -13,6 +13,7 @@ from torch import Tensor, cat
 
 from farspan.engine.generation import Generation
 from farspan.engine.highlighting import Passages, Steerer
+from farspan.engine.quoting import quote
 from farspan.engine.reading import Reading
 from farspan.engine.sampling import Sampling
 from farspan.engine.store import Store
@@ -89,6 +90,10 @@ class Session:
     def files(self) -> list[dict[str, Any]]:
         """The documents that were read: `file`, `fingerprint`, `chars`, and whether it is `complete`."""
         return self._stream.transcript.files()
+
+    def quote(self, file: str, start: int = 0, end: int | None = None) -> str:
+        """The characters `[start, end)` of a document, as a Source counts them. Raises InputError for one not read."""
+        return quote(self._stream.transcript.spool, file, start, end)
 
     def read(self, source: str | Path | Document | Iterable[int], progress: ProgressCallback | None = None) -> Counts:
         """Take in a text: a `str` is the text itself, a `Path` a file or folder; or a Document, or token ids.

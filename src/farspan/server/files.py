@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from farspan.errors import InputError
 from farspan.folders import write_whole
 from farspan.server.asked import NotFound, TooLarge
 from farspan.text import Document
@@ -52,7 +51,8 @@ class Files:
         try:
             size = await self._written(folder / _DATA, pieces)
             name = plain_name(name)
-            await asyncio.to_thread(_check, (folder / _DATA).rename(folder / f"{_DATA}{_suffix(name)}"), name)
+            path = (folder / _DATA).rename(folder / f"{_DATA}{_suffix(name)}")
+            await asyncio.to_thread(Document.from_path, path, name=name)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -78,9 +78,7 @@ class Files:
 
     def document(self, owner: str, id_: str) -> Document:
         """A file to read, under the name that it was uploaded with. Raises NotFound."""
-        document = Document.from_path(self.path(owner, id_))
-        document.name = self.get(owner, id_).filename
-        return document
+        return Document.from_path(self.path(owner, id_), name=self.get(owner, id_).filename)
 
     def delete(self, owner: str, id_: str) -> None:
         """Remove a file. Raises NotFound."""
@@ -104,14 +102,6 @@ class Files:
                     )
                 file.write(piece)
         return size
-
-
-def _check(path: Path, name: str) -> None:
-    """Raise InputError where this cannot be read; it says nothing of where the file lies."""
-    try:
-        Document.from_path(path)
-    except InputError as error:
-        raise InputError(error.message.replace(str(path), name), fix="send a text, or a format that is read") from None
 
 
 def _suffix(name: str) -> str:

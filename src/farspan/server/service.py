@@ -220,15 +220,17 @@ class Service:
                 fix="name the session, and send the new message alone: the earlier ones are there",
             )
         message = "\n\n".join(passage.text for passage in asked.messages[0].passages)
-        with self.sessions.chatting(asked.owner, asked.options.session, message) as (session, answer):
+        with self.sessions.chatting(asked.owner, asked.options.session, message) as (session, turn):
             _refuse_changes(asked.options, session)
             began, cached = time.perf_counter(), session.counts.seen
             reply = session.chat(message, **asked.sampling)
             read = time.perf_counter()
-            for piece in reply:
-                answer.append(piece)
-                listener.wrote(piece)
-            return _account(session, reply, cached, read - began, time.perf_counter() - read)
+            try:
+                for piece in reply:
+                    listener.wrote(piece)
+            finally:
+                turn.answered = _account(session, reply, cached, read - began, time.perf_counter() - read)
+            return turn.answered
 
     def _check_length(self, conversation: Sequence[Part]) -> None:
         tokens, most = self._tokens(conversation), self.model.window

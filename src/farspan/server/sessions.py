@@ -53,6 +53,23 @@ class Named:
         return self.changing is None and self.held.holders == 2
 
 
+@dataclass(slots=True)
+class Turn:
+    """A message that is put to a session, and its answer as soon as there is any of it."""
+
+    message: str
+    answered: Answered | None = None
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """What is noted of it: the message, and the answer with its account; one broken off is not `complete`."""
+        yield {"role": "user", "content": self.message}
+        if self.answered is not None:
+            context = self.answered.context()
+            sources = context.pop("sources")
+            account = {"complete": self.answered.stopped, "context": context, "sources": sources}
+            yield {"role": "assistant", "content": self.answered.text, **account}
+
+
 class Sessions:
     """All sessions with a name, under `folder`, those of an owner in a folder of theirs."""
 
@@ -141,28 +158,28 @@ class Sessions:
             raise NotFound(f"nothing was asked of session {name!r} since the server began", fix="ask first")
         return self._answered[folder]
 
-    def turns(self, owner: str, name: str) -> list[dict[str, str]]:
+    def quote(self, owner: str, name: str, file: str, start: int, end: int | None) -> str:
+        """Characters of a text that a session has read. Raises NotFound, and InputError for a text it has not."""
+        return self.get(owner, name).session.quote(file, start, end)
+
+    def turns(self, owner: str, name: str) -> list[dict[str, Any]]:
         """The messages and answers that were kept in a session."""
         self.check(owner, name)
         path = self._place(owner, name) / _TURNS
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
     @contextmanager
-    def chatting(self, owner: str, name: str, message: str) -> Iterator[tuple[Session, list[str]]]:
-        """A session to put a message to; the answer is put in the list, and both are noted in the end, as far as they
-        came.
-        """
-        named = self.get(owner, name)
-        answer: list[str] = []
+    def chatting(self, owner: str, name: str, message: str) -> Iterator[tuple[Session, Turn]]:
+        """A session to put a message to. What stays of the turn there is noted in the end, also when it fails."""
+        named, turn = self.get(owner, name), Turn(message)
         with self._changing(named) as session:
-            seen = session.counts.seen
+            before = session.counts.seen
             try:
-                yield session, answer
+                yield session, turn
             finally:
-                if session.counts.seen > seen:
-                    lines = [{"role": "user", "content": message}, {"role": "assistant", "content": "".join(answer)}]
+                if session.counts.seen > before:
                     with (named.folder / _TURNS).open("a", encoding="utf-8") as file:
-                        file.writelines(json.dumps(line) + "\n" for line in lines)
+                        file.writelines(json.dumps(line) + "\n" for line in turn.lines())
 
     def fork(self, owner: str, name: str, new: str | None) -> str:
         """A copy under another name. Raises SessionError where that is taken."""

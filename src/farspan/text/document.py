@@ -98,13 +98,13 @@ class Document:
         return cls(name, lambda: (text,), fingerprint=f"text:{digest}", countable=True, rest=rest)
 
     @classmethod
-    def from_path(cls, path: Path | str, *, notice: NoticeCallback = log_notice) -> Self:
-        """A file of any format that farspan reads; a pipe is read like standard input.
+    def from_path(cls, path: Path | str, *, name: str | None = None, notice: NoticeCallback = log_notice) -> Self:
+        """A file of any format that farspan reads, called by its path or by `name`; a pipe is read like standard input.
 
         Raises InputError when it is missing, a folder, not permitted, empty, or binary. While reading,
         `notice` is told what was read but not as it stands.
         """
-        name, path = str(path), Path(path)
+        name, path = name or str(path), Path(path)
         try:
             found = path.stat()
             if stat.S_ISDIR(found.st_mode):

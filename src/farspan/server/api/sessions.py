@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
 from farspan.errors import UsageError
 from farspan.server.api.bodies import ForkBody, ReadBody, SessionBody
@@ -48,6 +48,25 @@ async def show(id: str, request: Request, owner: Owner, service: TheService, sta
 def messages(id: str, owner: Owner, service: TheService) -> dict[str, Any]:
     """The messages and answers that stayed in a session."""
     return {"object": "list", "data": service.sessions.turns(owner, id)}
+
+
+@router.get("/v1/sessions/{id}/text")
+async def text(
+    id: str,
+    file: str,
+    request: Request,
+    owner: Owner,
+    service: TheService,
+    state: TheState,
+    start: Annotated[int, Query(ge=0)] = 0,
+    end: Annotated[int | None, Query(ge=0)] = None,
+) -> Any:
+    """The characters `[start, end)` of a text that a session has read, as sources name and count them."""
+
+    def work() -> dict[str, Any]:
+        return {"id": id, "file": file, "start": start, "text": service.sessions.quote(owner, id, file, start, end)}
+
+    return await Running(state.workers, service.turn(work)).result(request)
 
 
 @router.post("/v1/sessions/{id}/read", responses=EITHER)
