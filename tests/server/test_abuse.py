@@ -110,7 +110,7 @@ def test_a_prompt_that_is_none_is_refused(app: TestClient, prompt: object, echo:
 def test_ids_lead_nowhere_else(app: TestClient, id_: str) -> None:
     for path in (f"/v1/files/{id_}/content", f"/v1/files/{id_}/text", f"/v1/responses/{id_}/input_items"):
         error_of(app.get(path), 404)
-    for path in (f"/v1/sessions/{id_}/messages", f"/web/{id_}", f"/v1/models/{id_}"):
+    for path in (f"/v1/sessions/{id_}/messages", f"/web/{id_}.js", f"/v1/models/{id_}"):
         assert app.get(path).status_code in (400, 404)
     for path in (f"/v1/sessions/{id_}/read", f"/v1/sessions/{id_}/fork"):
         assert app.post(path, json={"text": "some text"}).status_code in (400, 404)

@@ -147,17 +147,12 @@ class Session:
         self.commit()
 
     def put(self, ids: Iterable[int]) -> None:
-        """Put tokens behind what was read, as they are: a turn is put together by hand, and what comes next is part of
-        it. They wait until something is read or answered.
-        """
+        """Put a turn together by hand: these tokens come next, as they are, when something is read or answered."""
         self._stream.pending = [*self._stream.pending, *ids]
         self._stage = OPEN
 
     def reply(self, **sampling: Any) -> Generation:
-        """Answer what was `put` together, and keep the answer. Keywords are those of `Sampling`.
-
-        Raises InputError when nothing waits to be answered.
-        """
+        """Answer what was `put`; both stay. Keywords as for `ask`. Raises InputError when nothing waits."""
         options = Sampling.of(sampling)
         if not self._stream.pending:
             raise InputError("there is nothing to answer", fix="put a question first")
