@@ -35,7 +35,7 @@ dataset_kwargs:
   data_files:
     test: {questions}
 test_split: test
-doc_to_text: "{{{{text}}}}\\n\\n{{{{question}}}}<|assistant|>"
+doc_to_text: "<|begin|>{{{{text}}}}\\n\\n{{{{question}}}}<|assistant|>"
 target_delimiter: " "
 metadata:
   version: 1
@@ -117,7 +117,7 @@ def _is_up(url: str) -> bool:
 def measure(lm_eval: str, tasks: Path, url: str, tokenizer: str) -> dict[str, Any]:
     """Run both tasks, print lm-eval's table, and give its results."""
     options = f"base_url={url}/v1/completions,model=farspan-tiny,max_length=1000000,{tokenizer}"
-    options += ",add_bos_token=True,num_concurrent=2"
+    options += ",num_concurrent=2"
     out = tasks / "out"
     command = [lm_eval, "run", "--model", "local-completions", "--model_args", options, "--batch_size", "2"]
     more = ["--include_path", str(tasks), "--tasks", ",".join(_TASKS), "--output_path", str(out)]

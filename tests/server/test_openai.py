@@ -62,6 +62,15 @@ def test_a_text_longer_than_the_window_is_read_once(client: openai.OpenAI) -> No
     assert third.choices[0].message.content.strip() == ANSWER
 
 
+def test_a_chat_of_many_short_messages_is_read_once(client: openai.OpenAI) -> None:
+    turns = [{"role": role, "content": f"{role} {at}"} for at in range(600) for role in ("user", "assistant")]
+    turns.append({"role": "user", "content": f"{FACT}\n\n{QUESTION}"})
+    replies = [client.chat.completions.create(model="farspan-tiny", messages=turns, max_tokens=12) for _ in range(2)]
+    assert all(reply.choices[0].message.content.strip() == ANSWER for reply in replies)
+    read = replies[1].usage.prompt_tokens - replies[1].usage.prompt_tokens_details.cached_tokens
+    assert read < 0.02 * replies[1].usage.prompt_tokens
+
+
 def test_a_stream_says_in_the_end_what_it_took(client: openai.OpenAI, server: Running) -> None:
     chunks = list(ask(client, f"{FACT}\n\n{QUESTION}", stream=True, stream_options={"include_usage": True}))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
@@ -134,6 +143,21 @@ def test_a_prompt_is_continued_as_it_stands(client: openai.OpenAI) -> None:
     assert_adds_up(reply.context)
     streamed = client.completions.create(model="farspan-tiny", prompt=f"{FACT} The number", max_tokens=6, stream=True)
     assert "".join(chunk.choices[0].text for chunk in streamed) == reply.choices[0].text
+
+
+def test_special_tokens_of_a_prompt_are_special_and_none_are_added(client: openai.OpenAI, server: Running) -> None:
+    for paragraphs in (0, 40):
+        prompt = f"<|begin|>{filler(paragraphs)}\n\n{QUESTION}<|assistant|>"
+        asked = httpx.post(f"{server.url}/tokenize", json={"content": prompt, "add_special_tokens": True})
+        tokens = asked.json()["tokens"]
+        for given in (prompt, tokens):
+            reply = client.completions.create(model="farspan-tiny", prompt=given, max_tokens=12)
+            assert reply.choices[0].text.strip() == ANSWER
+            assert abs(reply.usage.prompt_tokens - len(tokens)) <= 8  # a cut may part what one token stands for
+        echoed = client.completions.create(
+            model="farspan-tiny", prompt=f"{prompt} {ANSWER}", max_tokens=0, echo=True, logprobs=1
+        )
+        assert min(echoed.choices[0].logprobs.token_logprobs[-2:]) > -0.1
 
 
 def test_echo_with_logprobs_accounts_for_every_token_of_the_prompt(client: openai.OpenAI) -> None:

@@ -139,7 +139,9 @@ class Reuse:
         if held is None:
             chars = sum(len(part.text) for part in parts if isinstance(part, Passage))
             folder = self._shelf.new() if chars >= _LONG_CHARS else None
-            return Place(Held(begin(folder), closed=self._shelf.tidy), node, 0, root.changes), rest
+            session = begin(folder)
+            session.put(())  # what is read is all there is: it adds nothing of the chat template
+            return Place(Held(session, closed=self._shelf.tidy), node, 0, root.changes), rest
         self.hits += 1
         return Place(held, node, held.session.counts.seen, root.changes), rest
 
