@@ -295,5 +295,7 @@ def test_what_cannot_be_done_is_said(client: openai.OpenAI) -> None:
         with pytest.raises(openai.BadRequestError) as caught:
             ask(client, QUESTION, **options)
         assert caught.value.param in options
+    with pytest.raises(openai.BadRequestError, match=r"text\.format"):
+        client.responses.create(model="farspan-tiny", input=QUESTION, text={"format": {"type": "json_object"}})
     with pytest.raises(openai.BadRequestError, match="response_format"):
         ask(client, QUESTION, response_format={"type": "json_object"})

@@ -61,5 +61,5 @@ def test_a_route_does_what_the_document_says(server: Running, route: tuple[str, 
 def shorten(case: Any) -> None:
     """Have little written, where that is what the case leaves open."""
     for name in LIMITS.get(case.path, ()):
-        if isinstance(case.body, dict) and isinstance(case.body.get(name) or MOST_TOKENS, int):
+        if isinstance(case.body, dict) and isinstance(case.body.get(name) or MOST_TOKENS, int | float):
             case.body[name] = min(case.body.get(name) or MOST_TOKENS, MOST_TOKENS)

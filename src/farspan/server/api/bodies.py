@@ -132,6 +132,12 @@ class InputItem(Body):
     content: Text | list[ContentPart]
 
 
+class TextOptions(Body):
+    """How the text of a response is written."""
+
+    format: ResponseFormat | None = None
+
+
 class ResponseBody(Generating):
     """`POST /v1/responses`."""
 
@@ -139,6 +145,7 @@ class ResponseBody(Generating):
     instructions: Text | None = None
     previous_response_id: Text | None = None
     max_output_tokens: Positive | None = None
+    text: TextOptions | None = None
     store: bool | None = True
     metadata: dict[Text, Text] | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
