@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from farspan.engine.conversation import Message, Passage
 from farspan.server.api import app as application
+from farspan.server.api import state
 from farspan.server.api.running import Running
 from farspan.server.api.streaming import streamed
 from farspan.server.asked import Answered, Asked, NotFound, Options
@@ -81,13 +82,21 @@ def test_what_was_asked_before_a_session_read_on_is_not_found_afterwards(service
     assert again.cached_tokens > after.cached_tokens
 
 
-def test_a_session_that_is_deleted_while_somebody_waits_for_it_is_not_found(service: Service) -> None:
+def test_a_session_that_is_deleted_while_somebody_waits_for_it_is_not_found(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begin_session(service, PLAIN)
 
     def delete_and_go_on() -> None:
         named = service.sessions.get(ME, "shore")
-        service.sessions.delete(ME, "shore")
-        with service.sessions._changing(named):
+        named.changing = threading.Event()
+
+        def delete(changed: threading.Event) -> None:
+            named.changing = None
+            service.sessions.delete(ME, "shore")
+
+        monkeypatch.setattr(service.turns, "wait", delete)
+        with service.sessions._changing(ME, "shore"):
             raise AssertionError("it is gone")
 
     with pytest.raises(NotFound):
@@ -221,7 +230,7 @@ def test_health_says_that_loading_failed_whatever_the_reason(tmp_path: Path, mon
     def failing(_: Settings) -> Service:
         raise ZeroDivisionError("nobody has thought of this")
 
-    monkeypatch.setattr(application, "build", failing)
+    monkeypatch.setattr(state, "build", failing)
     with TestClient(application.create(Settings(folder=tmp_path))) as client:
         wait_for(lambda: "nobody has thought of this" in client.get("/health").text)
         assert client.get("/health").status_code == 503

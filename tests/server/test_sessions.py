@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from farspan.engine.conversation import Message, Passage
-from farspan.errors import SessionError, UsageError
+from farspan.errors import BudgetError, SessionError, UsageError
 from farspan.server.asked import Answered, Asked, NotFound, Options
 from farspan.server.service import Service
 from farspan.server.turns import Stopped
@@ -215,3 +215,28 @@ def test_sessions_that_nobody_asks_give_their_memory_back(tmp_path: Path) -> Non
             free[0].give_up()
         assert not service.room.kept()
         assert answer(service, "What did he see?", session="book").text == wanted
+
+
+def test_a_session_that_is_asked_stays_open_while_the_one_who_asks_waits_for_room(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, _):
+        made(service)
+        read(service)
+        with service.turns.job(), service.sessions.using("me", "book") as named:
+            assert not [one for one in service.sessions.kept() if one.free]
+            with pytest.raises(SessionError, match="in use"):
+                service.sessions.delete("me", "book")
+        assert named.idle
+
+
+def test_reading_into_a_session_takes_room(tmp_path: Path) -> None:
+    with serving(tmp_path, budget="1MiB", memory=1 << 20) as (service, counted):
+        made(service)
+        taken: list[int] = []
+        counted.before = lambda: taken.append(service.room.taken)
+        read(service)
+        assert 0 < min(taken) <= max(taken) <= 1 << 20
+        assert service.room.taken == 0
+    with serving(tmp_path / "small", budget="1MiB", memory=1 << 19) as (service, _):
+        made(service)
+        with pytest.raises(BudgetError, match="the server has 512KiB"):
+            read(service)

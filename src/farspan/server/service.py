@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -15,7 +16,7 @@ from farspan.engine.conversation import Markup, Part, Passage, parts, raw_parts
 from farspan.engine.scoring import CLOSELY, score
 from farspan.errors import InputError, UsageError
 from farspan.methods import Method
-from farspan.server.asked import Answered, Asked, ContextLengthExceeded, NotFound, Options
+from farspan.server.asked import Answered, Asked, ContextLengthExceeded, Options
 from farspan.server.cutting import stops
 from farspan.server.prefixes import Node
 from farspan.server.reuse import Reuse
@@ -183,24 +184,26 @@ class Service:
         begin = Markup(tuple(self.model.encode_raw("", first=True)))
         return [*([begin] if begin.ids else []), *raw_parts(self.model.tokenizer, asked.prompt)]
 
-    def _beginning(self, asked: Asked, conversation: list[Part]) -> tuple[Node, Begin, list[Part]]:
+    @contextmanager
+    def _beginning(self, asked: Asked, conversation: list[Part]) -> Iterator[tuple[Node, Begin, list[Part]]]:
         """Where the conversation begins: at nothing, or behind a session that has a name."""
         options = asked.options
         if options.session is not None:
-            named = self.sessions.get(asked.owner, options.session)
-            _refuse_changes(options, named.session)
-            first = next((at for at, part in enumerate(conversation) if isinstance(part, Passage)), 0)
-            lead = Markup(tuple(named.session.lead()))
-            return named.root, _deleted, [lead, *conversation[first:]]
+            with self.sessions.using(asked.owner, options.session) as named:
+                _refuse_changes(options, named.session)
+                first = next((at for at, part in enumerate(conversation) if isinstance(part, Passage)), 0)
+                lead = Markup(tuple(named.session.lead()))
+                yield named.root, _never, [lead, *conversation[first:]]
+            return
         method, budget = self.choose(options)
         identity = json.dumps([asked.owner, str(method), str(budget), self.model.fingerprint])
-        return self.root(identity), lambda folder: self.model.session(method, budget, folder), conversation
+        yield self.root(identity), lambda folder: self.model.session(method, budget, folder), conversation
 
     def _reply(self, asked: Asked, conversation: list[Part], listener: Listener) -> Answered:
         """Answer messages from what was read of them before, and keep what is read of them now."""
-        root, begin, conversation = self._beginning(asked, conversation)
         began = time.perf_counter()
         with (
+            self._beginning(asked, conversation) as (root, begin, conversation),
             self.room.taking(self._need(root, asked.options, conversation)),
             self.reuse.read(root, begin, conversation, listener.read) as place,
         ):
@@ -291,5 +294,5 @@ def _check_text(source: Document | Path) -> None:
             return
 
 
-def _deleted(folder: Path | None) -> Session:
-    raise NotFound("the session was deleted", fix="begin another: POST /v1/sessions")
+def _never(folder: Path | None) -> Session:
+    raise AssertionError("a session that has a name is there already")

@@ -80,6 +80,7 @@ class Sessions:
         self._reuse = reuse
         self._open: dict[Path, Named] = {}
         self._answered: dict[Path, Answered] = {}
+        self._room = room
         room.keepers.append(self.kept)
 
     def names(self, owner: str) -> list[str]:
@@ -143,7 +144,8 @@ class Sessions:
 
         With `once` what was read to its end is not read again.
         """
-        with self._changing(self.get(owner, name)) as session:
+        with self._changing(owner, name) as named:
+            session = named.session
             for document in unread(documents(source), session.files if once else ()):
                 session.read(document, progress)
 
@@ -171,8 +173,9 @@ class Sessions:
     @contextmanager
     def chatting(self, owner: str, name: str, message: str) -> Iterator[tuple[Session, Turn]]:
         """A session to put a message to. What stays of the turn there is noted in the end, also when it fails."""
-        named, turn = self.get(owner, name), Turn(message)
-        with self._changing(named) as session:
+        turn = Turn(message)
+        with self._changing(owner, name) as named:
+            session = named.session
             before = session.counts.seen
             try:
                 yield session, turn
@@ -223,19 +226,33 @@ class Sessions:
             self._forget(named)
 
     @contextmanager
-    def _changing(self, named: Named) -> Iterator[Session]:
-        """Have a session for oneself. What was asked behind it no longer goes for what it is then."""
-        while named.changing is not None:
+    def using(self, owner: str, name: str) -> Iterator[Named]:
+        """Have a session that stays open meanwhile. Raises NotFound."""
+        named = self.get(owner, name)
+        named.held.hold()
+        try:
+            yield named
+        finally:
+            named.held.release()
+
+    @contextmanager
+    def _changing(self, owner: str, name: str) -> Iterator[Named]:
+        """Have a session for oneself, and room for what it may take. What was asked behind it no longer goes then."""
+        while (named := self.get(owner, name)).changing is not None:
             self._turns.wait(named.changing)
-        if self._open.get(named.folder) is not named:
-            raise NotFound(f"session {named.folder.name!r} was deleted", fix="begin another: POST /v1/sessions")
         named.changing = Event()
         try:
-            yield named.session
+            with self._room.taking(self._room_left(named.session)):
+                yield named
         finally:
             named.changing.set()
             named.changing = None
             self._reuse.drop(named.root)
+
+    def _room_left(self, session: Session) -> int:
+        """Bytes that a session may still take; those of one without a limit are counted as they come."""
+        most = session.budget.device
+        return max(0, most.in_bytes(self._model.kv_bytes_per_token) - session.own_bytes) if most is not None else 0
 
     def _opened(self, folder: Path, session: Session) -> Named:
         held = Held(session)
