@@ -29,14 +29,26 @@ def test_a_piece_says_what_came_before_it(text: str) -> None:
             at, lines = at + len(stop.part.text), lines + stop.part.text.count("\n")
 
 
+def noted(text: str) -> list[int]:
+    """How many characters of a text come after where it is noted."""
+    found = [stop.part for stop in stops([HEAD, Passage(text, "m"), TAIL]) if stop.noted]
+    return [len(text) - part.rest[0] - len(part.text) for part in found if isinstance(part, Passage)]
+
+
 def test_a_long_text_is_noted_ever_closer_to_its_end_at_paragraphs() -> None:
     text = "".join(f"Paragraph {number} has some words in it.\n\n" for number in range(10_000)) + "What is it?"
     found = stops([HEAD, Passage(text, "m"), TAIL])
-    noted = [stop.part for stop in found if stop.noted]
-    assert all(isinstance(part, Passage) and part.text.endswith("\n\n") for part in noted)
-    left = [len(text) - part.rest[0] - len(part.text) for part in noted if isinstance(part, Passage)]
-    assert [0.9 * most < chars <= most for chars, most in zip(left, (131_072, 16_384, 2_048, 256), strict=True)]
+    assert all(stop.part.text.endswith("\n\n") for stop in found if stop.noted and isinstance(stop.part, Passage))
+    *far, question = noted(text)
+    assert [0.9 * most < chars <= most for chars, most in zip(far, (131_072, 16_384, 2_048), strict=True)] == [True] * 3
+    assert question == len("What is it?")
     assert found[-2].part == Passage("What is it?", None, (len(text) - 11, text.count("\n")))
+
+
+def test_a_text_of_one_paragraph_is_noted_near_its_end_too() -> None:
+    left = noted("word " * 4000)
+    assert [0.9 * most < chars <= most for chars, most in zip(left, (2_048, 256), strict=True)] == [True] * 2
+    assert noted("word " * 40) == []
 
 
 def test_short_texts_and_the_question_are_no_sources() -> None:

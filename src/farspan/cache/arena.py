@@ -186,8 +186,7 @@ class Arena:
 
     def own_bytes(self) -> int:
         """Bytes in memory of the rows that are its own, with the slots where there is no parent."""
-        rows = sum(ring.end - ring.start for ring in self._rings)
-        return rows * row_bytes(self.columns) + (self.slots.nbytes if self.parent is None else 0)
+        return sum(ring.nbytes for ring in self._rings) + (self.slots.nbytes if self.parent is None else 0)
 
     def fork(self, limits: TierRows, file: BlockFile | None) -> Arena:
         """An arena that begins with this one's rows and grows apart from it."""

@@ -82,6 +82,11 @@ class Recent:
         return self._high - self._low
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that it takes, with the room for tokens to come."""
+        return sum(value.nbytes for value in self._data)
+
+    @property
     def tokens(self) -> Tokens:
         """All tokens of the queue, oldest first, as views that the next `append` may move."""
         if self._tokens is None:

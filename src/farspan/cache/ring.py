@@ -13,7 +13,7 @@ from torch import Tensor
 from farspan.cache.columns import Column, Rows, count_rows
 from farspan.cache.lying import Lying
 
-_FIRST_ROWS = 16
+_FIRST_ROWS = 2
 
 
 class Ring:
@@ -34,6 +34,11 @@ class Ring:
 
     def __len__(self) -> int:
         return self.end - self.start
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes, with the room for rows to come."""
+        return sum(value.nbytes for value in self._data.values())
 
     def overflow(self, rows: int) -> int:
         """How many of the oldest rows must leave before `rows` more fit."""

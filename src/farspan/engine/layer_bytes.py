@@ -8,7 +8,7 @@ from farspan.engine.layer import LayerMemory
 
 def by_tier(layer: LayerMemory) -> dict[str, int]:
     """Bytes of keys, values and index in each tier, with those that it shares with a parent."""
-    amounts = {"device": _loose(layer), "host": 0, "disk": 0}
+    amounts = {"device": layer.sinks.tokens.nbytes + layer.recent.tokens.nbytes + _noted(layer), "host": 0, "disk": 0}
     for arena in layer.arenas.values():
         amounts["device"] += arena.slots.nbytes
         for tier, rows in arena.rows_in().items():
@@ -17,11 +17,10 @@ def by_tier(layer: LayerMemory) -> dict[str, int]:
 
 
 def own(layer: LayerMemory) -> int:
-    """Bytes in memory that it shares with no parent."""
-    return _loose(layer) + sum(arena.own_bytes() for arena in layer.arenas.values())
+    """Bytes in memory that it shares with no parent, with the room that it has for what is to come."""
+    arenas = sum(arena.own_bytes() for arena in layer.arenas.values())
+    return layer.sinks.nbytes + layer.recent.nbytes + _noted(layer) + arenas
 
 
-def _loose(layer: LayerMemory) -> int:
-    """Bytes of what is in no arena."""
-    noted = sum(note.nbytes for note in layer.notes.values()) + (0 if layer.pool is None else layer.pool.nbytes())
-    return layer.sinks.tokens.nbytes + layer.recent.tokens.nbytes + noted
+def _noted(layer: LayerMemory) -> int:
+    return sum(note.nbytes for note in layer.notes.values()) + (0 if layer.pool is None else layer.pool.nbytes())

@@ -1,8 +1,9 @@
 """Where the reading of a conversation is noted, so that others who begin alike can go on from there.
 
 Nobody knows beforehand where the next request will differ; mostly it is near the end of a long text, where a question
-follows it. So it is noted some 256 characters before the end of a text, and 2,000, 16,000 and 128,000 where it is long
-enough, at the beginning of a paragraph where there is one; and before the last message.
+follows it. So it is noted before the last paragraph of a text, or 256 characters before its end where that has none;
+some 2,000, 16,000 and 128,000 before it where it is long enough, at the beginning of a paragraph; and before the last
+message.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass, replace
 
 from farspan.engine.conversation import Markup, Part, Passage
 
-_BEFORE_THE_END = (131_072, 16_384, 2_048, 256)
+_BEFORE_THE_END = (131_072, 16_384, 2_048)
+_LAST = 256
 _MARKS = ("\n\n", "\n", ". ", " ")
 _LEAST_CITED = _LEAST_NOTED = 256
 
@@ -27,7 +29,7 @@ class Stop:
 
 
 def stops(parts: Sequence[Part]) -> list[Stop]:
-    """The parts of a conversation, long passages in pieces, the last passage's last paragraph set apart as question.
+    """The parts of a conversation, passages in pieces. The last piece of the last passage is the question.
 
     Short texts and the question are read but never cited.
     """
@@ -37,9 +39,14 @@ def stops(parts: Sequence[Part]) -> list[Stop]:
         if isinstance(part, Markup):
             found.append(Stop(part, noted=at + 1 == last and _chars_since_noted(found) >= _LEAST_NOTED))
             continue
-        pieces = _pieces(part)
-        found += [Stop(_citable(piece), noted=True) for piece in pieces[:-1]]
-        found += map(Stop, _question_apart(pieces[-1]) if at == last else [_citable(pieces[-1])])
+        if at != last and len(part.text) < _LEAST_CITED:
+            found.append(Stop(replace(part, name=None)))
+            continue
+        *pieces, end = _pieces(part)
+        for piece in pieces:
+            chars = _chars_since_noted(found) + len(piece.text)
+            found.append(Stop(_citable(piece), noted=chars >= _LEAST_NOTED))
+        found.append(Stop(replace(end, name=None) if at == last else _citable(end)))
     return found
 
 
@@ -51,12 +58,20 @@ def _chars_since_noted(found: Sequence[Stop]) -> int:
 def _pieces(passage: Passage) -> list[Passage]:
     pieces = []
     for before_end in _BEFORE_THE_END:
-        if len(passage.text) < 2 * before_end:
-            continue
-        at = _paragraph(passage.text, len(passage.text) - before_end)
-        pieces.append(replace(passage, text=passage.text[:at]))
-        passage = passage.after(at)
-    return [*pieces, passage]
+        if len(passage.text) >= 2 * before_end:
+            at = _paragraph(passage.text, len(passage.text) - before_end)
+            pieces.append(replace(passage, text=passage.text[:at]))
+            passage = passage.after(at)
+    at = _last_paragraph(passage.text)
+    return [*pieces, *([replace(passage, text=passage.text[:at]), passage.after(at)] if at else [passage])]
+
+
+def _last_paragraph(text: str) -> int:
+    """Where the last paragraph begins; in a longer text without one, some way before the end; else 0."""
+    at = text.rstrip().rfind("\n\n") + 2
+    if at >= 2 and text[:at].strip():
+        return at
+    return _paragraph(text, len(text) - _LAST) if len(text) >= 2 * _LAST else 0
 
 
 def _paragraph(text: str, at: int) -> int:
@@ -65,14 +80,5 @@ def _paragraph(text: str, at: int) -> int:
     return next((found + len(mark) for mark in _MARKS if (found := text.find(mark, at, end)) >= 0), at)
 
 
-def _question_apart(passage: Passage) -> list[Passage]:
-    """The last paragraph by itself."""
-    cut = passage.text.rstrip().rfind("\n\n") + 2
-    if cut < 2 or not passage.text[:cut].strip():
-        return [replace(passage, name=None)]
-    return [replace(passage, text=passage.text[:cut]), replace(passage.after(cut), name=None)]
-
-
 def _citable(passage: Passage) -> Passage:
-    short = len(passage.text) < _LEAST_CITED and not passage.rest[0]
-    return replace(passage, name=None) if short or not passage.text.strip() else passage
+    return passage if passage.text.strip() else replace(passage, name=None)
