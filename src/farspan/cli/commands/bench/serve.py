@@ -36,6 +36,7 @@ _IDLE_S = 20.0
 @click.option("--document-tokens", default="8K", show_default=True, metavar="N", help="About how long these are.")
 @click.option("--seconds", type=click.FloatRange(min=1), default=120.0, show_default=True, help="How long they ask.")
 @click.option("--long-tokens", default="1M", show_default=True, metavar="N", help="A text read beside short questions.")
+@click.option("--memory", default="1GiB", show_default=True, metavar="SIZE", help="As for farspan serve.")
 @json_option
 @quiet_option
 @debug_option
@@ -49,6 +50,7 @@ def command(
     document_tokens: str,
     seconds: float,
     long_tokens: str,
+    memory: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -63,7 +65,7 @@ def command(
 
     long_chars = token_count(long_tokens, "--long-tokens") * _CHARS_A_TOKEN
     chars = token_count(document_tokens, "--document-tokens") * _CHARS_A_TOKEN
-    given = {"--model": model, "--dtype": dtype}
+    given = {"--model": model, "--dtype": dtype, "--memory": memory}
     given |= {"--method": method or DEFAULT_METHOD, "--budget": budget or DEFAULT_BUDGET}
     options = [word for name, value in given.items() if value for word in (name, value)]
     with tempfile.TemporaryDirectory(prefix="farspan-serve-") as folder, served(Path(folder), options) as server:
