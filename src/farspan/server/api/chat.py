@@ -13,9 +13,10 @@ from fastapi import APIRouter, Request
 
 from farspan.engine.conversation import Message
 from farspan.server.api.bodies import ChatBody
+from farspan.server.api.chunks import chunks, finish_reason
 from farspan.server.api.info import check_model
 from farspan.server.api.messages import message
-from farspan.server.api.running import Running, prompt_progress, usage
+from farspan.server.api.running import Running, usage
 from farspan.server.api.sampling import sampling
 from farspan.server.api.state import Owner, State, TheService, TheState
 from farspan.server.api.streaming import EITHER, streamed
@@ -49,28 +50,16 @@ def _messages(body: ChatBody, state: State, owner: str) -> list[Message]:
     return [message(state.files, owner, one.role, one.content, at) for at, one in enumerate(body.messages, 1)]
 
 
-def finish_reason(answered: Answered) -> str:
-    """Why an answer ended."""
-    return "stop" if answered.stopped else "length"
-
-
 async def _chunks(
     running: Running, head: dict[str, Any], body: ChatBody, state: State
 ) -> AsyncGenerator[dict[str, Any]]:
     head = {**head, "object": "chat.completion.chunk"}
+    first = {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
+    yield {**head, "choices": [first]}
+    async with aclosing(chunks(running, head, _delta, body, state)) as found:
+        async for chunk in found:
+            yield chunk
 
-    def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        return {**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]}
 
-    yield chunk({"role": "assistant", "content": ""})
-    async with aclosing(running.events()) as events:
-        async for kind, value in events:
-            if kind == "progress" and body.progress:
-                yield {**head, "choices": [], "prompt_progress": prompt_progress(value)}
-            elif kind == "piece":
-                yield chunk({"content": value})
-            elif kind == "done":
-                state.metrics.answered(value)
-                yield {**chunk({}, finish_reason(value)), "context": value.context()}
-                if body.stream_options is not None and body.stream_options.include_usage:
-                    yield {**head, "choices": [], "usage": usage(value), "context": value.context()}
+def _delta(piece: str | None) -> dict[str, Any]:
+    return {"delta": {} if piece is None else {"content": piece}}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -16,9 +15,9 @@ from fastapi import APIRouter, Request
 from farspan.engine.likely import Likely
 from farspan.errors import UsageError
 from farspan.server.api.bodies import CompletionBody
-from farspan.server.api.chat import finish_reason
+from farspan.server.api.chunks import chunks, finish_reason
 from farspan.server.api.info import check_model
-from farspan.server.api.running import Running, prompt_progress, usage
+from farspan.server.api.running import Running, usage
 from farspan.server.api.sampling import sampling
 from farspan.server.api.state import Owner, State, TheService, TheState
 from farspan.server.api.streaming import EITHER, streamed
@@ -43,7 +42,7 @@ async def complete(body: CompletionBody, request: Request, owner: Owner, service
         if len(all_asked) > 1 or body.echo:
             raise UsageError("only one prompt can be streamed, and without echo", fix="leave stream out")
         running = Running(state.workers, _work(service, body, all_asked[0]))
-        return streamed(running, _chunks(running, head, body, state))
+        return streamed(running, chunks(running, head, lambda piece: {"text": piece or ""}, body, state))
     answers = [await _answer(service, body, asked, state, request) for asked in all_asked]
     choices = await asyncio.to_thread(_choices, service, body, answers)
     return {**head, "choices": choices, "usage": usage(*answers), "context": answers[-1].context()}
@@ -102,22 +101,3 @@ def _by_token(tokenizer: Any, likely: Likely) -> dict[str, float]:
     for id_, logprob in likely.top:
         found.setdefault(tokenizer.decode([id_]), logprob)
     return found
-
-
-async def _chunks(
-    running: Running, head: dict[str, Any], body: CompletionBody, state: State
-) -> AsyncGenerator[dict[str, Any]]:
-    def chunk(text: str, reason: str | None = None) -> dict[str, Any]:
-        return {**head, "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}]}
-
-    async with aclosing(running.events()) as events:
-        async for kind, value in events:
-            if kind == "progress" and body.progress:
-                yield {**head, "choices": [], "prompt_progress": prompt_progress(value)}
-            elif kind == "piece":
-                yield chunk(value)
-            elif kind == "done":
-                state.metrics.answered(value)
-                yield {**chunk("", finish_reason(value)), "context": value.context()}
-                if body.stream_options is not None and body.stream_options.include_usage:
-                    yield {**head, "choices": [], "usage": usage(value), "context": value.context()}
