@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _BYTES = 1 << 30
 
 
@@ -14,8 +14,21 @@ def keep_freed_memory() -> bool:
     By default it hands large blocks back at once, and every tensor of that size is made of fresh pages, which takes
     longer than most of what is done with them. Resident memory stays at its peak, which it reaches anyway.
     """
+    return _tell(_M_MMAP_THRESHOLD, _BYTES) and _tell(_M_TRIM_THRESHOLD, _BYTES)
+
+
+def share_freed_memory() -> bool:
+    """Have all threads take memory from one heap, and say whether they do (glibc only).
+
+    By default each has one of its own and keeps what it has freed from the others, so that resident memory grows to the
+    sum of what each has ever needed. Call it before the threads begin.
+    """
+    return _tell(_M_ARENA_MAX, 1)
+
+
+def _tell(option: int, value: int) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library, or none by that name
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _BYTES)) and bool(mallopt(_M_TRIM_THRESHOLD, _BYTES))
+    return bool(mallopt(option, value))
