@@ -57,6 +57,8 @@ def test_messages_that_a_template_refuses_or_leaves_out_are_an_error() -> None:
     strict.chat_template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}hello"
     with pytest.raises(InputError, match="refuses these messages: no system"):
         parts(strict, [Message("system", (Passage("Be brief."),))])
+    with pytest.raises(InputError, match="no messages"):
+        parts(tokenizer(), [])
     with pytest.raises(InputError, match="leaves out some"):
         parts(strict, [user("Hello.")])
 

@@ -461,3 +461,8 @@ def test_a_folder_has_one_server(server: Running, tmp_path: Path) -> None:
         wait_for(lambda: "another server works in" in httpx.get(f"{second.url}/health").text, 60)
     assert answers(server.url)
     assert idle(server)
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/input_tokens"])
+def test_a_response_to_nothing_is_refused(app: TestClient, path: str) -> None:
+    assert "no messages" in error_of(app.post(path, json={"input": []}), 400)["message"]

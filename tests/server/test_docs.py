@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.conftest import ANSWER, QUESTION, filler, running_server
+from tests.server.conftest import ANSWER, BUDGET, QUESTION, Running, filler
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
@@ -17,19 +17,18 @@ EXAMPLES = re.findall(r"```(sh|python)\n(.*?)```", DOCS, flags=re.DOTALL)
 SERVING = re.search(r"```bash\nfarspan serve(.*?)\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.DOTALL)
 
 
-def test_every_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_example_runs(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(EXAMPLES) >= 5
     (tmp_path / "book.txt").write_text(filler(12), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    with running_server(tmp_path) as server:
-        for language, example in EXAMPLES:
-            run(server.url, ["bash", "-ec"] if language == "sh" else [sys.executable, "-c"], example)
+    for language, example in EXAMPLES:
+        run(server.url, ["bash", "-ec"] if language == "sh" else [sys.executable, "-c"], example)
 
 
-def test_the_readme_serves(tmp_path: Path) -> None:
+def test_the_readme_serves(server: Running) -> None:
     assert SERVING is not None
-    with running_server(tmp_path, *SERVING[1].split()) as server:
-        run(server.url, ["bash", "-ec"], SERVING[2])
+    assert SERVING[1].split() == ["--budget", BUDGET]
+    run(server.url, ["bash", "-ec"], SERVING[2])
 
 
 def run(url: str, command: list[str], example: str) -> None:

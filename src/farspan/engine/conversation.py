@@ -56,8 +56,11 @@ Part = Markup | Passage
 def parts(tokenizer: Any, messages: Sequence[Message]) -> list[Part]:
     """The messages as the model's chat template puts them, and behind them what makes the model answer.
 
-    The passages of a message are set apart by an empty line. Raises InputError for messages that the template refuses.
+    The passages of a message are set apart by an empty line. Raises InputError where there are no messages, and for
+    those that the template refuses.
     """
+    if not messages:
+        raise InputError("there are no messages", fix="send at least one")
     rendered = _rendered(tokenizer, [message.role for message in messages])
     pieces = _MARKED.split(rendered)
     if [int(number) for number in pieces[1::2]] != list(range(len(messages))):
