@@ -31,6 +31,7 @@ class Shelf:
         self.quota = quota
         self._opened = opened
         self._nodes: dict[Path, Node] = {}
+        self._sizes: dict[Path, int] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def new(self) -> Path:
@@ -73,6 +74,7 @@ class Shelf:
         """Remove a node's folder, if it has one, and the node if it then stands for nothing."""
         if node.folder is not None:
             self._nodes.pop(node.folder, None)
+            self._sizes.pop(node.folder, None)
             shutil.rmtree(node.folder, ignore_errors=True)
             node.folder = None
         node.prune()
@@ -83,13 +85,13 @@ class Shelf:
             shutil.rmtree(session.path, ignore_errors=True)
 
     def _make_room(self) -> None:
-        sizes = {folder: _size(folder) for folder in self._nodes}
-        oldest = sorted(self._nodes, key=lambda folder: (folder / _LABEL).stat().st_mtime)
-        while oldest and sum(sizes.values()) > self.quota:
-            folder = oldest.pop(0)
-            if self._nodes[folder].held is None:
+        for folder in self._nodes.keys() - self._sizes.keys():
+            self._sizes[folder] = _size(folder)  # once: a session that is labelled stays as it is
+        if sum(self._sizes.values()) <= self.quota:
+            return
+        for folder in sorted(self._nodes, key=lambda folder: (folder / _LABEL).stat().st_mtime):
+            if sum(self._sizes.values()) > self.quota and self._nodes[folder].held is None:
                 self.forget(self._nodes[folder])
-                del sizes[folder]
 
 
 def _size(folder: Path) -> int:
