@@ -76,19 +76,6 @@ def test_it_is_the_kernel_that_computes_one_row(monkeypatch: pytest.MonkeyPatch)
     assert layer.weight.grad is not None
 
 
-def test_the_same_result_for_any_number_of_threads() -> None:
-    layer = nn.Linear(100, 1000)
-    hasten(layer)
-    x = torch.randn(1, 100)
-    threads = torch.get_num_threads()
-    try:
-        with torch.no_grad():
-            found = [layer(x) for count in (1, 2, 3) if torch.set_num_threads(count) is None]
-    finally:
-        torch.set_num_threads(threads)
-    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
-
-
 def test_only_plain_layers_of_the_twin_change() -> None:
     class Quantized(nn.Linear):
         pass

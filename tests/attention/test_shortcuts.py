@@ -269,10 +269,14 @@ def test_the_model_that_was_given_is_untouched() -> None:
     assert body.model.norm.weight is model.model.norm.weight
 
 
-def test_the_same_result_for_any_number_of_threads() -> None:
-    network = LlamaMLP(LlamaConfig(hidden_size=64, intermediate_size=1000))
+@pytest.mark.parametrize(
+    "network, inputs",
+    [(nn.Linear(100, 1000), 100), (LlamaMLP(LlamaConfig(hidden_size=64, intermediate_size=1000)), 64)],
+    ids=["linear", "gated"],
+)
+def test_the_same_result_for_any_number_of_threads(network: nn.Module, inputs: int) -> None:
     hasten(network)
-    x = torch.randn(1, 64)
+    x = torch.randn(1, inputs)
     threads = torch.get_num_threads()
     try:
         with torch.no_grad():
