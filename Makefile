@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/farspan demo
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -25,11 +27,34 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Makes a folder for FARSPAN_HOME, empty but for the kernels, which are built once for all tests."""
+    base = tmp_path_factory.getbasetemp()
+    kernels = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels"
+    kernels.mkdir(mode=0o700, exist_ok=True)
+    homes = (base / f"home-{number}" for number in count())  # mktemp would look at all of them for each
+
+    def make() -> Path:
+        home = next(homes)
+        home.mkdir()
+        (home / "kernels").symlink_to(kernels)
+        return home
+
+    return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_all(new_home: Callable[[], Path]) -> None:
+    """What servers and other fixtures that serve many tests have as FARSPAN_HOME."""
+    os.environ["FARSPAN_HOME"] = str(new_home())
+
+
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Point FARSPAN_HOME at an empty folder, and clear every other FARSPAN_* variable."""
+def _own_home(new_home: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Point FARSPAN_HOME at a folder of its own, and clear every other FARSPAN_* variable."""
     for name in [name for name in os.environ if name.startswith("FARSPAN_")]:
         monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
+    home = new_home()
     monkeypatch.setenv("FARSPAN_HOME", str(home))
     return home

@@ -140,13 +140,11 @@ def start_reading(book: Path, name: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_read_goes_on(run: Run, long: Path, how: signal.Signals) -> None:
+def test_a_stopped_read_goes_on(run: Run, long: Path) -> None:
     process = start_reading(long, "stopped")
-    process.send_signal(how)
+    process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
-    if how == signal.SIGINT:
-        assert process.returncode == 130 and "goes on from here" in stderr
+    assert process.returncode == 130 and "goes on from here" in stderr
     assert not session_record("stopped")["files"][0]["complete"]
     assert run("read", long, "--session", "stopped").exit_code == 0
     assert run("read", long, "--session", "whole").exit_code == 0

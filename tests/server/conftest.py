@@ -25,7 +25,16 @@ FACT = "The number of the copper lantern is 48213."
 QUESTION = "What is the number of the copper lantern?"
 ANSWER = "48213"
 _STARTS_S = 90
+_HERE = Path(__file__).parent
 _LISTENS = re.compile(r"farspan listens at (\S+)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all of these tests to one worker, so that one server, application and browser serve them."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.xdist_group("server"))
 
 
 @dataclass
@@ -57,7 +66,7 @@ def start(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> 
             [*command, "--budget", BUDGET, *options],
             stdout=log,
             stderr=log,
-            env={**os.environ, "FARSPAN_HOME": str(folder / "home"), **(env or {})},
+            env={**os.environ, **(env or {})},
         )
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +30,29 @@ from farspan.server.api.state import State
 from farspan.server.building import PUBLIC, Settings
 from farspan.server.mcp.serving import local_cards, server
 from farspan.server.mcp.tools import Tools
+from tests.server.conftest import running_server
 
 FILLER = "The grass is green and the sky is blue. "
 BOOK = FILLER * 60 + "The number of the copper lantern is 48213. " + FILLER * 60
 QUESTION = "What is the number of the copper lantern?"
 LONG = FILLER * 20_000
 SERVED = ["--budget", "32MiB"]
-
-
-def environment(**more: str) -> dict[str, str]:
-    """What a server's process has in its environment."""
-    return {**os.environ, "TQDM_DISABLE": "1", **more}
+DELTA = {"Authorization": "Bearer delta"}
 
 
 @asynccontextmanager
 async def by_stdio(folder: Path, mode: str = "auto") -> AsyncIterator[Client]:
     """A client of a server of its own."""
     command = ["-m", "farspan", "mcp", "--folder", str(folder), *SERVED]
-    process = StdioServerParameters(command=sys.executable, args=command, env=environment())
+    process = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
     async with Client(process, mode=mode, read_timeout_seconds=50) as client:
         yield client
 
 
 @asynccontextmanager
-async def by_http(url: str, key: str | None = None, mode: str = "auto") -> AsyncIterator[Client]:
+async def by_http(url: str, key: str, mode: str = "auto") -> AsyncIterator[Client]:
     """A client of a server that runs."""
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {key}"}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=50) as http,
         Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client,
@@ -64,36 +60,14 @@ async def by_http(url: str, key: str | None = None, mode: str = "auto") -> Async
         yield client
 
 
-@contextmanager
-def serving(folder: Path, *options: str, **variables: str) -> Iterator[str]:
-    """The address of a server, once its model is there."""
-    command = [sys.executable, "-m", "farspan", "serve", "--port", "0", "--folder", str(folder), *SERVED, *options]
-    log = folder.with_suffix(".log")
-    with log.open("wb") as out, subprocess.Popen(command, stderr=out, env=environment(**variables)) as process:
-        try:
-            until(lambda: "farspan listens at" in log.read_text() or process.poll() is not None)
-            url = log.read_text().partition("listens at ")[2].split()[0]
-            until(lambda: is_healthy(url))
-            yield url
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def until(done: Callable[[], bool]) -> None:
-    """Wait for something that comes about in half a minute."""
-    end = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < end, "this takes too long"
-        time.sleep(0.1)
-
-
-def is_healthy(url: str) -> bool:
-    """Whether the server's model is loaded."""
-    try:
-        return urllib.request.urlopen(f"{url}/health", timeout=5).status == 200
-    except urllib.error.URLError:
-        return False
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that knows the keys alpha, beta, gamma and delta."""
+    folder = tmp_path_factory.mktemp("mcp")
+    (folder / "keys").write_text("alpha\nbeta\ndelta\n")
+    keys = ["--api-key-file", str(folder / "keys")]
+    with running_server(folder, *keys, env={"FARSPAN_API_KEY": "gamma"}) as running:
+        yield running.url
 
 
 async def failing(client: Client, tool: str, **arguments: Any) -> str:
@@ -265,9 +239,9 @@ def test_a_folder_that_another_has_is_told_by_the_tools(tmp_path: Path) -> None:
     os.close(lock)
 
 
-def test_http(tmp_path: Path) -> None:
-    async def work(url: str) -> None:
-        async with by_http(url) as client:
+def test_http(url: str) -> None:
+    async def work() -> None:
+        async with by_http(url, "delta") as client:
             tools = {tool.name: tool for tool in (await client.list_tools()).tools}
             assert set(tools["read"].input_schema["properties"]) == {"session", "text", "name", "file_id"}
             await check_reading_and_asking(client)
@@ -275,24 +249,21 @@ def test_http(tmp_path: Path) -> None:
             await check_what_cannot_be(client)
             said = await failing(client, "read", session="passwords", path="/etc/passwd")
             assert "over HTTP no path can be read" in said and "file_id" in said
-        async with by_http(url, mode="legacy") as client:
+        async with by_http(url, "delta", mode="legacy") as client:
             assert client.protocol_version < "2026"
             assert (await working(client, "ask", session="book", question=QUESTION))["answer"] == "48213"
             await check_stopping(client)
 
-    with serving(tmp_path / "server") as url:
-        run(work(url))
-        assert json.load(urllib.request.urlopen(f"{url}/v1/sessions"))["data"][0]["id"] == "book"
-        assert status(f"{url}/mcp", Origin="https://elsewhere.example") == 403
-        assert status(f"{url}/mcp", Host="elsewhere.example") == 400
-        assert status(f"{url}/mcp", **{"Content-Length": str(65 << 20)}) == 413
+    run(work())
+    with urllib.request.urlopen(_request(f"{url}/v1/sessions", **DELTA)) as reply:
+        assert {"book", "long"} == {session["id"] for session in json.load(reply)["data"]}
+    assert status(f"{url}/mcp", {}, Origin="https://elsewhere.example", **DELTA) == 403
+    assert status(f"{url}/mcp", {}, Host="elsewhere.example", **DELTA) == 400
+    assert status(f"{url}/mcp", {}, **{"Content-Length": str(65 << 20)}, **DELTA) == 413
 
 
-def test_http_with_keys(tmp_path: Path) -> None:
-    keys = tmp_path / "keys"
-    keys.write_text("alpha\nbeta\n")
-
-    async def work(url: str) -> None:
+def test_http_with_keys(url: str) -> None:
+    async def work() -> None:
         async with by_http(url, "alpha") as alpha, by_http(url, "beta") as beta, by_http(url, "gamma") as gamma:
             for client in (alpha, beta, gamma):
                 assert (await working(client, "sessions"))["sessions"] == []
@@ -308,11 +279,10 @@ def test_http_with_keys(tmp_path: Path) -> None:
             answered = await working(alpha, "ask", session="mine", question=QUESTION)
             assert answered["answer"] == "48213" and answered["sources"][0]["file"] == "lantern.txt"
 
-    with serving(tmp_path / "server", "--api-key-file", str(keys), FARSPAN_API_KEY="gamma") as url:
-        run(work(url))
-        assert status(f"{url}/mcp") == 401
-        assert status(f"{url}/mcp", Authorization="Bearer delta") == 401
-        check_conversations_are_their_owners(url)
+    run(work())
+    assert status(f"{url}/mcp", {}) == 401
+    assert status(f"{url}/mcp", {}, Authorization="Bearer omega") == 401
+    check_conversations_are_their_owners(url)
 
 
 async def uploaded(url: str, key: str) -> str:
@@ -336,14 +306,15 @@ def check_conversations_are_their_owners(url: str) -> None:
     assert status(f"{url}/mcp", ping, **accept, **{"Authorization": "Bearer alpha", "Mcp-Session-Id": id_}) == 200
 
 
-def status(url: str, body: Any = None, **headers: str) -> int:
+def status(url: str, body: Any, **headers: str) -> int:
     """The status that a request gets."""
     try:
-        with urllib.request.urlopen(_request(url, body or {}, **headers)) as reply:
+        with urllib.request.urlopen(_request(url, body, **headers)) as reply:
             return reply.status
     except urllib.error.HTTPError as error:
         return error.code
 
 
-def _request(url: str, body: Any, **headers: str) -> urllib.request.Request:
-    return urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **headers})
+def _request(url: str, body: Any = None, **headers: str) -> urllib.request.Request:
+    data = None if body is None else json.dumps(body).encode()
+    return urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
