@@ -31,3 +31,11 @@ def test_what_is_wrong_with_a_file_names_it_as_it_was_uploaded(tmp_path: Path) -
     assert damaged.name == "bad.pdf"
     with pytest.raises(InputError, match=r"^bad\.pdf is a damaged PDF"):
         list(damaged.pieces())
+
+
+def test_the_same_file_again_is_the_same_text_wherever_it_lies(tmp_path: Path) -> None:
+    first, second = (document(tmp_path, "book.txt", b"It was late.") for _ in range(2))
+    assert first.fingerprint == second.fingerprint
+    assert str(tmp_path) not in first.fingerprint
+    others = document(tmp_path, "other.txt", b"It was late."), document(tmp_path, "book.txt", b"It was early.")
+    assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import shutil
@@ -25,11 +26,12 @@ _LONGEST_NAME, _LONGEST_SUFFIX = 200, 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file as OpenAI's clients know it."""
+    """A file as OpenAI's clients know it, and the hash of its bytes."""
 
     id: str
     filename: str
     bytes: int
+    sha256: str
     created_at: int
     purpose: str
     object: str = "file"
@@ -49,14 +51,16 @@ class Files:
         folder = self.folder / owner / id_
         folder.mkdir(parents=True)
         try:
-            size = await self._written(folder / _DATA, pieces)
+            size, digest = await self._written(folder / _DATA, pieces)
             name = plain_name(name)
             path = (folder / _DATA).rename(folder / f"{_DATA}{_suffix(name)}")
             await asyncio.to_thread(Document.from_path, path, name=name)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        stored = StoredFile(id=id_, filename=name, bytes=size, created_at=int(time.time()), purpose=purpose)
+        stored = StoredFile(
+            id=id_, filename=name, bytes=size, sha256=digest, created_at=int(time.time()), purpose=purpose
+        )
         write_whole(folder / _ABOUT, json.dumps(asdict(stored)))
         return stored
 
@@ -77,8 +81,11 @@ class Files:
         return next(self._folder(owner, id_).glob(f"{_DATA}*"))
 
     def document(self, owner: str, id_: str) -> Document:
-        """A file to read, under the name that it was uploaded with. Raises NotFound."""
-        return Document.from_path(self.path(owner, id_), name=self.get(owner, id_).filename)
+        """A file to read, by the name that it was uploaded with; the same file again is the same. Raises NotFound."""
+        stored = self.get(owner, id_)
+        return Document.from_path(
+            self.path(owner, id_), name=stored.filename, fingerprint=f"upload:{stored.sha256}:{stored.filename}"
+        )
 
     def delete(self, owner: str, id_: str) -> None:
         """Remove a file. Raises NotFound."""
@@ -90,8 +97,8 @@ class Files:
             raise NotFound(f"there is no file {id_[:80]!r}", fix="GET /v1/files lists those that there are")
         return folder
 
-    async def _written(self, path: Path, pieces: AsyncIterator[bytes]) -> int:
-        size = 0
+    async def _written(self, path: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str]:
+        size, digest = 0, hashlib.sha256()
         with path.open("wb") as file:
             async for piece in pieces:
                 size += len(piece)
@@ -101,7 +108,8 @@ class Files:
                         fix="send it in parts, or begin the server with a larger --upload",
                     )
                 file.write(piece)
-        return size
+                digest.update(piece)
+        return size, digest.hexdigest()
 
 
 def _suffix(name: str) -> str:

@@ -98,8 +98,17 @@ class Document:
         return cls(name, lambda: (text,), fingerprint=f"text:{digest}", countable=True, rest=rest)
 
     @classmethod
-    def from_path(cls, path: Path | str, *, name: str | None = None, notice: NoticeCallback = log_notice) -> Self:
+    def from_path(
+        cls,
+        path: Path | str,
+        *,
+        name: str | None = None,
+        fingerprint: str | None = None,
+        notice: NoticeCallback = log_notice,
+    ) -> Self:
         """A file of any format that farspan reads, called by its path or by `name`; a pipe is read like standard input.
+
+        Who knows its content better than by path, size and time gives a `fingerprint`.
 
         Raises InputError when it is missing, a folder, not permitted, empty, or binary. While reading,
         `notice` is told what was read but not as it stands.
@@ -117,7 +126,7 @@ class Document:
             raise InputError(f"{name} does not exist", fix=_similar(path)) from None
         except OSError as error:
             raise _unreadable(name, error) from error
-        mark = f"file:{found.st_size}:{found.st_mtime_ns}:{path.resolve()}"
+        mark = fingerprint or f"file:{found.st_size}:{found.st_mtime_ns}:{path.resolve()}"
         return cls._of_file(name, kind, lambda: path.open("rb"), mark, notice)
 
     @classmethod
