@@ -23,7 +23,8 @@ needs_compiler = pytest.mark.skipif(not build.compilers(), reason="there is no C
 
 
 @pytest.fixture(autouse=True)
-def _no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_is_built_or_chosen(_own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (_own_home / "kernels").unlink()
     monkeypatch.delenv("CC", raising=False)
 
 
