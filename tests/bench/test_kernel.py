@@ -33,7 +33,7 @@ def test_shares_and_ratios_are_of_medians(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(kernel, "DTYPES", (torch.float32,))
     (row,) = kernel.kernel_speeds(400, 4, 2, 8, rounds=3)
     assert (row.ms, row.turned_ms, row.sdpa_ms, row.folded_ms) == (1.0, 2.0, 12.0, 3.0)
-    assert (row.vs_sdpa, row.vs_folded) == (12.0, 3.0)
+    assert (row.vs_sdpa, row.most_vs_sdpa, row.vs_folded) == (12.0, 24.0, 3.0)
     assert row.gb_per_s == 0.05 and row.bandwidth_share == 0.5
 
 

@@ -33,7 +33,7 @@ class KernelSpeed:
 
     `ms` is farspan's, `turned_ms` the same with keys that are stored un-rotated and turned on the way, `sdpa_ms` that
     of torch with `enable_gqa`, `folded_ms` that of torch with the heads of a group as rows. `bandwidth_share` is what
-    part that `gb_per_s` is of the speed at which memory is read here.
+    part that `gb_per_s` is of the speed at which memory is read here; at all of it `vs_sdpa` would be `most_vs_sdpa`.
     """
 
     dtype: str
@@ -44,6 +44,7 @@ class KernelSpeed:
     bandwidth_share: float
     sdpa_ms: float
     vs_sdpa: float
+    most_vs_sdpa: float
     folded_ms: float
     vs_folded: float
     read_gb_per_s: float
@@ -83,6 +84,7 @@ def _measured(q_GMD: Tensor, k_GSD: Tensor, v_GSD: Tensor, threads: int, rounds:
         bandwidth_share=round(bytes_per_s / read, 3),
         sdpa_ms=round(sdpa_ms, 3),
         vs_sdpa=round(sdpa_ms / ms, 2),
+        most_vs_sdpa=round(sdpa_ms / ms * read / bytes_per_s, 2),
         folded_ms=round(folded_ms, 3),
         vs_folded=round(folded_ms / ms, 2),
         read_gb_per_s=round(read / 1e9, 2),

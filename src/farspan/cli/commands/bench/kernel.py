@@ -26,7 +26,8 @@ def command(keys: str, heads: int, kv_heads: int, width: int, device: str, round
     """Show how fast one token attends to many keys in one layer.
 
     Beside torch's scaled_dot_product_attention, with enable_gqa and with the query heads of a group folded into rows,
-    and as a share of the speed at which this machine reads memory. They take turns.
+    and as a share of the speed at which this machine reads memory: "at most" is what times SDPA would be at all of it.
+    They take turns.
     """
     count = token_count(keys, "--keys")
     if heads % kv_heads or width % 2:
@@ -49,7 +50,7 @@ def command(keys: str, heads: int, kv_heads: int, width: int, device: str, round
     if isinstance(kernel, str):
         show.note(f"torch computes all of it: {kernel}")
     show.table(
-        ("dtype", "threads", "ms", "turned, ms", "GB/s", "of memory", "times SDPA", "times folded SDPA"),
+        ("dtype", "threads", "ms", "turned, ms", "GB/s", "of memory", "times SDPA", "at most", "times folded SDPA"),
         [
             (
                 row.dtype,
@@ -59,6 +60,7 @@ def command(keys: str, heads: int, kv_heads: int, width: int, device: str, round
                 f"{row.gb_per_s:.1f}",
                 f"{row.bandwidth_share:.0%}",
                 f"{row.vs_sdpa:.2f}",
+                f"{row.most_vs_sdpa:.2f}",
                 f"{row.vs_folded:.2f}",
             )
             for row in rows
