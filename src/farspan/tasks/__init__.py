@@ -10,8 +10,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
@@ -56,9 +56,19 @@ _KINDS: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), 
 
 def names() -> list[str]:
     """The names of all families, generated ones and sets of files, sorted."""
-    found = [*pkgutil.iter_modules(__path__), *pkgutil.iter_modules(sets.__path__)]
-    points = entry_points(group=_GROUP)
-    return sorted({module.name for module in found if not module.ispkg} | {point.name for point in points})
+    return sorted(_loaders())
+
+
+@cache
+def _loaders() -> Mapping[str, Callable[[], ModuleType]]:
+    """What loads each family; those of entry points go before our own. Looked for once."""
+    own = {
+        module.name: partial(importlib.import_module, f"{package}.{module.name}")
+        for package, path in ((__name__, __path__), (sets.__name__, sets.__path__))
+        for module in pkgutil.iter_modules(path)
+        if not module.ispkg
+    }
+    return {**own, **{point.name: point.load for point in entry_points(group=_GROUP)}}
 
 
 @cache
@@ -69,21 +79,16 @@ def presets() -> Mapping[str, tuple[str, Mapping[str, Any]]]:
 
 def family(name: str) -> ModuleType:
     """The module of a family. Raises UsageError for an unknown one."""
-    for point in entry_points(group=_GROUP):
-        if point.name == name:
-            module: ModuleType = point.load()
-            return module
-    if name not in names():
+    if name not in _loaders():
         raise UsageError(f"no task is called {name!r}", fix=nearest(name, names()))
-    own = name in {module.name for module in pkgutil.iter_modules(__path__)}
-    return importlib.import_module(f"{__name__}.{name}" if own else f"{sets.__name__}.{name}")
+    return _loaders()[name]()
 
 
 def get(name: str, /, **given: Any) -> Task:
     """The task of that name, a family or a preset, with knobs. Raises UsageError for an unknown name or knob."""
-    if name not in names() and name not in presets():
+    if name not in _loaders() and name not in presets():
         raise UsageError(f"no task is called {name!r}", fix=nearest(name, [*names(), *presets()]))
-    base, preset = (name, {}) if name in names() else presets()[name]
+    base, preset = (name, {}) if name in _loaders() else presets()[name]
     knobs_set = {**preset, **given}
     _check_knobs(name, base, knobs_set)
     module = family(base)
