@@ -334,6 +334,18 @@ def test_a_fork_and_its_parent_do_not_see_each_other(method: str, budget: Budget
         check_same(continued(parent), continued(other), exactly=True)
 
 
+@pytest.mark.parametrize("method", MORE)
+def test_a_fork_goes_on_like_the_session_that_it_was_made_from(method: str) -> None:
+    """Also where everything that it meets lies in the memory of that session, and nothing in its own."""
+    with model().session(method, chunk=96) as session:
+        session.read(random_ids(3 * WINDOW))
+        with session.fork() as fork:
+            for answering in (False, True):
+                ids = random_ids(96, seed=1)
+                found, wanted = (one.logits(ids, answering=answering) for one in (fork, session))
+                torch.testing.assert_close(found, wanted, atol=2e-5, rtol=0)
+
+
 @pytest.mark.parametrize("method", ["topk", "topk(when=both)", "infllm"])
 def test_keys_that_are_equal_are_chosen_alike_after_saving(method: str, tmp_path: Path) -> None:
     """The keys of a token that comes again and again are all the same in the first layer."""

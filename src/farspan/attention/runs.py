@@ -158,10 +158,12 @@ class Runs:
             return x_GSW[self.heads_N.unsqueeze(1), token_NK]
         memory_NK = self.elsewhere.which_NX.repeat_interleave(self.length, 1)[:, : self.keys]
         heads_N1 = self.heads_N.unsqueeze(1)
-        x_NKW = x_GSW[heads_N1, token_NK.masked_fill(memory_NK != 0, 0)]
-        for number, memory in enumerate(self.elsewhere.memories, 1):
+        x_NKW = x_GSW.new_empty((*token_NK.shape, x_GSW.shape[-1]))
+        for number, memory_GSW in enumerate((x_GSW, *(memory[which] for memory in self.elsewhere.memories))):
+            if memory_GSW.shape[1] == 0:  # a fork that has stored nothing yet
+                continue
             here_NK = memory_NK == number
-            own_NKW = memory[which][heads_N1, token_NK.masked_fill(~here_NK, 0)]
+            own_NKW = memory_GSW[heads_N1, token_NK.masked_fill(~here_NK, 0)]
             x_NKW = torch.where(here_NK.unsqueeze(-1), own_NKW, x_NKW)
         return x_NKW
 
