@@ -6,6 +6,7 @@ query rows, D key width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -145,8 +146,9 @@ class Scene(Standing):
         rows_NX, skip_N, length = once_if_alike(fetched.rows_NX), fetched.skip_N, block
         place_NX = rows_NX * block + self.plan.sinks
         if step is None:
-            found, length, place_NX = found.singly(block), 1, tokens_of(place_NX, block)
-            skip_N = None if skip_N is None else skip_N * block
+            length = math.gcd(self.plan.positions.alike, block, self.plan.sinks)
+            found, place_NX = found.cut(block, length), tokens_of(place_NX, block)[:, ::length]
+            skip_N = None if skip_N is None else skip_N * (block // length)
         count, positions = place_NX.shape[1], self.plan.positions
         angles = self.far_angles(far) if positions.recalls_at is None else self.searching_angles()
         if step == 0 or positions.recalls_at is not None:

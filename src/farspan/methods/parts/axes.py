@@ -56,6 +56,11 @@ class Positions(Part, Protocol):
         """By how much neighbouring far keys are apart; None: it differs."""
         ...
 
+    @property
+    def alike(self) -> int:
+        """Where it differs: so many far keys, from every multiple of that number on, share a position."""
+        ...
+
     def queries(self, position_T: Tensor, far: int, reach_T: Tensor) -> Tensor:
         """Positions for the queries, which stand at `position_T` seeing `far` far and `reach_T` near keys."""
         ...

@@ -121,12 +121,12 @@ class Found(NamedTuple):
     in_order: bool = False
     elsewhere: Elsewhere | None = None
 
-    def singly(self, block: int) -> Found:
-        """The same with every token of a block by itself."""
+    def cut(self, block: int, length: int) -> Found:
+        """The same with blocks cut into runs of `length` tokens."""
         elsewhere = self.elsewhere
         if elsewhere is not None:
-            elsewhere = replace(elsewhere, which_NX=elsewhere.which_NX.repeat_interleave(block, 1))
-        return self._replace(first_NX=tokens_of(self.first_NX, block), elsewhere=elsewhere)
+            elsewhere = replace(elsewhere, which_NX=elsewhere.which_NX.repeat_interleave(block // length, 1))
+        return self._replace(first_NX=tokens_of(self.first_NX, block)[:, ::length], elsewhere=elsewhere)
 
     def runs(self, length: int, turn: Turn | None = None, skip_N: Tensor | None = None) -> Runs:
         """What is met: `length` tokens from each beginning on, without the first `skip_N` stretches of search i."""

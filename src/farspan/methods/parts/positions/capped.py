@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ class CappedDistance:
     recalls_at: int | None = None
     step: int | None = 0
     keeps_distance: bool = False
+    alike: ClassVar[int] = 1
 
     def resolve(self, window: int) -> Self:
         """The cap is the local window, whatever its length."""

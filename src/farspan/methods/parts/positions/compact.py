@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ class CompactPositions:
     keeps_distance: bool = False
     recalls_at: int | None = None
     step: int | None = 1
+    alike: ClassVar[int] = 1
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""

@@ -22,6 +22,11 @@ class GroupedPositions:
     recalls_at: int | None = None
     step: int | None = None
 
+    @property
+    def alike(self) -> int:
+        """Those of a group."""
+        return self.group
+
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""
         return self

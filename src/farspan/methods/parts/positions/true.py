@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class TruePositions:
     keeps_distance: bool = True
     recalls_at: int | None = None
     step: int | None = 1
+    alike: ClassVar[int] = 1
 
     def resolve(self, window: int) -> Self:
         """Nothing here depends on the window."""
