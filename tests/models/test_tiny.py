@@ -42,16 +42,16 @@ def correct(model: Model, task: str, method: str, tokens: int, contexts: int, fo
 @pytest.mark.parametrize("task", ["needle", "key_value"])
 def test_it_finds_facts_in_its_window(tiny: Model, task: str, tmp_path: Path) -> None:
     assert tiny.window == WINDOW
-    assert correct(tiny, task, "full", WINDOW, 8, tmp_path) >= 0.98
+    assert correct(tiny, task, "full", WINDOW, 13, tmp_path) >= 0.98
 
 
 @pytest.mark.slow
 def test_full_attention_fails_at_four_windows(tiny: Model, tmp_path: Path) -> None:
-    assert correct(tiny, "needle", "full", 4 * WINDOW, 3, tmp_path) <= 0.05
+    assert correct(tiny, "needle", "full", 4 * WINDOW, 5, tmp_path) <= 0.05
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("windows", "contexts"), [(4, 5), (16, 2)])
+@pytest.mark.parametrize(("windows", "contexts"), [(4, 13), (16, 5)])
 def test_exact_retrieval_rescues_it(tiny: Model, windows: int, contexts: int, tmp_path: Path) -> None:
     assert correct(tiny, "needle", "topk", windows * WINDOW, contexts, tmp_path) >= 0.95
 

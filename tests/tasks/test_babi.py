@@ -88,7 +88,7 @@ class Reader:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_reader_of_the_text_finds_the_answers(task: int) -> None:
-    for number in range(20):
+    for number in range(40):
         sample = draw(number, task=task, turns=3)
         reader = Reader(sample.document)
         for turn in sample.turns:
@@ -97,7 +97,7 @@ def test_a_reader_of_the_text_finds_the_answers(task: int) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_evidence_is_enough(task: int) -> None:
-    for number in range(20):
+    for number in range(40):
         sample = draw(number, task=task, turns=3)
         for turn in sample.turns:
             shown = " ".join(sample.document[start:end] for start, end in sample.spans(turn))
@@ -107,7 +107,7 @@ def test_the_evidence_is_enough(task: int) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_no_answer_is_much_likelier_than_others(task: int) -> None:
-    golds = [draw(number, length=360, task=task).turns[0].gold for number in range(60)]
+    golds = [draw(number, length=360, task=task).turns[0].gold for number in range(120)]
     assert max(golds.count(gold) for gold in golds) < 0.4 * len(golds)
 
 
