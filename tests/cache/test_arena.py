@@ -205,6 +205,19 @@ def test_tiers_fill_from_the_device_down(tmp_path: Path) -> None:
     assert (tmp_path / "0.mean").stat().st_size == 5 * COLUMNS[2].row_bytes
 
 
+def test_rows_are_known_to_lie_on_the_device(tmp_path: Path) -> None:
+    """The last three, and of a fork, which took on ten of them, its own and its parent's last three."""
+    arena = Arena(COLUMNS, TierRows(3, 4, None), ACCELERATOR, BlockFile(tmp_path, "0", COLUMNS))
+    add(arena, 10)
+    fork = arena.fork(TierRows(5, 0, None), BlockFile(tmp_path, "1", COLUMNS, arena.length))
+    add(fork, 2)
+    for least in range(10):
+        rows_NX = torch.tensor([[9, 8], [least, 9]])
+        assert arena.on_device(rows_NX) == fork.on_device(rows_NX + 2 * (rows_NX == 9)) == (least > 6)
+    add(arena, 1)
+    assert not arena.on_device(torch.tensor([[7]])) and arena.on_device(torch.tensor([[8]]))
+
+
 def test_the_host_is_the_device_on_a_cpu() -> None:
     arena = Arena(COLUMNS, TierRows(3, 4, 0), CPU)
     add(arena, 9)

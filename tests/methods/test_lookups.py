@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from farspan import methods
+from farspan.cache.arena import Arena
 from farspan.cache.columns import Rows
 from farspan.engine import Model
 from farspan.engine.kv import KVMemory, KVSettings
@@ -169,6 +170,24 @@ def test_a_method_is_what_its_paper_says(model: Model, method: str, chunk: int) 
     torch.testing.assert_close(logits, wanted, atol=2e-5, rtol=0)
     beyond = eager(llama(max_position_embeddings=WINDOW), ids)[WINDOW:]
     assert (logits[WINDOW:] - beyond).abs().max() > 0.01, "this text does not tell the method from full attention"
+
+
+@pytest.mark.parametrize("method", ["longheads(window_size=5, atten_length=30)", "topk(when=both)"])
+def test_nothing_on_the_device_is_copied_for_queries_that_fetch_for_themselves(
+    model: Model, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """However many they are: copies for each of them took most of the time that `longheads` reads."""
+    ids, copied = different_ids(4 * TOKENS), list[Tensor]()
+    gather = Arena.gather
+    monkeypatch.setattr(
+        Arena, "gather", lambda self, names, rows_NX, *at: copied.append(rows_NX) or gather(self, names, rows_NX, *at)
+    )
+    with model.session(method, chunk=32) as session:
+        session.read(ids)
+    assert not copied
+    with model.session(method, "device=80KiB,disk=1GiB", chunk=32) as session:
+        session.read(ids)
+    assert copied
 
 
 def test_chunk_keys_are_not_means(model: Model) -> None:

@@ -167,6 +167,11 @@ class Arena:
         assert lying is not None
         return lying
 
+    def on_device(self, rows_NX: Tensor) -> bool:
+        """Whether none of these rows lies in a lower tier."""
+        oldest = int(rows_NX.min())
+        return all(isinstance(tier, Ring) for _, high, _, tier in self._downwards() if oldest < high)
+
     def begin(self) -> None:
         """A new chunk is met: what was fetched for the one before may leave the slots."""
         self.slots.begin()

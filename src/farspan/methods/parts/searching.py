@@ -79,11 +79,14 @@ class Search:
             by = self.decoding()
             yield first, self.codec.keys(rows, by), self.codec.values(rows, by)
 
-    def found(self, rows_NX: Tensor, heads_N: Tensor) -> Found:
+    def found(self, rows_NX: Tensor, heads_N: Tensor, *, per_token: bool) -> Found:
         """Blocks `rows_NX[i]` of KV head `heads_N[i]` for attention: where they lie if few queries meet them and they
         are stored as they are met, otherwise brought together and decoded.
+
+        Searches made `per_token` have few queries each, but many of them could fetch all that lower tiers hold.
         """
-        if self.codec.lossless and self.still_HTD.shape[1] <= _FEW_TOKENS:
+        few = self.still_HTD.shape[1] <= _FEW_TOKENS or (per_token and self.arena.on_device(rows_NX))
+        if self.codec.lossless and few:
             stored = self.arena.lying(self._columns, rows_NX, heads_N)
             (k_GSD, v_GSE), *others = map(_tokens, stored.memories)
             elsewhere = None if stored.which_NX is None else Elsewhere(tuple(others), stored.which_NX)

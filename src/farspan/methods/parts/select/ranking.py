@@ -60,4 +60,5 @@ def single_keys(search: Search, token_NX: Tensor, heads_N: Tensor) -> Tensor:
 
 def fetch(search: Search, rows_NX: Tensor, heads_N: Tensor, *, per_head: bool, per_token: bool) -> Fetched:
     """Bring blocks `rows_NX[i]` of KV head `heads_N[i]` together for attention."""
-    return Fetched(search.found(rows_NX, heads_N), rows_NX, per_head=per_head, per_token=per_token)
+    found = search.found(rows_NX, heads_N, per_token=per_token)
+    return Fetched(found, rows_NX, per_head=per_head, per_token=per_token)
