@@ -13,10 +13,12 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from torch import Tensor
 
 from farspan.cache.arena import Arena, TierRows
 from farspan.cache.blockfile import BlockFile
 from farspan.cache.columns import Rows, row_bytes
+from farspan.cache.lying import Lying
 from farspan.errors import StorageFull
 from tests.cache.rows import COLUMNS, NAMES, add, check_runs, rows
 
@@ -121,9 +123,21 @@ class Arenas(RuleBasedStateMachine):
         one_mean_NX, one_k_NX = line.arena.gather(("mean", "k"), rows_NX, heads_N, tokens_NX)
         assert torch.equal(one_mean_NX, mean_NX)
         assert torch.equal(one_k_NX, k_NX.take_along_dim(tokens_NX[..., None, None], 2).squeeze(2))
-        lying = line.arena.lying(("mean", "k"), rows_NX, heads_N)
-        for column, found_NX in enumerate((mean_NX, k_NX)):
-            for at in itertools.product(range(searches), range(count)):
+        found = {"mean": mean_NX, "k": k_NX}
+        self.lies(line.arena.lying(tuple(found), rows_NX, heads_N), heads_N, found)
+        line.arena.begin()
+        tight = line.arena.lying(tuple(found), rows_NX, heads_N, beside=False)
+        if tight is not None:
+            self.lies(tight, heads_N, found)
+        if line.parent is None:
+            device = line.arena.length - line.arena.rows_in()["device"]
+            pairs = {(int(row), int(head)) for row_X, head in zip(rows_NX, heads_N, strict=True) for row in row_X}
+            assert (tight is None) == (len([row for row, _ in pairs if row < device]) > line.arena.slots.count)
+
+    def lies(self, lying: Lying | None, heads_N: Tensor, found: Rows) -> None:
+        assert lying is not None
+        for column, found_NX in enumerate(found.values()):
+            for at in itertools.product(*map(range, lying.at_NX.shape)):
                 data = lying.memories[0 if lying.which_NX is None else lying.which_NX[at]][column]
                 assert torch.equal(data[heads_N[at[0]] % len(data), lying.at_NX[at]], found_NX[at])
 
@@ -203,19 +217,6 @@ def test_tiers_fill_from_the_device_down(tmp_path: Path) -> None:
         seen.append(tuple(arena.rows_in().values()))
     assert seen[2] == (3, 0, 0) and seen[6] == (3, 4, 0) and seen[11] == (3, 4, 5)
     assert (tmp_path / "0.mean").stat().st_size == 5 * COLUMNS[2].row_bytes
-
-
-def test_rows_are_known_to_lie_on_the_device(tmp_path: Path) -> None:
-    """The last three, and of a fork, which took on ten of them, its own and its parent's last three."""
-    arena = Arena(COLUMNS, TierRows(3, 4, None), ACCELERATOR, BlockFile(tmp_path, "0", COLUMNS))
-    add(arena, 10)
-    fork = arena.fork(TierRows(5, 0, None), BlockFile(tmp_path, "1", COLUMNS, arena.length))
-    add(fork, 2)
-    for least in range(10):
-        rows_NX = torch.tensor([[9, 8], [least, 9]])
-        assert arena.on_device(rows_NX) == fork.on_device(rows_NX + 2 * (rows_NX == 9)) == (least > 6)
-    add(arena, 1)
-    assert not arena.on_device(torch.tensor([[7]])) and arena.on_device(torch.tensor([[8]]))
 
 
 def test_the_host_is_the_device_on_a_cpu() -> None:

@@ -18,6 +18,7 @@ CPU = torch.device("cpu")
 def lies(arena: Arena, name: str, rows_NX: torch.Tensor, heads_N: torch.Tensor) -> list[list[torch.Tensor]]:
     """What stands where an arena says that these rows lie."""
     lying = arena.lying((name,), rows_NX, heads_N)
+    assert lying is not None
     which_NX = torch.zeros_like(rows_NX) if lying.which_NX is None else lying.which_NX
     return [
         [lying.memories[which][0][head, at] for which, at in zip(*pair, strict=True)]

@@ -152,25 +152,22 @@ class Arena:
             out.append(found.view(*rows_NX.shape, *shape))
         return out
 
-    def lying(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor) -> Lying:
+    def lying(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, *, beside: bool = True) -> Lying | None:
         """Where these rows of KV heads `heads_N`, none of them dropped, lie on the device until `begin`; those of lower
-        tiers are fetched.
+        tiers are fetched. None if slots cannot hold those and they may not lie `beside` them, in memory of their own.
         """
         oldest, newest = (int(row) for row in rows_NX.aminmax())
         lying: Lying | None = None
         for low, high, _, tier in self._downwards():
             if low <= newest and oldest < high:
-                places = tier.places(names, rows_NX, heads_N, low, high)
+                places = tier.places(names, rows_NX, heads_N, low, high, beside)
+                if places is None:
+                    return None
                 lying = places if lying is None else lying.joined(places, rows_NX < high)
             if low <= oldest:
                 break
         assert lying is not None
         return lying
-
-    def on_device(self, rows_NX: Tensor) -> bool:
-        """Whether none of these rows lies in a lower tier."""
-        oldest = int(rows_NX.min())
-        return all(isinstance(tier, Ring) for _, high, _, tier in self._downwards() if oldest < high)
 
     def begin(self) -> None:
         """A new chunk is met: what was fetched for the one before may leave the slots."""

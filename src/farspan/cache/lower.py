@@ -57,12 +57,18 @@ class Lower:
             value[~beside_n] = self.slots.gather(name, slot_n[slot_n < self.slots.count])
         return value
 
-    def places(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, low: int, high: int) -> Lying:
-        """Where those of the rows `[low, high)` lie once they are fetched: in slots or, without one, beside them."""
+    def places(
+        self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, low: int, high: int, beside: bool
+    ) -> Lying | None:
+        """Where those of the rows `[low, high)` lie once they are fetched: in slots or, without one, `beside` them;
+        None if that may not be.
+        """
         rows, heads = _numbers(rows_NX), _numbers(heads_N)[:, None]
         here = (rows >= low) & (rows < high)
         slot_n, other_m = self._find(rows[here], np.broadcast_to(heads, rows.shape)[here])
         at = np.zeros(rows.shape, dtype=np.int64)
+        if len(other_m) and not beside:
+            return None
         at[here] = slot_n
         memories = self.slots.memories(names, self._read(other_m) if len(other_m) else {})
         at_NX, which_NX = torch.from_numpy(at).to(rows_NX.device), None

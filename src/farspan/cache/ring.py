@@ -75,8 +75,10 @@ class Ring:
             return data.flatten(0, 1).index_select(0, at_n.to(self.device))
         return data.flatten(0, 2).index_select(0, (at_n * data.shape[2] + tokens_n).to(self.device))
 
-    def places(self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, low: int, high: int) -> Lying:
-        """Where those of the rows `[low, high)` lie, whatever the heads: the memory itself."""
+    def places(
+        self, names: tuple[str, ...], rows_NX: Tensor, heads_N: Tensor, low: int, high: int, beside: bool
+    ) -> Lying:
+        """Where those of the rows `[low, high)` lie, whatever the heads: the memory itself, and nothing beside it."""
         at_NX = rows_NX - self._origin if self._origin else rows_NX
         went_round = self.end - self._origin > self._size
         memory = tuple([self._data[name] for name in names])

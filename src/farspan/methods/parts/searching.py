@@ -80,14 +80,16 @@ class Search:
             yield first, self.codec.keys(rows, by), self.codec.values(rows, by)
 
     def found(self, rows_NX: Tensor, heads_N: Tensor, *, per_token: bool) -> Found:
-        """Blocks `rows_NX[i]` of KV head `heads_N[i]` for attention: where they lie if few queries meet them and they
-        are stored as they are met, otherwise brought together and decoded.
+        """Blocks `rows_NX[i]` of KV head `heads_N[i]` for attention: where they lie if few queries meet them, as when
+        searches are made `per_token`, and they are stored as they are met; otherwise brought together and decoded.
 
-        Searches made `per_token` have few queries each, but many of them could fetch all that lower tiers hold.
+        Many tokens together may want more of the lower tiers than there are slots for; then copies are no larger.
         """
-        few = self.still_HTD.shape[1] <= _FEW_TOKENS or (per_token and self.arena.on_device(rows_NX))
-        if self.codec.lossless and few:
-            stored = self.arena.lying(self._columns, rows_NX, heads_N)
+        few = self.still_HTD.shape[1] <= _FEW_TOKENS
+        stored = None
+        if self.codec.lossless and (few or per_token):
+            stored = self.arena.lying(self._columns, rows_NX, heads_N, beside=few)
+        if stored is not None:
             (k_GSD, v_GSE), *others = map(_tokens, stored.memories)
             elsewhere = None if stored.which_NX is None else Elsewhere(tuple(others), stored.which_NX)
             first_NX = (once_if_alike(stored.at_NX) * self.block).expand_as(rows_NX)
