@@ -12,7 +12,10 @@ from farspan.errors import MethodError
 from farspan.methods.parts.method import Method, MethodFactory
 
 _LONGEST = 400
-_FORM = "write a name, or a name with keywords such as infllm(top_k=32); join several by +, layers as in full[:2]"
+_FORM = (
+    "write a name, or a name with keywords such as infllm(top_k=32), paths in quotes; join several by +, layers as in "
+    "full[:2]"
+)
 
 
 class Call(NamedTuple):
@@ -88,4 +91,4 @@ def _value(word: ast.keyword, method: str) -> object:
     try:
         return ast.literal_eval(word.value)
     except (ValueError, TypeError, RecursionError) as error:
-        raise MethodError(f"{method}: {word.arg} is neither a number nor a word", fix=_FORM) from error
+        raise MethodError(f"{method}: {word.arg} is neither a number nor a word nor in quotes", fix=_FORM) from error

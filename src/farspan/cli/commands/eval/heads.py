@@ -23,7 +23,7 @@ def command(model: str | None, length: str, needles: int, top: int, seed: int, o
     """Show the retrieval score of the model's heads: the share of a needle's tokens that a head copies.
 
     After Wu et al. 2024, "Retrieval Head". Heads above .1 are what the paper calls retrieval heads. The file that -o
-    writes is a profile for the method duo_attention(profile=FILE).
+    writes is a profile for the method "duo_attention(profile='FILE')".
     """
     import farspan
     from farspan.evals.heads import head_profile
