@@ -37,7 +37,8 @@ def longheads(
     only model, has no such heads).
     `positions`: "compact" is the paper's; "capped" puts far keys at the edge of the last whole chunk; "true" is for
     models whose positions reach as far as the text (beyond the trained window they are untrained).
-    `when`: the authors choose chunks while reading as well ("both"); every token fetching for itself, that is slow.
+    `when`: the authors choose chunks while reading as well ("both"); with "answering" what is read meets the first
+    chunk and the last two only, several times as fast.
     Few tokens share a step. Those behind the end of a chunk in theirs still meet the third last, and so exceed
     `atten_length` by less than the step's tokens; the authors start a new chunk with every token.
     """
