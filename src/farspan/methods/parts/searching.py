@@ -83,7 +83,7 @@ class Search:
         """Blocks `rows_NX[i]` of KV head `heads_N[i]` for attention: where they lie if few queries meet them, as when
         searches are made `per_token`, and they are stored as they are met; otherwise brought together and decoded.
 
-        What many tokens want of lower tiers has to fit the slots; else copies are made, which do not grow with the text.
+        What many tokens want of lower tiers has to fit the slots. Otherwise copies are made, of always the same size.
         """
         few = self.still_HTD.shape[1] <= _FEW_TOKENS
         stored = None
