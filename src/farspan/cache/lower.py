@@ -66,9 +66,9 @@ class Lower:
         rows, heads = _numbers(rows_NX), _numbers(heads_N)[:, None]
         here = (rows >= low) & (rows < high)
         slot_n, other_m = self._find(rows[here], np.broadcast_to(heads, rows.shape)[here])
-        at = np.zeros(rows.shape, dtype=np.int64)
         if len(other_m) and not beside:
             return None
+        at = np.zeros(rows.shape, dtype=np.int64)
         at[here] = slot_n
         memories = self.slots.memories(names, self._read(other_m) if len(other_m) else {})
         at_NX, which_NX = torch.from_numpy(at).to(rows_NX.device), None
