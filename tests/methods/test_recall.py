@@ -212,7 +212,7 @@ def test_single_keys_are_those_of_their_blocks(codec: Codec, block: int) -> None
         )
     )
     search = replace(searched(k_GnBD, torch.randn(GROUP, 1, WIDTH)), arena=arena, codec=codec, shape=shape)
-    ((_, whole_GnBD),) = search.keys(5)
+    ((_, whole_GnBD, _),) = search.keys_and_values(5)
     token_NX, heads_N = torch.randint(0, 5 * block, (4, 9)), torch.tensor([1, 0, 1, 0])
     found_NXD = single_keys(search, token_NX, heads_N)
     wanted_NXD = torch.stack([whole_GnBD.flatten(1, 2)[g, at] for g, at in zip(heads_N, token_NX, strict=True)])

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from farspan import env
+from farspan.attention.codes import CodedKeys
 from farspan.attention.flash import flash_parts, takes
 from farspan.attention.gpu import call as on_gpu
 from farspan.attention.gpu import library as triton
 from farspan.attention.gpu.call import Asked
 from farspan.attention.meeting import Meeting, Strongest, TokenAttention
-from farspan.attention.native import call, library
+from farspan.attention.native import call, codes, library
 from farspan.attention.native.many import attend_many
 from farspan.attention.native.many import fits as many_fits
 from farspan.attention.runs import Runs
@@ -113,6 +114,17 @@ def key_logits(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> Tensor:
     if (kernel := _native(q_NMD, runs)) is not None:
         return call.key_logits(kernel, q_NMD, runs, scoring.scale, scoring.softcap)
     return scoring.logits(q_NMD, runs.k_NKD, seen_mask(q_NMD, runs.k_NKD, runs.sight(q_NMD.shape[1])))
+
+
+def code_products(q_GMD: Tensor, keys: CodedKeys) -> Tensor | None:
+    """The products `[G, M, n, B]` of queries with keys of their head as they are stored, in float32.
+
+    None where no kernel reads such keys, or decoding them is faster.
+    """
+    if q_GMD.shape[1] > NATIVE_MOST_ROWS or not codes.fits(q_GMD, keys):
+        return None
+    kernel = _wanted_kernel()
+    return None if isinstance(kernel, str) else codes.products(kernel, q_GMD, keys)
 
 
 def attend_token(

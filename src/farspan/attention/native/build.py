@@ -17,7 +17,7 @@ from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
-SOURCES = ("attend.c", "many.c", "product.c", "layer.c", "search.c", "product.h", "rows.h", "vectors.h")
+SOURCES = ("attend.c", "many.c", "product.c", "layer.c", "search.c", "codes.c", "product.h", "rows.h", "vectors.h")
 _FLAGS = ("-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
 _SECONDS = 120

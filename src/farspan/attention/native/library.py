@@ -33,6 +33,7 @@ class Kernel:
     match: Any
     keep: Any
     best: Any
+    codes: Any
     team: int | None
     compiler: str
 
@@ -80,6 +81,7 @@ def _from(folder: Path) -> Kernel:
         match=function("match", pointer, failing=True),
         keep=function("keep", pointer, *(number,) * 4, pointer, number),
         best=function("best", pointer, *(number,) * 4, pointer),
+        codes=function("codes", pointer, failing=True),
         team=_team(),
         compiler=compiler,
     )

@@ -102,6 +102,31 @@ class Match:
 
 
 @dataclass(slots=True, kw_only=True)
+class Codes:
+    """`struct codes` of codes.c, up to what is made there."""
+
+    q: int
+    heads: int
+    queries: int
+    width: int
+    code: int
+    code_head: int
+    code_block: int
+    code_token: int
+    grid: int
+    grid_head: int
+    grid_block: int
+    grid_group: int
+    bits: int
+    group: int
+    blocks: int
+    tokens: int
+    products: int
+    team: int
+    threads: int
+
+
+@dataclass(slots=True, kw_only=True)
 class Many(QueriesAndKeys):
     """`struct many` of many.c, up to what is made there."""
 
@@ -128,7 +153,7 @@ class Many(QueriesAndKeys):
     threads: int
 
 
-Struct = Job | Match | Many
+Struct = Job | Match | Codes | Many
 
 
 def _packing(struct_of: type[Struct], room: int) -> tuple[struct.Struct, attrgetter[tuple[int | float, ...]]]:
@@ -137,7 +162,7 @@ def _packing(struct_of: type[Struct], room: int) -> tuple[struct.Struct, attrget
     return struct.Struct(f"@{numbers}{room}x"), attrgetter(*(field.name for field in fields(struct_of)))
 
 
-_PACKING = {Job: _packing(Job, 56), Match: _packing(Match, 24), Many: _packing(Many, 80)}
+_PACKING = {Job: _packing(Job, 56), Match: _packing(Match, 24), Codes: _packing(Codes, 32), Many: _packing(Many, 80)}
 
 
 def array(structs: Sequence[Struct]) -> ctypes.Array[ctypes.c_char]:

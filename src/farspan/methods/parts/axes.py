@@ -264,6 +264,10 @@ class Codec(Part, Noting, Protocol):
         """Decode the key columns of any blocks: `[N, ..., B, D]` in the model's dtype."""
         ...
 
+    def products(self, q_GMD: Tensor, rows: Rows, by: Decoding) -> Tensor:
+        """The products `[G, M, n, B]` of queries with all keys of n blocks of their head, in float32."""
+        ...
+
     def values(self, rows: Rows, by: Decoding) -> Tensor:
         """Decode the value columns of any blocks: `[N, ..., B, E]` in the model's dtype."""
         ...

@@ -1,7 +1,7 @@
 """What a selection of blocks may look at, and what it fetches.
 
-Shapes: H query heads, G KV heads, T query tokens, N searches, n blocks in a piece, X blocks a search fetches, S keys,
-B tokens in a block, D key width, E value width.
+Shapes: H query heads, G KV heads, T query tokens, M queries of a KV head, N searches, n blocks in a piece, X blocks a
+search fetches, S keys, B tokens in a block, D key width, E value width.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from farspan.attention.kernels import key_logits
 from farspan.attention.queries import Queries
 from farspan.attention.runs import Elsewhere, Runs, Turn, once_if_alike, tokens_of
 from farspan.attention.softmax import Scoring
@@ -31,8 +32,8 @@ _FEW_TOKENS = 8
 class Search:
     """What a selector may look at: the chunk's queries as they meet far keys, and un-rotated, and the blocks.
 
-    `arena` stores the tokens in rows of `block`, which `keys`, `keys_and_values` and `gather` decode; `index` has a row
-    for every block, if anything stands for it. `carried` is what the selector left there at the chunk before, to be
+    `arena` stores the tokens in rows of `block`, which `keys_and_values` and `gather` decode; `index` has a row for
+    every block, if anything stands for it. `carried` is what the selector left there at the chunk before, to be
     replaced and not changed; `peers` are those of all layers in the order in which they take the chunk, for reading;
     `notes` is what codec and index remember of the layer.
     """
@@ -68,13 +69,16 @@ class Search:
         """Tokens in a row of the arena."""
         return self.shape.tokens
 
-    def keys(self, limit: int) -> Iterator[tuple[int, Tensor]]:
-        """All blocks, oldest first, `limit` at a time at most: the first's number, un-rotated keys `[G, n, B, D]`."""
+    def products(self, limit: int) -> Iterator[tuple[int, Tensor]]:
+        """All blocks, oldest first, `limit` at a time at most: the first's number, and what the queries, as they meet
+        far keys, score their un-rotated keys: products `[H * T, n, B]` without a scale, in float32.
+        """
+        q_GMD = self.q_HTD.reshape(self.kv_heads, -1, self.shape.key_dim)
         for first, rows in self.arena.scan(self.codec.key_columns, limit):
-            yield first, self.codec.keys(rows, self.decoding())
+            yield first, self.codec.products(q_GMD, rows, self.decoding()).flatten(0, 1)
 
     def keys_and_values(self, limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """The same with the values `[G, n, B, E]`."""
+        """All blocks likewise: the first's number, un-rotated keys `[G, n, B, D]` and values `[G, n, B, E]`."""
         for first, rows in self.arena.scan(self._columns, limit):
             by = self.decoding()
             yield first, self.codec.keys(rows, by), self.codec.values(rows, by)
@@ -150,6 +154,14 @@ def side_by_side(k_NSD: Tensor, v_NSE: Tensor, block: int) -> Found:
     first_X = torch.arange(0, tokens, block, device=k_NSD.device)
     heads_N = torch.arange(searches, device=k_NSD.device)
     return Found(k_NSD, v_NSE, heads_N, first_X.expand(searches, -1), in_order=True)
+
+
+def products(q_GMD: Tensor, k_GnBD: Tensor) -> Tensor:
+    """The products `[G, M, n, B]` of queries with all keys of their head, in float32."""
+    heads, blocks, block, width = k_GnBD.shape
+    k_GSD = k_GnBD.reshape(heads, -1, width)
+    product_GMS = key_logits(q_GMD, side_by_side(k_GSD, k_GSD, block).runs(block), Scoring(1.0))
+    return product_GMS.view(heads, -1, blocks, block)
 
 
 class Fetched(NamedTuple):

@@ -1,7 +1,7 @@
 """Keys as coordinates along a few directions that all heads share (ShadowKV, arXiv 2410.21465, section 3.1).
 
 Shapes: G KV heads, N blocks or searches, B tokens in a block, D key width, E value width, S keys at hand, W = G * D the
-keys of a token side by side, R directions; ... any dims in between.
+keys of a token side by side, R directions; M queries of a KV head; ... any dims in between.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.methods.parts.decoding import Decoding, Surroundings
 from farspan.methods.parts.notes import NewBlocks, Notes
+from farspan.methods.parts.searching import products
 
 _BASIS = "basis"
 _SHARE = 160 / 1024
@@ -82,6 +83,11 @@ class LowRankKeys:
             at_n = (by.heads_N == head).nonzero().squeeze(1)
             found[at_n] = torch.matmul(code[at_n].float(), basis_RD).to(by.shape.dtype)
         return found
+
+    def products(self, q_GMD: Tensor, rows: Rows, by: Decoding) -> Tensor:
+        """What queries have along the directions meets the coordinates."""
+        q_GMR = q_GMD.float() @ by.notes[_BASIS].mT
+        return products(q_GMR, rows["k"].expand(len(q_GMR), *rows["k"].shape[1:]))
 
     def values(self, rows: Rows, by: Decoding) -> Tensor:
         """The column itself."""

@@ -1,7 +1,7 @@
 """Keys without the channels that queries hardly look at (ThinK, arXiv 2407.21018, section 3.2).
 
 Shapes: G KV heads, N blocks, B tokens in a block, D key width, E value width, T last queries, F frequencies, U units of
-two channels, K channels kept; H query heads; ... any leading dims.
+two channels, K channels kept; H query heads; M queries of a KV head, n blocks; ... any leading dims.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from farspan.attention.rope import Rope
 from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.methods.parts.decoding import Decoding, Surroundings
 from farspan.methods.parts.notes import NewBlocks, Notes
+from farspan.methods.parts.searching import products
 
 _ENERGY = "energy"
 
@@ -71,6 +72,16 @@ class PrunedChannels:
         kept = rows["k"]
         index = rows["k_channels"].long().unsqueeze(-2).expand_as(kept)
         return kept.new_zeros((*kept.shape[:-1], by.shape.key_dim)).scatter_(-1, index, kept)
+
+    def products(self, q_GMD: Tensor, rows: Rows, by: Decoding) -> Tensor:
+        """Of every query those channels that a block has, or where there are more queries than keys, decoded keys."""
+        kept_GnBK, (_, queries, width) = rows["k"], q_GMD.shape
+        if queries > kept_GnBK.shape[2]:
+            return products(q_GMD, self.keys(rows, by))
+        channel_GnK = rows["k_channels"].long()
+        q_GnDM = q_GMD.float().mT.unsqueeze(1).expand(-1, channel_GnK.shape[1], width, queries)
+        q_GnKM = q_GnDM.gather(2, channel_GnK.unsqueeze(-1).expand(*channel_GnK.shape, queries))
+        return (kept_GnBK.float() @ q_GnKM).permute(0, 3, 1, 2)
 
     def values(self, rows: Rows, by: Decoding) -> Tensor:
         """The column itself."""

@@ -4,7 +4,7 @@ Keys share a grid along tokens, one for every channel, because some channels are
 along channels, one for every token. A grid is the least number it has to hold and the step between two.
 
 Shapes: G KV heads, N blocks, B tokens in a block, D key width, E value width; W the width of what is encoded, S what is
-cut into groups along it, C what each has a grid of its own for; n groups; ... any leading dims.
+cut into groups along it, C what each has a grid of its own for; n groups; M queries of a KV head; ... any leading dims.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from farspan.attention.codes import CodedKeys
+from farspan.attention.kernels import code_products
 from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.methods.parts.decoding import Decoding, Surroundings
 from farspan.methods.parts.notes import NoNotes
+from farspan.methods.parts.searching import products
 
 _GRID = torch.float16
 _LIMITS = torch.finfo(_GRID)
@@ -63,6 +66,11 @@ class QuantisedBlocks(NoNotes):
     def keys(self, rows: Rows, by: Decoding) -> Tensor:
         """The points of the grid that the codes stand for."""
         return self._restore(self._unpack(rows["k"], by.shape.key_dim), rows["k_grid"]).to(by.shape.dtype)
+
+    def products(self, q_GMD: Tensor, rows: Rows, by: Decoding) -> Tensor:
+        """By the codes where there is a kernel that reads them, otherwise by decoded keys."""
+        found = code_products(q_GMD, CodedKeys(rows["k"], rows["k_grid"], self.bits, self.group))
+        return products(q_GMD, self.keys(rows, by)) if found is None else found
 
     def values(self, rows: Rows, by: Decoding) -> Tensor:
         """The points of the grid that the codes stand for."""

@@ -1,6 +1,7 @@
 """Keys and values as the model made them.
 
-Shapes: G KV heads, N blocks, B tokens in a block, D key width, E value width.
+Shapes: G KV heads, N blocks, B tokens in a block, D key width, E value width;
+M queries of a KV head.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor
 from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.methods.parts.decoding import Decoding, Surroundings
 from farspan.methods.parts.notes import NoNotes
+from farspan.methods.parts.searching import products
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class RawBlocks(NoNotes):
     def keys(self, rows: Rows, by: Decoding) -> Tensor:
         """The column itself."""
         return rows["k"]
+
+    def products(self, q_GMD: Tensor, rows: Rows, by: Decoding) -> Tensor:
+        """With the column itself."""
+        return products(q_GMD, rows["k"])
 
     def values(self, rows: Rows, by: Decoding) -> Tensor:
         """The column itself."""

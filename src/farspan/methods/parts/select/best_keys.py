@@ -1,7 +1,6 @@
 """For every query head and token, the blocks that hold its best keys, by an exact scan of all keys.
 
-Shapes: H query heads, R of them to a KV head, G KV heads, T tokens, n blocks in a piece, B tokens in a block,
-D key width, X blocks chosen, N = H * T searches.
+Shapes: H query heads, T tokens, n blocks in a piece, B tokens in a block, X blocks chosen, N = H * T searches.
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ from typing import Self
 from torch import Tensor
 
 from farspan.attention.choosing import best_rows
-from farspan.attention.kernels import key_logits
-from farspan.attention.softmax import Scoring
-from farspan.methods.parts.searching import Fetched, Search, side_by_side
+from farspan.methods.parts.searching import Fetched, Search
 from farspan.methods.parts.select.ranking import When, fetch, heads_of, layers_before, works
 
 _PIECE_TOKENS = 8192
@@ -53,10 +50,5 @@ class BestKeys:
             yield fetch(search, rows_NX, heads_of(search, per_token=True), per_head=True, per_token=True)
 
     def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
-        heads, tokens, width = search.q_HTD.shape
-        q_GMD = search.q_HTD.reshape(search.kv_heads, -1, width)
-        for first, k_GnBD in search.keys(max(1, _PIECE_TOKENS // search.block)):
-            k_GSD = k_GnBD.reshape(search.kv_heads, -1, width)
-            runs = side_by_side(k_GSD, k_GSD, search.block).runs(search.block)
-            score_GMS = key_logits(q_GMD, runs, Scoring(1.0))
-            yield first, score_GMS.view(heads * tokens, -1, search.block).amax(-1)
+        for first, product_NnB in search.products(max(1, _PIECE_TOKENS // search.block)):
+            yield first, product_NnB.amax(-1)
