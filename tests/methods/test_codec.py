@@ -191,14 +191,14 @@ def resident(session: Session) -> int:
         ("int8", (32 * 32 + 32 * 4) + (32 * 32 + 32 * 4), 0),
         ("int4", (32 * 16 + 32 * 4) + (32 * 16 + 32 * 4), 0),
         ("think", (32 * 20 * 4 + 20 * 2) + 32 * 32 * 4, 32 * 32 * 4),
-        ("low_rank", 32 * 10 * 4 // 2 + 32 * 32 * 4, 10 * 32 * 4),
+        ("low_rank", 32 * 40 * 4 // 2 + 32 * 32 * 4, 40 * 32 * 4),
     ],
 )
 def test_blocks_are_really_smaller(model: Model, codec: str, each: int, notes: int) -> None:
     """By hand: the bytes of one head's block of 32 tokens, and of what a head's part of a layer is noted.
 
-    Of 32 channels ThinK drops 12 and notes the squares of 32 queries; two heads share 10 low-rank coordinates a token,
-    and note 10 directions.
+    Of 32 channels ThinK drops 12 and notes the squares of 32 queries; two heads share 40 low-rank coordinates a token,
+    and note 40 directions.
     """
     plain, sizes = 2 * 32 * 32 * 4, []
     for method in ("full(n_local=32)", f"full(n_local=32)+{codec}"):
@@ -211,7 +211,7 @@ def test_blocks_are_really_smaller(model: Model, codec: str, each: int, notes: i
     assert sizes[0][1] - sizes[1][1] == 2 * 2 * (blocks * (plain - each) - notes)
 
 
-@pytest.mark.parametrize(("codec", "times"), [("int8", 3.3), ("int4", 5.5), ("think", 1.2), ("low_rank", 1.6)])
+@pytest.mark.parametrize(("codec", "times"), [("int8", 3.3), ("int4", 5.5), ("think", 1.2), ("low_rank", 1.2)])
 def test_the_same_budget_holds_more_blocks(model: Model, codec: str, times: float) -> None:
     budget, blocks = Budget(600_000, disk=0), []
     for method in ("infllm(n_local=32, n_init=4)", f"infllm(n_local=32, n_init=4)+{codec}"):

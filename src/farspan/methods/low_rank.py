@@ -17,11 +17,12 @@ def low_rank(*, rank: int | None = None) -> dict[str, Part]:
     """Store of each token's keys, the KV heads of a layer side by side and before their rotation, only the coordinates
     along `rank` directions. Values and recent tokens stay as they are; alone it is full attention over what is stored.
 
-    Joined to a method that stores blocks it encodes them: `infllm+low_rank`. The authors' `rank` is 160 where the keys
-    of a token are 1,024 numbers; None is the same share of this model's. They take the singular vectors of the whole
-    prompt's keys, once it has been read. A stream has no whole: here a layer takes those of the keys that are at hand
-    when its first block is stored, about a window of tokens, and keeps them for good; text that is unlike the beginning
-    is stored less well than in the paper. Where those keys span fewer directions, later ones add the rest. The
-    directions are float32, count in the budget and are saved with the session.
+    Joined to a method that stores blocks it encodes them: `infllm+low_rank`. The authors' `rank` is 160 for every
+    model, of 256 (GLM-4) to 3,072 numbers that a token's keys have; None is that, and 5 / 8 where a model's keys have
+    less than 256. They take the singular vectors of the whole prompt's keys, once it has been read. A stream has no
+    whole: here a layer takes those of the keys that are at hand when its first block is stored, about a window of
+    tokens, and keeps them for good; text that is unlike the beginning is stored less well than in the paper. Where
+    those keys span fewer directions, later ones add the rest. The directions are float32, count in the budget and are
+    saved with the session.
     """
     return {"codec": LowRankKeys(rank)}

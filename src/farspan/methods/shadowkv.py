@@ -34,16 +34,15 @@ def shadowkv(
     the chunks whose landmarks draw most attention, and always meets its few outliers, the chunks that a mean represents
     worst, with their exact keys.
 
-    The authors' numbers for 128K models are `sparse_budget` 2,048 tokens in chunks of 8, `rank` 160 of 1,024 and
-    `outlier_chunk` 48 a head; None scales them by the model's window (the rank by the width of its keys, see
-    `low_rank`). They read with full attention, and find outliers and directions when the whole prompt is there. Here
-    outliers are the worst chunks of what was stored so far: one that turns out worse takes the place of the least of
-    them, which from then on is a chunk like others, with keys of low rank. Their exact keys count in the budget, their
-    values lie where all values do. As in the paper the search works while answering, and reading goes with first and
-    recent tokens unless `when` is "both"; queries that are worked on together, up to 32, share a choice, by the sum of
-    their attention. The paper's local chunks and generated tokens are the `n_local` recent ones. Its two tiers, values
-    on the host and the rest on the device, are the session's: what is full moves its oldest chunks down, keys and
-    values together.
+    The authors' numbers for 128K models are `sparse_budget` 2,048 tokens in chunks of 8, `rank` 160 and `outlier_chunk`
+    48 a head; None scales them by the model's window (for the rank see `low_rank`). They read with full attention, and
+    find outliers and directions when the whole prompt is there. Here outliers are the worst chunks of what was stored
+    so far: one that turns out worse takes the place of the least of them, which from then on is a chunk like others,
+    with keys of low rank. Their exact keys count in the budget, their values lie where all values do. As in the paper
+    the search works while answering, and reading goes with first and recent tokens unless `when` is "both"; queries
+    that are worked on together, up to 32, share a choice, by the sum of their attention. The paper's local chunks and
+    generated tokens are the `n_local` recent ones. Its two tiers, values on the host and the rest on the device, are
+    the session's: what is full moves its oldest chunks down, keys and values together.
     `positions`: landmarks are means before rotation, ranked at distance `n_local`, where "capped" meets far keys;
     "compact" keeps their order; "true" is the paper's (and beyond the trained window untrained).
     """

@@ -19,7 +19,8 @@ from farspan.methods.parts.notes import NewBlocks, Notes
 from farspan.methods.parts.searching import products
 
 _BASIS = "basis"
-_SHARE = 160 / 1024
+_RANK = 160
+_MOST_SHARE = 5 / 8
 _LEAST = 1e-6
 _PIECE_TOKENS = 1024
 
@@ -30,7 +31,8 @@ class LowRankKeys:
 
     Directions are orthonormal and belong to a layer: those along which the keys at hand are largest when the first
     block is stored. Where these keys do not span so many, later ones add what is missing; none is ever changed, so that
-    what is stored stays true. A rank of None is 160 of 1,024, the paper's share. Values are stored as they are.
+    what is stored stays true. A rank of None is the authors' 160, for whichever model, and 5 / 8 of a token's keys where
+    that is less: 160 of the 256 numbers of GLM-4, the narrowest that they take. Values are stored as they are.
     """
 
     rank: int | None = None
@@ -95,7 +97,8 @@ class LowRankKeys:
 
     def _rank(self, shape: BlockShape) -> int:
         width = shape.heads * shape.key_dim
-        return max(1, int(width * _SHARE)) if self.rank is None else min(self.rank, width)
+        usual = max(1, min(_RANK, int(width * _MOST_SHARE)))
+        return usual if self.rank is None else min(self.rank, width)
 
 
 def _directions(keys: Iterable[Tensor], basis_RW: Tensor) -> Tensor:
