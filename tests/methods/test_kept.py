@@ -102,6 +102,22 @@ def test_sirllm_keeps_what_surprised_it_and_forgets_by_turns(small_model: Model)
     assert all(turned[at] == pytest.approx(first[at] / 2) for at in both)
 
 
+def test_sirllm_forgets_turns_that_ended_while_all_was_recent(small_model: Model) -> None:
+    """Tokens come to the pool with what their surprise is worth by now."""
+    ids, worth = different_ids(60, seed=3), []
+    for decay in (1.0, 0.01):
+        with small_model.session(f"sirllm(capacity=40, decay={decay})", chunk=10) as session:
+            session.read(ids[:30])
+            session.generate(ids[30:31], max_new_tokens=1).text  # noqa: B018
+            session.read(ids[31:])
+            pool = session._stream.kv.layers[0].pool
+        assert pool is not None
+        worth.append(dict(zip(pool.held.position_GC[0].tolist(), pool.held.tokens.mass_GT[0].tolist(), strict=True)))
+    old = [at for at in set(worth[0]) & set(worth[1]) if at < 30]
+    assert old and all(worth[1][at] == pytest.approx(worth[0][at] / 100) for at in old)
+    assert max(at for at in worth[1]) > max(old)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 7, 32])
 @pytest.mark.parametrize("beta", [1.0, 20.0])
 def test_a_pyramid_falls_along_a_line_and_is_1_on_average(layers: int, beta: float) -> None:

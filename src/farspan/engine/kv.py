@@ -147,13 +147,13 @@ class KVMemory:
         """Make ready for a chunk of so many tokens, which these handlers then attend to; undo it where that fails."""
         assert 0 < tokens <= self.limit(answering)
         start = self.seen
+        if self._answered and not answering:
+            for part in (*self.layers, *self._surprises):
+                part.end_turn()
+        self._answered = answering
         told = {layer: surprise.told for surprise in self._surprises for layer in surprise.layers}
         for layer in self.layers:
             layer.prepare(tokens, told.get(layer))
-        if self._answered and not answering:
-            for layer in self.layers:
-                layer.end_turn()
-        self._answered = answering
         ropes, once = self._ropes(start + tokens), Once()
         for layer, rope in zip(self.layers, ropes, strict=True):
             layer.rope, layer.once = rope, once

@@ -28,6 +28,12 @@ class Surprise:
         self.told = Told(torch.empty(0, dtype=torch.bool), torch.empty(0))
         self._last_V = torch.full((vocabulary,), -math.log(vocabulary))
 
+    def end_turn(self) -> None:
+        """What was answered is past: where a pool keeps what surprises, recent tokens count less from now on too."""
+        pool = self._plan.pool
+        if pool is not None and pool.by.surprise:
+            self.told = self.told._replace(surprise_S=self.told.surprise_S * pool.by.decay)
+
     def settle(self) -> None:
         """Forget what has left the layers' recent tokens."""
         held = len(self.layers[0].recent)
