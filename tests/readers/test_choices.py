@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
@@ -21,6 +24,7 @@ from farspan.errors import InputError, MethodError
 from farspan.readers.gemfilter import EarlyLayer
 from farspan.readers.infini_retri import Sentences, best_sentences, token_scores
 from farspan.readers.kit.reader import Reader
+from farspan.readers.kit.sentences import sentence_ends
 from farspan.readers.kit.session import ReaderSession
 from farspan.tasks import Sample, Space, needle
 from tests.readers.test_contract import LONG, SHORT
@@ -172,7 +176,7 @@ def test_infini_retri_carries_the_sentences_that_are_attended_to(told: list[Any]
         assert isinstance(session, ReaderSession)
         ends = session._text.piece(0, len(ids)).ends
     piece = min(40, room // 2)
-    borders = [match.end() for match in re.finditer(r"\n\n|[.!?]", LONG)]
+    borders = [match.end() for match in re.finditer(r"\n\n|(?<=[.!?])\s+", LONG)]
     sentence = [
         next(number for number, end in enumerate([*borders, len(LONG)]) if end >= ends[at]) for at in range(len(ids))
     ]
@@ -194,6 +198,34 @@ def test_infini_retri_carries_the_sentences_that_are_attended_to(told: list[Any]
         kept, start = sorted(carried), end
     assert found == kept
     assert 0 < len(found) <= room - piece < len(ids) // 4
+
+
+def sentences_of(text: str) -> list[str]:
+    """The text, cut where its sentences end."""
+    return [text[low:high] for low, high in pairwise([0, *sentence_ends(text)])]
+
+
+def test_sentences_end_where_a_reader_sees_it() -> None:
+    """Numbers are not cut; a hard-wrapped sentence is one; lines of a table are one each."""
+    prose = [
+        "It is 3.14 m, v2.0.1.  ",
+        'He said "No." ',
+        "Was it\nso? ",
+        "\u662f\u7684\u3002",
+        "Yes!\n\n",
+        "A title\n\n",
+        "the end",
+    ]
+    assert sentences_of("".join(prose)) == prose
+    table = [f"key {number}: value {number}\n" for number in range(40)]
+    assert sentences_of("".join(table)) == table
+    assert sentences_of("".join(table[:5])) == ["".join(table[:5])]
+    assert sentences_of("x" * 1000) == ["x" * 1000]
+
+
+@given(st.text(alphabet="a.! \n\u3002", max_size=900))
+def test_sentences_are_the_text(text: str) -> None:
+    assert "".join(sentences_of(text)) == text
 
 
 def test_infini_retri_scores_by_hand() -> None:

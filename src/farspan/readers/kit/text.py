@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from farspan.engine.transcript import Transcript
+from farspan.readers.kit.sentences import sentence_ends
 from farspan.text import TokenPiece
 
 Range = tuple[int, int]
-_SENTENCE_END = re.compile("\n\n|[.!?\u3002\uff01\uff1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +36,14 @@ class ReadText:
         return [id_ for start, end in ranges for id_ in self.transcript.log.ids(start, end).tolist()]
 
     def sentences(self, start: int, end: int) -> list[Range]:
-        """The sentences of tokens `[start, end)`: they end behind `.`, `!`, `?` or an empty line.
-
-        A token belongs to the sentence that its last character is in.
-        """
+        """The sentences of tokens `[start, end)`; a token belongs to the one that its last character is in."""
         starts, ends = self.transcript.log.spans(start, end)
         known = starts >= 0
         if not known.any():
             return [(start, end)]
         first, last = int(starts[known][0]), np.maximum.accumulate(ends)
         text = self.transcript.spool.slice(first, int(last[-1]))
-        borders = np.array([first + match.end() for match in _SENTENCE_END.finditer(text)], dtype=np.int64)
+        borders = np.array([first + at for at in sentence_ends(text)], dtype=np.int64)
         number = np.searchsorted(borders, last, side="left")
         cuts = (np.flatnonzero(np.diff(number)) + 1).tolist()
         return [(start + low, start + high) for low, high in zip([0, *cuts], [*cuts, end - start], strict=True)]
