@@ -47,6 +47,7 @@ class Brute:
         self.group = hosted.facts[index].q_heads // hosted.facts[index].kv_heads
         self.k_GND = self.v_GND = torch.empty(0)
         self.mass_GN = torch.zeros(hosted.facts[index].kv_heads, 4096)
+        self.sinks_H: Tensor | None = None
 
     def turn(self, x_SD: Tensor, at_S: Tensor) -> Tensor:
         """Rotate to these positions."""
@@ -59,6 +60,7 @@ class Brute:
         self.k_GND = torch.cat((self.k_GND, k_GTD), 1) if start else k_GTD
         self.v_GND = torch.cat((self.v_GND, v_GTD), 1) if start else v_GTD
         self.rule.begin(self, q_HTD, start)
+        self.sinks_H = call.sinks_H
         out_HTD = torch.empty_like(q_HTD)
         for t in range(q_HTD.shape[1]):
             for head in range(q_HTD.shape[0]):
@@ -77,10 +79,16 @@ class Brute:
         )
         token_S = torch.cat([keys.token_S for keys in met])
         assert token_S.unique().numel() == token_S.numel(), "a token is met twice"
-        weight_S = (logits_S * scaling).softmax(0)
+        weight_S = self.weights(head, logits_S * scaling)
         local_S = torch.cat([torch.full((len(keys.token_S),), keys.local) for keys in met])
         self.mass_GN[group, token_S[local_S]] += weight_S[local_S]
         return weight_S @ self.v_GND[group, token_S]
+
+    def weights(self, head: int, logits_S: Tensor) -> Tensor:
+        """Their softmax, beside the logit without a value where the head has one."""
+        if self.sinks_H is None:
+            return logits_S.softmax(0)
+        return torch.cat((logits_S, self.sinks_H[head : head + 1])).softmax(0)[:-1]
 
 
 def brutes(hosted: HostedModel, rules: Sequence[Rule]) -> list[Brute]:

@@ -80,7 +80,7 @@ def observed(count: int, kernel: int) -> Callable[[Kept, Brute, int, list[int]],
             seen = sum(other <= token for other in kept)
             for head in range(group * brute.group, (group + 1) * brute.group):
                 q_D = brute.turn(rule.queries[token][head][None], torch.tensor([seen - 1]))[0]
-                weight = (key_AD[:seen] @ q_D * len(q_D) ** -0.5).softmax(0).tolist()
+                weight = brute.weights(head, key_AD[:seen] @ q_D * len(q_D) ** -0.5).tolist()
                 for other, share in zip(kept, weight, strict=False):
                     mass[other] += share
         side = kernel // 2

@@ -80,6 +80,7 @@ class LayerMemory:
         self.arenas = arenas
         self.arena, self.index = arenas.get("blocks"), arenas.get("index")
         self.carried: dict[str, Tensor] = {}
+        self.sink_logits_H: Tensor | None = None
         self.peers: Sequence[Mapping[str, Tensor]] = (self.carried,)
         self.rope: Rope | None = None
         self.answering = False
@@ -134,6 +135,7 @@ class LayerMemory:
         if self.arena is not None:
             self.arena.begin()
         self.recent.append(k_GTD, v_GTD, q_HTD=q_HTD)
+        self.sink_logits_H = call.sinks_H
         self.seen += k_GTD.shape[1]
         sharp_HTD = self.plan.sharpened(q_HTD, self.facts.index, self.seen)
         scene = self._scene(sharp_HTD, Scoring(call.scaling, call.softcap), self.recent.tokens, self.plan.weighs)
@@ -238,7 +240,9 @@ class LayerMemory:
             pool.held.tokens.mass_GT.zero_()
             scoring = Scoring(self.facts.scaling, self.facts.softcap)
             sharp_HTD = self.plan.sharpened(q_HTD, self.facts.index, self.seen)
-            Attending(self._scene(sharp_HTD, scoring, recent, weighs=True), lambda segment: None).run()
+            Attending(self._scene(sharp_HTD, scoring, recent, weighs=True), lambda segment: None).run(
+                self.sink_logits_H
+            )
         return recent.mass_GT
 
     def _stored(self, leaving: Tokens, blocks: list[int]) -> Stored:

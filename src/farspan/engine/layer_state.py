@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _CARRIED = "carried."
 _POOL = "pool."
 _NOTES = "notes."
+_SINK_LOGITS = "sink_logits"
 
 
 def plain_state(layer: LayerMemory) -> dict[str, Any]:
@@ -25,13 +26,15 @@ def plain_state(layer: LayerMemory) -> dict[str, Any]:
 
 
 def tensor_state(layer: LayerMemory) -> dict[str, Tensor]:
-    """Sinks, recent tokens and pool; what the selection carries, and what the parts remember."""
+    """Sinks, recent tokens, pool, logits without a value; what the selection carries, and what the parts remember."""
     held = {"sinks": layer.sinks.tokens, "recent": layer.recent.tokens}
     fields = [(name, field, value) for name, part in held.items() for field, value in part._asdict().items()]
     tensors = {f"{name}.{field}": value for name, field, value in fields if value.shape[0]}
     tensors |= {f"{_CARRIED}{name}": value for name, value in layer.carried.items()}
     if layer.pool is not None:
         tensors |= {f"{_POOL}{name}": value for name, value in layer.pool.state_dict().items()}
+    if layer.sink_logits_H is not None:
+        tensors[_SINK_LOGITS] = layer.sink_logits_H.detach()
     return tensors | {f"{_NOTES}{name}": value for name, value in layer.notes.items()}
 
 
@@ -39,6 +42,8 @@ def restore(layer: LayerMemory, plain: Mapping[str, Any], tensors: Mapping[str, 
     """Let a new layer begin there."""
     layer.seen, layer.dropped, layer.fetched = plain["seen"], plain["dropped"], plain["fetched"]
     layer.carried.update(under(tensors, _CARRIED))
+    if _SINK_LOGITS in tensors:
+        layer.sink_logits_H = tensors[_SINK_LOGITS].to(layer.sinks.tokens.k_GTD.device)
     noted = under(tensors, _NOTES)
     layer.notes = {name: noted[name].to(note.device) for name, note in layer.notes.items()}
     if layer.pool is not None:
