@@ -166,6 +166,27 @@ def test_keys_of_all_times_are_turned_by_the_base_of_the_moment() -> None:
     assert (wanted - eager(llama(num_hidden_layers=1), ids)[-7:]).abs().max() > 0.05
 
 
+@pytest.mark.parametrize(
+    "method", ["quest(positions=true, when=both, dense_layers=0, token_budget=900)", "h2o(positions=true)"]
+)
+def test_where_distances_stay_true_the_whole_length_counts(model: Model, method: str) -> None:
+    ids = random_ids(3 * WINDOW)
+    found = []
+    for frequencies in ("", "dynamic_ntk + "):
+        with model.session(frequencies + method, chunk=50) as session:
+            found.append(session.logits(ids))
+    assert (found[1] - found[0])[:WINDOW].abs().max() <= 2e-5
+    assert (found[1] - found[0])[-WINDOW:].abs().max() > 0.01
+
+
+@pytest.mark.parametrize(("method", "base"), [("abf", 1e6), ("entropy_abf", 500000.0), ("abf(base=2000)+infllm", 1e4)])
+def test_a_base_that_is_no_larger_than_the_model_s_is_refused(method: str, base: float) -> None:
+    large = Model(llama(num_hidden_layers=1, rope_parameters={"rope_type": "default", "rope_theta": base}), tokenizer())
+    with pytest.raises(MethodError, match=f"the model's own, which is {base:,.0f}") as caught:
+        large.session(method)
+    assert f"base={50 * base:.0f}" in str(caught.value.fix)
+
+
 @pytest.mark.parametrize("method", ["yarn", "entropy_abf", "giraffe_truncated", "self_extend"])
 def test_counts_say_when_angles_have_changed(model: Model, method: str) -> None:
     """The token that no longer fits, and not one before; a chunk never lies on both sides."""

@@ -90,6 +90,7 @@ class KVMemory:
         ]
         if self.steering is not None:
             self.steering.heads.check([facts.q_heads for facts in hosted.facts])
+        self._ropes(1 + max(layer.plan.frequencies.begins or 0 for layer in self.layers))
         self._handlers = handlers(self.layers)
         groups = _by_plan(governed(self.layers))
         self._surprises = [Surprise(own, hosted.vocab_size) for plan, own in groups.items() if plan.surprise]
@@ -148,8 +149,10 @@ class KVMemory:
         assert 0 < tokens <= self.limit(answering)
         start = self.seen
         if self._answered and not answering:
-            for part in (*self.layers, *self._surprises):
-                part.end_turn()
+            for layer in self.layers:
+                layer.end_turn()
+            for surprise in self._surprises:
+                surprise.end_turn()
         self._answered = answering
         told = {layer: surprise.told for surprise in self._surprises for layer in surprise.layers}
         for layer in self.layers:

@@ -77,10 +77,14 @@ class Plan:
         return self if self.pool is None else replace(self, keep=self.pool.shared(share))
 
     def rope(self, rope: Rope, length: int) -> Rope:
-        """Into which angles positions are turned once `length` tokens have been seen; `rope` is the model's own."""
+        """Into which angles positions are turned once `length` tokens have been seen; `rope` is the model's own.
+
+        Raises MethodError where the model's do not suit the method.
+        """
         if not self.turns_otherwise(length):
             return rope
-        return self.frequencies.rope(rope, length if self.select.needs_all else min(length, self.dense))
+        far = self.select.needs_all or self.positions.keeps_distance
+        return self.frequencies.rope(rope, length if far else min(length, self.dense))
 
     def turns_otherwise(self, length: int) -> bool:
         """Whether positions are turned into other angles than the trained ones once `length` tokens have been seen."""

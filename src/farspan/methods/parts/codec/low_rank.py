@@ -31,8 +31,8 @@ class LowRankKeys:
 
     Directions are orthonormal and belong to a layer: those along which the keys at hand are largest when the first
     block is stored. Where these keys do not span so many, later ones add what is missing; none is ever changed, so that
-    what is stored stays true. A rank of None is the authors' 160, whichever the model, and 5 / 8 of a token's keys where
-    that is less: 160 of the 256 numbers of GLM-4, the narrowest that they take. Values are stored as they are.
+    what is stored stays true. A rank of None is the authors' 160, whichever the model, and 5 / 8 of a token's keys
+    where that is less: 160 of the 256 numbers of GLM-4, the narrowest that they take. Values are stored as they are.
     """
 
     rank: int | None = None

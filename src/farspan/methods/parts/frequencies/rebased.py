@@ -14,6 +14,8 @@ from farspan.errors import MethodError
 from farspan.methods.parts.frequencies.stretched import Stretched, base_of, rungs
 
 _FIRST_SHARPENED = 2
+_ALIKE = 1.001
+_PAPER_TIMES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,14 @@ class AdjustedBase(Stretched):
             raise MethodError(f"base={self.base!r} is too small", fix="give 1 or more, such as 500000")
 
     def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
-        """A power of the ratio of the bases."""
-        change_F: Tensor = (self.base / base_of(inv_freq_F)) ** -(rungs(inv_freq_F) / len(inv_freq_F))
+        """A power of the ratio of the bases. Raises MethodError where the model's own is as large."""
+        own = base_of(inv_freq_F)
+        if self.base <= own * _ALIKE:
+            raise MethodError(
+                f"base={self.base:,.0f} is no larger than the model's own, which is {own:,.0f}",
+                fix=f"give a larger one, such as base={float(f'{_PAPER_TIMES * own:.2g}'):.0f}",
+            )
+        change_F: Tensor = (self.base / own) ** -(rungs(inv_freq_F) / len(inv_freq_F))
         return change_F
 
 
