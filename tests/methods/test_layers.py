@@ -15,6 +15,8 @@ from farspan import methods
 from farspan.engine import Model
 from farspan.engine.layer_bytes import by_tier
 from farspan.errors import MethodError, StorageFull
+from farspan.methods.parts.select.everything import Everything
+from farspan.methods.parts.select.tree_scan import TreeScan
 from farspan.types import Budget
 from tests.methods.brute import Blocks, Brute, Keys, Rule, Streaming, brutes, span, true
 from tests.tiny import different_ids, eager, least_budget, llama, random_ids, stream, tokenizer
@@ -221,3 +223,11 @@ def test_what_names_no_layers_is_refused(model: Model, brackets: str) -> None:
     with pytest.raises(MethodError) as caught:
         model.session(f"full{brackets}")
     assert "layer" in caught.value.message + caught.value.fix
+
+
+@pytest.mark.parametrize(("layers", "dense"), [(3, 0), (8, 1), (17, 2)])
+def test_hip_scans_nothing_in_an_eighth_of_the_layers(layers: int, dense: int) -> None:
+    made = Model(llama(max_position_embeddings=WINDOW, num_hidden_layers=layers), tokenizer(), "deep")
+    with made.session("hip") as session:
+        kinds = [type(layer.plan.select) for layer in session._stream.kv.layers]
+    assert kinds == [Everything] * dense + [TreeScan] * (layers - dense)

@@ -23,7 +23,7 @@ def hip(
     chunk_size: int | None = None,
     sink_token_size: int | None = None,
     sliding_window_size: int | None = None,
-    dense_layers: int = 0,
+    dense_layers: int | None = None,
     positions: str = "compact",
     when: str = "both",
 ) -> Term:
@@ -40,8 +40,9 @@ def hip(
     queries are pooled four by four in the first two stages, and the scan meets keys at one distance ("relative"),
     the edge of the window. While an answer is written token by token, the three stages are scanned anew every 32, 16
     and 8 steps, as in the authors' code, and blocks that are stored meanwhile are all fetched. The first `dense_layers`
-    scan nothing and attend to all that is stored, far keys at the edge of the window unless `positions` is "true"; the
-    authors have some such layers for some models, and the default is none, as they cost more, the longer the text is.
+    scan nothing and attend to all that is stored, far keys at the edge of the window unless `positions` is "true". The
+    authors' code has four such layers of 32 unless told otherwise, hence None, an eighth of the model's, and the last
+    one too, which is written `full[-1]+hip`; 0 is the fastest, since they cost more, the longer the text is.
     On one CPU core, with 131,072 stored tokens in memory, 8 query heads, 2 KV heads of width 64 and
     `second_stage_k=512`, a scan for one token took 7.6 ms and an exact one (as in `topk`) 7.9 ms, for 64 tokens at once
     14 and 175 ms; over the steps of an answer a scan took 0.4 ms on average.

@@ -57,6 +57,17 @@ class Layers:
         return numbers
 
 
+@dataclass(frozen=True, slots=True)
+class FirstShare:
+    """The first so large a part of a model's layers, rounded down."""
+
+    share: float
+
+    def heads(self, model: ModelFacts) -> Heads:
+        """All KV heads of these layers."""
+        return Layers.first(int(self.share * len(model.facts))).heads(model)
+
+
 def _pick(one: object) -> Pick:
     parts = (one.start, one.stop, one.step) if isinstance(one, slice) else (one,)
     whole = all(isinstance(part, int) and not isinstance(part, bool) for part in parts if part is not None)
