@@ -124,17 +124,20 @@ class Squeezed(Blocks):
     layer: int = 0
     observed: int = 100
     record: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
+    last: list[Tensor] = field(default_factory=list)
 
     def begin(self, brute: Brute, q_HTD: Tensor, start: int) -> None:
         """Cluster every stretch, weigh the clusters, and choose for the chunk."""
         super().begin(brute, q_HTD, start)
+        self.last = [*self.last, *q_HTD.unbind(1)][-self.observed :]
         if self.all_true or not self.count:
             return
+        at_the_edge = brute.turn(torch.stack(self.last, 1), torch.full((len(self.last),), self.window))
         turned_HTD = brute.turn(q_HTD, torch.full((q_HTD.shape[1],), self.window))
         groups = [self.clustered(k_ND) for k_ND in brute.k_GND]
         by_head = [
             self.weighed(q_TD, brute.k_GND[head // brute.group], groups[head // brute.group])
-            for head, q_TD in enumerate(turned_HTD[:, -self.observed :])
+            for head, q_TD in enumerate(at_the_edge)
         ]
         self.record[self.layer] = [(share, len(group)) for pairs in by_head for share, group in pairs]
         edge = least([pair for pairs in self.record.values() for pair in pairs], 1 - self.sparsity)
@@ -180,7 +183,8 @@ SIZES = "n_init=3, n_local=20, segment=12, clusters=0.25, when=both"
 
 
 @pytest.mark.parametrize(
-    ("more", "sparsity", "observed", "chunk"), [("", 0.7, 100, 8), (", sparsity=0.4, observation_window=3", 0.4, 3, 8)]
+    ("more", "sparsity", "observed", "chunk"),
+    [("", 0.7, 100, 8), (", sparsity=0.4, observation_window=3", 0.4, 3, 8), (", observation_window=30", 0.7, 30, 16)],
 )
 def test_the_method_is_what_its_paper_says(model: Model, more: str, sparsity: float, observed: int, chunk: int) -> None:
     ids = different_ids(TOKENS, seed=3)

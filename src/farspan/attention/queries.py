@@ -1,6 +1,6 @@
 """A chunk's queries, un-rotated and as they are turned to look for keys.
 
-Shapes: H query heads, T tokens, D key width, F rotary frequencies.
+Shapes: H query heads, T tokens, O other tokens, D key width, F rotary frequencies.
 """
 
 from __future__ import annotations
@@ -28,3 +28,10 @@ class Queries:
         if self.rope is None or self.angles is None:
             return self.still_HTD
         return self.rope.apply(self.still_HTD, self.angles)
+
+    def turned_like_last(self, still_HOD: Tensor) -> Tensor:
+        """Other queries turned by the angles of the chunk's last token."""
+        if self.rope is None or self.angles is None:
+            return still_HOD
+        cos_TF, sin_TF = self.angles
+        return self.rope.apply(still_HOD, (cos_TF[-1:], sin_TF[-1:]))

@@ -36,12 +36,13 @@ def squeezed(
     part 1 - `sparsity` of all keys: heads and layers that look at much keep much.
 
     The authors report a `sparsity` of 0.5 to 0.9, `clusters` of 0.05 (a share of the number of tokens) and 100 queries
-    to find the threshold by. Nothing is limited to a number of tokens: what a step reads grows with the text, as its
-    part 1 - `sparsity` does, and in memory that stays the same; as keys are fetched one by one for each head, writing
-    takes longer than by full attention (at 64K tokens 1.2 times as long, docs/benchmarks.md). Their context is fixed
-    and clustered as a whole beforehand; here each `segment` of tokens is clustered by itself when it is stored (None: a
-    quarter of the model's window, 2,048 at most), from keys before their rotation, by a k-means++ whose draws are the
-    same every time. The threshold is found anew with every chunk that is read, in steps of a 32nd of an octave, which
+    to find the threshold by, which count in the budget. Nothing is limited to a number of tokens: what a step reads
+    grows with the text, as its part 1 - `sparsity` does, and in memory that stays the same; as keys are fetched one by
+    one for each head, writing takes longer than by full attention (at 64K tokens 1.2 times as long,
+    docs/benchmarks.md). Their context is fixed and clustered as a whole beforehand; here each `segment` of tokens is
+    clustered by itself when it is stored (None: a quarter of the model's window, 2,048 at most), from keys before their
+    rotation, by a k-means++ whose draws are the same every time. The threshold is found anew with every chunk that is
+    read, by the last `observation_window` queries whichever chunks they came in, in steps of a 32nd of an octave, which
     takes two looks at all centroids; all query heads of all layers share it, as in the paper. Each of them chooses for
     itself; queries that are worked on together, up to 32, choose by their mean share (one when writing). First and
     recent tokens, `n_init` and `n_local`, are always met. `when` is "answering" as in the paper, where reading is done
@@ -56,7 +57,7 @@ def squeezed(
     return {
         "keep": StoreTheRest(n_init, n_local),
         "segment": Stretches(segment),
-        "index": KeyClusters(segment, clusters),
-        "select": ShareThreshold(sparsity, observation_window, choice("when", when, TIMES)),
+        "index": KeyClusters(segment, clusters, observed=observation_window),
+        "select": ShareThreshold(sparsity, choice("when", when, TIMES)),
         "positions": choice("positions", positions, _POSITIONS),
     }

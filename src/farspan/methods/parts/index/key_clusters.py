@@ -1,6 +1,7 @@
 """Keys that point the same way are represented by one centroid (Squeezed Attention, arXiv 2411.09688, section 3).
 
-Shapes: G KV heads, N stretches of the text, B tokens in a stretch, K clusters in a stretch, D key width.
+Shapes: G KV heads, R query heads of each, H of all, N stretches of the text, B tokens in a stretch, K clusters in a
+stretch, T tokens of a chunk, O last queries, D key width.
 """
 
 from __future__ import annotations
@@ -12,26 +13,29 @@ import torch
 from torch import Tensor
 
 from farspan.attention.adapter import LayerFacts
-from farspan.cache.columns import Column, Rows
+from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.methods.parts.block_tokens import BlockTokens
-from farspan.methods.parts.notes import NoNotes
+from farspan.methods.parts.notes import NewBlocks, Notes
 from farspan.methods.parts.segment.stretches import stretch
 
 _GOLDEN = (5**0.5 - 1) / 2
 CENTROID, MEMBERS, CLUSTER = "centroid", "members", "cluster"
+OBSERVED = "observed"
 
 
 @dataclass(frozen=True, slots=True)
-class KeyClusters(NoNotes):
+class KeyClusters:
     """The un-rotated keys of every stretch and KV head in clusters, as many as a `share` of its tokens.
 
     A stretch has `tokens` tokens, as the segment cuts it. Clusters are found by k-means++ of directions, whose
     draws are fixed numbers; it ends after `rounds` or when nothing changes. A centroid is the mean of its keys.
+    The last `observed` queries are remembered, for whoever wants to know how much a text's end looks at.
     """
 
     tokens: int | None = None
     share: float = 0.05
     rounds: int = 30
+    observed: int = 100
     needs_mass: bool = False
     needs_queries: bool = False
 
@@ -44,6 +48,20 @@ class KeyClusters(NoNotes):
         """How many clusters a stretch has."""
         assert self.tokens is not None
         return max(1, int(self.share * self.tokens))
+
+    def notes(self, shape: BlockShape) -> tuple[Column, ...]:
+        """The last queries, un-rotated; zeros where there are not so many yet."""
+        return (Column(OBSERVED, shape.heads, (self.observed, shape.group, shape.key_dim), shape.dtype),)
+
+    def after_queries(self, notes: Notes, q_HTD: Tensor) -> Notes:
+        """The newest take the place of the oldest."""
+        held_GORD = notes[OBSERVED]
+        new_GTRD = q_HTD[:, -self.observed :].unflatten(0, (held_GORD.shape[0], -1)).transpose(1, 2)
+        return {OBSERVED: torch.cat((held_GORD, new_GTRD), dim=1)[:, -self.observed :].contiguous()}
+
+    def before_blocks(self, notes: Notes, new: NewBlocks) -> Notes:
+        """Keys are not remembered."""
+        return {}
 
     def columns(self, facts: LayerFacts) -> tuple[Column, ...]:
         """Centroids, how many keys each stands for, and the cluster of every token."""

@@ -1,7 +1,8 @@
 """Every key whose cluster draws more attention than a threshold (Squeezed Attention, arXiv 2411.09688, section 3).
 
 Shapes: H query heads, R of them to a KV head, G KV heads, T tokens, M = R * T query rows, n stretches in a piece, K
-clusters in a stretch, B tokens in a stretch, C = n * K clusters, S = n * B tokens, X tokens fetched, D key width.
+clusters in a stretch, B tokens in a stretch, C = n * K clusters, S = n * B tokens, X tokens fetched, O last queries, D
+key width.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from farspan.cache.columns import Rows
-from farspan.methods.parts.index.key_clusters import CENTROID, CLUSTER, MEMBERS
+from farspan.methods.parts.index.key_clusters import CENTROID, CLUSTER, MEMBERS, OBSERVED
 from farspan.methods.parts.searching import Fetched, Search
 from farspan.methods.parts.select.ranking import When, fetch, heads_of, in_text_order, works
 
@@ -32,11 +33,10 @@ class ShareThreshold:
 
     A cluster's share is what one key at its centroid would receive if every stored key were at its own; of the queries
     of a chunk it is the mean. The threshold is one for all layers and heads, so that some keep more than others: with
-    it the last `observed` queries of what was read keep a part 1 - `sparsity` of all keys.
+    it the last queries of what was read, as many as the index remembers, keep a part 1 - `sparsity` of all keys.
     """
 
     sparsity: float = 0.7
-    observed: int = 100
     when: When = "answering"
     recalls: bool = True
     needs_all: bool = False
@@ -52,8 +52,7 @@ class ShareThreshold:
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The keys that are kept, some stretches at a time."""
         if not search.answering or _HISTOGRAM not in search.carried:
-            observed = Shares(search, search.q_HTD[:, -self.observed :])
-            search.carried[_HISTOGRAM] = histogram(observed.weighed())
+            search.carried[_HISTOGRAM] = histogram(Shares(search, _observed(search)).weighed())
         if not works(self.when, search.answering):
             return
         counts = [carried[_HISTOGRAM] for carried in search.peers if _HISTOGRAM in carried]
@@ -62,6 +61,14 @@ class ShareThreshold:
             fetched = _kept(search, rows, share_HnK >= least)
             if fetched is not None:
                 yield fetched
+
+
+def _observed(search: Search) -> Tensor:
+    """The last queries `[H, T, D]`, those of the chunk among them, all turned as its last one."""
+    noted_GORD = search.notes[OBSERVED]
+    noted_GORD = noted_GORD[:, noted_GORD[0].flatten(1).any(1)]
+    before_HOD = search.queries.turned_like_last(noted_GORD.transpose(1, 2).flatten(0, 1))
+    return torch.cat((before_HOD, search.q_HTD), dim=1)[:, -search.notes[OBSERVED].shape[1] :]
 
 
 class Shares:
