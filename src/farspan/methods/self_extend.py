@@ -24,9 +24,9 @@ def self_extend(*, group: int = 4, window: int | None = None) -> dict[str, Part]
     trained window of L; a longer text goes on being read, untrained. Every token is attended to, hence the label, but
     beyond the trained window not at its own distance, and `counts.exact` is then false.
 
-    Defaults are those of the authors' examples: groups of 4, and 1,024 of 4,096 tokens as neighbours (None: a quarter
-    of the model's window). Theirs groups every text longer than `window`; here one that fits the trained window is read
-    as it is, exactly.
+    Defaults are those of the authors' example for Mistral: groups of 4, and 1,024 tokens as neighbours (None: a quarter
+    of the model's window); for Llama-2's window of 4,096 they take groups of 8 to 32 with as many. Theirs groups every
+    text longer than `window`; here one that fits the trained window is read as it is, exactly.
 
     After a long text a token takes about twice as long as by full attention, since the angles of all groups are made
     anew for every token and layer.
