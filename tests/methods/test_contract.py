@@ -53,6 +53,7 @@ MORE = [
     "actqkv(top_k=2, block=9, min_k=1, warmup_step=2)",
     "shadowkv(when=both, chunk_size=3, outlier_chunk=4, positions=compact)",
     "squeezed(when=both, segment=8, clusters=0.4, sparsity=0.5)",
+    "squeezed(when=both, segment=10, clusters=0.4, coarse_clusters=0.2, observation_window=9)",
     "infllm(top_k=2)+int4",
     "infllm(top_k=2)+think",
     "infllm(top_k=2)+low_rank(rank=5)",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from farspan import methods
+from farspan.attention.softmax import Scoring
 from farspan.engine import Model
 from farspan.errors import MethodError
 from farspan.methods.parts.index.key_clusters import KeyClusters
@@ -124,6 +126,9 @@ class Squeezed(Blocks):
     layer: int = 0
     observed: int = 100
     record: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
+    coarse: int = 0
+    coarse_sparsity: float = 0.5
+    coarse_record: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
     last: list[Tensor] = field(default_factory=list)
 
     def begin(self, brute: Brute, q_HTD: Tensor, start: int) -> None:
@@ -135,16 +140,44 @@ class Squeezed(Blocks):
         at_the_edge = brute.turn(torch.stack(self.last, 1), torch.full((len(self.last),), self.window))
         turned_HTD = brute.turn(q_HTD, torch.full((q_HTD.shape[1],), self.window))
         groups = [self.clustered(k_ND) for k_ND in brute.k_GND]
-        by_head = [
-            self.weighed(q_TD, brute.k_GND[head // brute.group], groups[head // brute.group])
-            for head, q_TD in enumerate(at_the_edge)
-        ]
-        self.record[self.layer] = [(share, len(group)) for pairs in by_head for share, group in pairs]
-        edge = least([pair for pairs in self.record.values() for pair in pairs], 1 - self.sparsity)
+        again = [self.clustered_again(k_ND, own) for k_ND, own in zip(brute.k_GND, groups, strict=True)]
+        edge = self.edge(brute, self.record, at_the_edge, [[[one] for one in own] for own in groups], self.sparsity)
+        coarse_edge = (
+            self.edge(brute, self.coarse_record, at_the_edge, again, self.coarse_sparsity) if self.coarse else 0
+        )
         self.kept = []
         for head, q_TD in enumerate(turned_HTD):
-            pairs = self.weighed(q_TD, brute.k_GND[head // brute.group], groups[head // brute.group])
-            self.kept.append(sorted(token for share, group in pairs if share >= edge for token in group))
+            k_ND, near = brute.k_GND[head // brute.group], groups[head // brute.group]
+            if self.coarse:
+                shares = self.weighed(q_TD, k_ND, again[head // brute.group])
+                near = [group for share, own in shares if share >= coarse_edge for group in own]
+            pairs = self.weighed(q_TD, k_ND, [[group] for group in near])
+            self.kept.append(sorted(token for share, ((*own,),) in pairs if share >= edge for token in own))
+
+    def edge(
+        self,
+        brute: Brute,
+        record: dict[int, list[tuple[float, int]]],
+        q_HTD: Tensor,
+        groups: list[list[list[list[int]]]],
+        sparsity: float,
+    ) -> float:
+        """The threshold by the last queries of all layers so far."""
+        by_head = [
+            self.weighed(q_TD, brute.k_GND[head // brute.group], groups[head // brute.group])
+            for head, q_TD in enumerate(q_HTD)
+        ]
+        record[self.layer] = [(share, sum(map(len, own))) for pairs in by_head for share, own in pairs]
+        return least([pair for pairs in record.values() for pair in pairs], 1 - sparsity)
+
+    def clustered_again(self, k_ND: Tensor, groups: list[list[int]]) -> list[list[list[int]]]:
+        """The clusters of every cluster of clusters, stretch by stretch."""
+        found = []
+        for number in range(self.count if self.coarse else 0):
+            own = [group for group in groups if self.begins(number) <= group[0] < self.begins(number + 1)]
+            means = torch.stack([k_ND[group].mean(0) for group in own])
+            found += [[own[at] for at in one] for one in grouped(means, self.coarse, 30) if one]
+        return found
 
     def clustered(self, k_ND: Tensor) -> list[list[int]]:
         """The tokens of every cluster."""
@@ -155,11 +188,14 @@ class Squeezed(Blocks):
             if group
         ]
 
-    def weighed(self, q_TD: Tensor, k_ND: Tensor, groups: list[list[int]]) -> list[tuple[float, list[int]]]:
-        """The mean share of every cluster, whose denominator counts each of its keys."""
+    def weighed(self, q_TD: Tensor, k_ND: Tensor, groups: list[list[list[int]]]) -> list[tuple[float, list[list[int]]]]:
+        """The mean share of what has one centroid, the mean of its clusters' means; each of its keys is counted."""
+        if not groups:
+            return []
         scale = q_TD.shape[-1] ** -0.5
-        exp_TK = torch.stack([torch.exp(q_TD @ k_ND[group].mean(0) * scale) for group in groups], 1)
-        total_T = sum(len(group) * exp_TK[:, at] for at, group in enumerate(groups))
+        centroids = [torch.stack([k_ND[group].mean(0) for group in own]).mean(0) for own in groups]
+        exp_TK = torch.stack([torch.exp(q_TD @ centroid * scale) for centroid in centroids], 1)
+        total_T = sum(sum(map(len, own)) * exp_TK[:, at] for at, own in enumerate(groups))
         return list(zip((exp_TK / total_T[:, None]).mean(0).tolist(), groups, strict=True))
 
     def meets(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[Keys]:
@@ -183,15 +219,23 @@ SIZES = "n_init=3, n_local=20, segment=12, clusters=0.25, when=both"
 
 
 @pytest.mark.parametrize(
-    ("more", "sparsity", "observed", "chunk"),
-    [("", 0.7, 100, 8), (", sparsity=0.4, observation_window=3", 0.4, 3, 8), (", observation_window=30", 0.7, 30, 16)],
+    ("more", "rule", "chunk"),
+    [
+        ("", {}, 8),
+        (", sparsity=0.4, observation_window=3", {"sparsity": 0.4, "observed": 3}, 8),
+        (", observation_window=30", {"observed": 30}, 16),
+        (", coarse_clusters=0.17", {"coarse": 2}, 8),
+        (
+            ", sparsity=0.2, coarse_clusters=0.17, coarse_sparsity=0.3",
+            {"sparsity": 0.2, "coarse": 2, "coarse_sparsity": 0.3},
+            8,
+        ),
+    ],
 )
-def test_the_method_is_what_its_paper_says(model: Model, more: str, sparsity: float, observed: int, chunk: int) -> None:
+def test_the_method_is_what_its_paper_says(model: Model, more: str, rule: dict[str, Any], chunk: int) -> None:
     ids = different_ids(TOKENS, seed=3)
-    record: dict[int, list[tuple[float, int]]] = {}
-    rules = [
-        Squeezed(WINDOW, 3, 20, 12, 0, True, sparsity, 3, fact.index, observed, record) for fact in model.hosted.facts
-    ]
+    shared: dict[str, Any] = {"record": {}, "coarse_record": {}, **rule}
+    rules = [Squeezed(WINDOW, 3, 20, 12, 0, True, layer=fact.index, **shared) for fact in model.hosted.facts]
     wanted = stream(model.hosted, brutes(model.hosted, rules), ids, chunk)
     with model.session(f"squeezed({SIZES}{more})", chunk=chunk) as session:
         logits = session.logits(ids)
@@ -223,6 +267,25 @@ def test_an_answer_meets_the_part_that_the_text_was_read_for(
             for layer, noted in zip(forked._stream.kv.layers, before, strict=True):
                 assert torch.equal(layer.carried["shares"], noted)
     assert share >= 0.8 * (1 - sparsity), "the keys that any head meets"
+
+
+def test_two_levels_compare_less(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what one level compares, a step of the same text looks at the coarse centroids and some of the others."""
+    compared: list[int] = []
+    logits = Scoring.logits
+
+    def counted(self: Scoring, q_NMD: Tensor, k_NKD: Tensor, *rest: Any) -> Tensor:
+        compared[-1] += k_NKD.shape[-2] * (len(k_NKD) if k_NKD.dim() == 3 else 1)
+        return logits(self, q_NMD, k_NKD, *rest)
+
+    for more in ("", ", coarse_clusters=0.05, coarse_sparsity=0.9"):
+        with model.session(f"squeezed(n_init=3, n_local=20, segment=48, clusters=0.5{more})") as session:
+            session.read(random_ids(600))
+            compared.append(0)
+            with monkeypatch.context() as patch:
+                patch.setattr(Scoring, "logits", counted)
+                session.generate(random_ids(1, seed=1), max_new_tokens=1).text  # noqa: B018
+    assert 0 < compared[1] < 0.8 * compared[0]
 
 
 def test_the_budget_bounds_what_is_stored_with_its_clusters(model: Model) -> None:

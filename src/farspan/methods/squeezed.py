@@ -24,6 +24,8 @@ def squeezed(
     *,
     sparsity: float = 0.7,
     clusters: float = 0.05,
+    coarse_clusters: float = 0.0,
+    coarse_sparsity: float = 0.5,
     segment: int | None = None,
     observation_window: int = 100,
     n_init: int | None = None,
@@ -46,18 +48,29 @@ def squeezed(
     takes two looks at all centroids; all query heads of all layers share it, as in the paper. Each of them chooses for
     itself; queries that are worked on together, up to 32, choose by their mean share (one when writing). First and
     recent tokens, `n_init` and `n_local`, are always met. `when` is "answering" as in the paper, where reading is done
-    before; "both" chooses while reading too. The paper's second level of centroids, which saves comparisons, is not
-    part of it. Tokens are stored one by one, so `int8` and `int4`, which share a grid among the tokens of a block, save
-    nothing here. `positions`: "capped" meets far keys at distance `n_local`, where the centroids are compared; "true"
-    is the paper's, for models whose positions reach as far as the text (beyond the trained window they are untrained).
+    before; "both" chooses while reading too.
+
+    With `coarse_clusters`, a share such as 0.01, the paper's hierarchical lookup: centroids are clustered again, a
+    step's queries are compared with the few coarse centroids first, and with the others only where these reach a
+    threshold of their own, by which `coarse_sparsity` of the keys fall away. As in the authors' code a key is met that
+    both thresholds let through, and the finer one is found as if there were no coarser.
+
+    Tokens are stored one by one, so `int8` and `int4`, which share a grid among the tokens of a block, save nothing
+    here. `positions`: "capped" meets far keys at distance `n_local`, where the centroids are compared; "true" is the
+    paper's, for models whose positions reach as far as the text (beyond the trained window they are untrained).
     """
-    for name, value in (("sparsity", sparsity), ("clusters", clusters)):
+    for name, value in (
+        ("sparsity", sparsity),
+        ("clusters", clusters),
+        ("coarse_clusters", coarse_clusters),
+        ("coarse_sparsity", coarse_sparsity),
+    ):
         if not 0 <= value < 1:
             raise MethodError(f"squeezed({name}={value}): {name} is a share, from 0 up and below 1", fix="try 0.1")
     return {
         "keep": StoreTheRest(n_init, n_local),
         "segment": Stretches(segment),
-        "index": KeyClusters(segment, clusters, observed=observation_window),
-        "select": ShareThreshold(sparsity, choice("when", when, TIMES)),
+        "index": KeyClusters(segment, clusters, observed=observation_window, coarse_share=coarse_clusters),
+        "select": ShareThreshold(sparsity, coarse_sparsity if coarse_clusters else None, choice("when", when, TIMES)),
         "positions": choice("positions", positions, _POSITIONS),
     }

@@ -1,7 +1,7 @@
 """Keys that point the same way are represented by one centroid (Squeezed Attention, arXiv 2411.09688, section 3).
 
 Shapes: G KV heads, R query heads of each, H of all, N stretches of the text, B tokens in a stretch, K clusters in a
-stretch, T tokens of a chunk, O last queries, D key width.
+stretch, C clusters of clusters, T tokens of a chunk, O last queries, D key width.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from farspan.methods.parts.segment.stretches import stretch
 
 _GOLDEN = (5**0.5 - 1) / 2
 CENTROID, MEMBERS, CLUSTER = "centroid", "members", "cluster"
+COARSE_CENTROID, COARSE_MEMBERS, PARENT = "coarse_centroid", "coarse_members", "parent"
 OBSERVED = "observed"
 
 
@@ -29,6 +30,7 @@ class KeyClusters:
 
     A stretch has `tokens` tokens, as the segment cuts it. Clusters are found by k-means++ of directions, whose
     draws are fixed numbers; it ends after `rounds` or when nothing changes. A centroid is the mean of its keys.
+    With a `coarse_share` of the tokens the centroids are in so many clusters again, whose centroids are their means.
     The last `observed` queries are remembered, for whoever wants to know how much a text's end looks at.
     """
 
@@ -36,6 +38,7 @@ class KeyClusters:
     share: float = 0.05
     rounds: int = 30
     observed: int = 100
+    coarse_share: float = 0.0
     needs_mass: bool = False
     needs_queries: bool = False
 
@@ -48,6 +51,12 @@ class KeyClusters:
         """How many clusters a stretch has."""
         assert self.tokens is not None
         return max(1, int(self.share * self.tokens))
+
+    @property
+    def coarse_clusters(self) -> int:
+        """How many clusters of clusters a stretch has; 0: they are not clustered again."""
+        assert self.tokens is not None
+        return min(self.clusters, max(1, int(self.coarse_share * self.tokens))) if self.coarse_share else 0
 
     def notes(self, shape: BlockShape) -> tuple[Column, ...]:
         """The last queries, un-rotated; zeros where there are not so many yet."""
@@ -64,13 +73,19 @@ class KeyClusters:
         return {}
 
     def columns(self, facts: LayerFacts) -> tuple[Column, ...]:
-        """Centroids, how many keys each stands for, and the cluster of every token."""
+        """Centroids, how many keys each stands for, and the cluster of every token; the same one level up."""
         assert self.tokens is not None
-        return (
+        fine = (
             Column(CENTROID, facts.kv_heads, (self.clusters, facts.key_dim), torch.float32),
             Column(MEMBERS, facts.kv_heads, (self.clusters,), torch.int32),
             Column(CLUSTER, facts.kv_heads, (self.tokens,), torch.int16),
         )
+        coarse = (
+            Column(COARSE_CENTROID, facts.kv_heads, (self.coarse_clusters, facts.key_dim), torch.float32),
+            Column(COARSE_MEMBERS, facts.kv_heads, (self.coarse_clusters,), torch.int32),
+            Column(PARENT, facts.kv_heads, (self.clusters,), torch.int16),
+        )
+        return (*fine, *coarse) if self.coarse_share else fine
 
     def rows(self, blocks: BlockTokens) -> Rows:
         """Cluster every stretch by itself, one after the other, as many may come at once."""
@@ -79,12 +94,14 @@ class KeyClusters:
 
     def _rows(self, k_GNBD: Tensor) -> Rows:
         cluster_GNB = clustered(k_GNBD, self.clusters, self.rounds)
-        total_GNKD, members_GNK = _sums(k_GNBD, cluster_GNB, self.clusters)
-        return {
-            CENTROID: total_GNKD / members_GNK.clamp(min=1).unsqueeze(-1),
-            MEMBERS: members_GNK.int(),
-            CLUSTER: cluster_GNB.short(),
-        }
+        centroid_GNKD, members_GNK = _means(k_GNBD, cluster_GNB, self.clusters)
+        rows = {CENTROID: centroid_GNKD, MEMBERS: members_GNK.int(), CLUSTER: cluster_GNB.short()}
+        if not self.coarse_share:
+            return rows
+        parent_GNK = clustered(centroid_GNKD, self.coarse_clusters, self.rounds)
+        coarse_GNCD, _ = _means(centroid_GNKD, parent_GNK, self.coarse_clusters)
+        keys_GNC = members_GNK.new_zeros(coarse_GNCD.shape[:3]).scatter_add_(2, parent_GNK, members_GNK)
+        return {**rows, COARSE_CENTROID: coarse_GNCD, COARSE_MEMBERS: keys_GNC.int(), PARENT: parent_GNK.short()}
 
 
 def clustered(k_GNBD: Tensor, clusters: int, rounds: int) -> Tensor:
@@ -118,6 +135,12 @@ def _first_centres(unit_GNBD: Tensor, clusters: int) -> Tensor:
 
 def _nearest(unit_GNBD: Tensor, centre_GNKD: Tensor) -> Tensor:
     return torch.matmul(unit_GNBD, centre_GNKD.transpose(-1, -2)).argmax(-1)
+
+
+def _means(x_GNBD: Tensor, cluster_GNB: Tensor, clusters: int) -> tuple[Tensor, Tensor]:
+    """The means of the clusters' members `[G, N, K, D]`, zero where there are none, and their numbers `[G, N, K]`."""
+    total_GNKD, members_GNK = _sums(x_GNBD, cluster_GNB, clusters)
+    return total_GNKD / members_GNK.clamp(min=1).unsqueeze(-1), members_GNK
 
 
 def _sums(x_GNBD: Tensor, cluster_GNB: Tensor, clusters: int) -> tuple[Tensor, Tensor]:

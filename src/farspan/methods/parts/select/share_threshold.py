@@ -15,16 +15,15 @@ import torch
 from torch import Tensor
 
 from farspan.cache.columns import Rows
-from farspan.methods.parts.index.key_clusters import CENTROID, CLUSTER, MEMBERS, OBSERVED
+from farspan.methods.parts.index.key_clusters import CLUSTER, OBSERVED
 from farspan.methods.parts.searching import Fetched, Search
+from farspan.methods.parts.select.cluster_shares import COARSE, FINE, Gate, Level, Shares, by_query_head
 from farspan.methods.parts.select.ranking import When, fetch, heads_of, in_text_order, works
 
-_PIECE_CLUSTERS = 1024
-_PIECE_TOKENS = 4096
 _CHUNK = 32
 _STEPS = 32
 _BINS = 40 * _STEPS
-_HISTOGRAM = "shares"
+_HISTOGRAMS = {FINE: "shares", COARSE: "coarse_shares"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,12 @@ class ShareThreshold:
     A cluster's share is what one key at its centroid would receive if every stored key were at its own; of the queries
     of a chunk it is the mean. The threshold is one for all layers and heads, so that some keep more than others: with
     it the last queries of what was read, as many as the index remembers, keep a part 1 - `sparsity` of all keys.
+    With `coarse_sparsity` the clusters of clusters are looked at first, with a threshold of their own, and only the
+    clusters in those that reach it are compared.
     """
 
     sparsity: float = 0.7
+    coarse_sparsity: float | None = None
     when: When = "answering"
     recalls: bool = True
     needs_all: bool = False
@@ -51,16 +53,29 @@ class ShareThreshold:
 
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The keys that are kept, some stretches at a time."""
-        if not search.answering or _HISTOGRAM not in search.carried:
-            search.carried[_HISTOGRAM] = histogram(Shares(search, _observed(search)).weighed())
+        levels = (FINE,) if self.coarse_sparsity is None else (FINE, COARSE)
+        if not search.answering or _HISTOGRAMS[FINE] not in search.carried:
+            for level in levels:
+                shares = Shares(search, _observed(search), level)
+                search.carried[_HISTOGRAMS[level]] = histogram(shares.weighed())
         if not works(self.when, search.answering):
             return
-        counts = [carried[_HISTOGRAM] for carried in search.peers if _HISTOGRAM in carried]
-        least = threshold(torch.stack(counts).sum(0), 1 - self.sparsity)
-        for rows, share_HnK in Shares(search, search.q_HTD).pieces():
+        gate = None
+        if self.coarse_sparsity is not None:
+            coarse = Shares(search, search.q_HTD, COARSE)
+            gate = Gate(coarse, _least(search, COARSE, self.coarse_sparsity))
+        least = _least(search, FINE, self.sparsity)
+        for rows, share_HnK in Shares(search, search.q_HTD, gate=gate).pieces():
             fetched = _kept(search, rows, share_HnK >= least)
             if fetched is not None:
                 yield fetched
+
+
+def _least(search: Search, level: Level, sparsity: float) -> float:
+    """The share from which on a level's clusters are kept, by the last queries of all layers."""
+    name = _HISTOGRAMS[level]
+    counts = [carried[name] for carried in search.peers if name in carried]
+    return threshold(torch.stack(counts).sum(0), 1 - sparsity)
 
 
 def _observed(search: Search) -> Tensor:
@@ -69,48 +84,6 @@ def _observed(search: Search) -> Tensor:
     noted_GORD = noted_GORD[:, noted_GORD[0].flatten(1).any(1)]
     before_HOD = search.queries.turned_like_last(noted_GORD.transpose(1, 2).flatten(0, 1))
     return torch.cat((before_HOD, search.q_HTD), dim=1)[:, -search.notes[OBSERVED].shape[1] :]
-
-
-class Shares:
-    """What a key of every cluster would receive of the attention of some queries, on the mean."""
-
-    def __init__(self, search: Search, q_HTD: Tensor) -> None:
-        assert search.index is not None
-        self._index = search.index
-        self._scoring = search.scoring
-        self._shape = q_HTD.shape[:2]
-        self._q_GMD = q_HTD.float().reshape(search.kv_heads, -1, q_HTD.shape[-1])
-        self._total_GM1 = self._q_GMD.new_full((*self._q_GMD.shape[:2], 1), float("-inf"))
-        for rows in self._centroids():
-            logits_GMC = self._logits(rows) + rows[MEMBERS].flatten(1).unsqueeze(1).log()
-            self._total_GM1 = torch.logaddexp(self._total_GM1, logits_GMC.logsumexp(-1, keepdim=True))
-
-    def pieces(self) -> Iterator[tuple[Rows, Tensor]]:
-        """Stretches, all that is known of them, and the shares of their clusters `[H, n, K]`."""
-        names = tuple(column.name for column in self._index.columns)
-        for _, rows in self._index.scan(names, max(1, _PIECE_TOKENS // self._length(CLUSTER))):
-            yield rows, self._of(rows)
-
-    def weighed(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The shares of all clusters `[H, n, K]`, and how many keys each stands for."""
-        for rows in self._centroids():
-            share_HnK = self._of(rows)
-            yield share_HnK, _by_query_head(rows[MEMBERS], share_HnK.shape[0])
-
-    def _centroids(self) -> Iterator[Rows]:
-        limit = max(1, _PIECE_CLUSTERS // self._length(MEMBERS))
-        return (rows for _, rows in self._index.scan((CENTROID, MEMBERS), limit))
-
-    def _length(self, name: str) -> int:
-        return next(column.shape[0] for column in self._index.columns if column.name == name)
-
-    def _logits(self, rows: Rows) -> Tensor:
-        return self._scoring.logits(self._q_GMD, rows[CENTROID].flatten(1, 2))
-
-    def _of(self, rows: Rows) -> Tensor:
-        share_GMC = torch.exp(self._logits(rows) - self._total_GM1)
-        share_HC = share_GMC.view(*self._shape, -1).mean(1)
-        return share_HC.view(-1, *rows[MEMBERS].shape[1:])
 
 
 def histogram(weighed: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
@@ -132,7 +105,7 @@ def threshold(count: Tensor, part: float) -> float:
 def _kept(search: Search, rows: Rows, keep_HnK: Tensor) -> Fetched | None:
     """The tokens of these clusters; None where there are none."""
     heads = keep_HnK.shape[0]
-    cluster_HnB = _by_query_head(rows[CLUSTER].long(), heads)
+    cluster_HnB = by_query_head(rows[CLUSTER].long(), heads)
     token_nB = rows["start"][0].unsqueeze(-1) + torch.arange(cluster_HnB.shape[-1], device=cluster_HnB.device)
     meets_HS = (keep_HnK.gather(2, cluster_HnB) & (token_nB >= search.arena.first)).flatten(1)
     if not meets_HS.any():
@@ -141,7 +114,3 @@ def _kept(search: Search, rows: Rows, keep_HnK: Tensor) -> Fetched | None:
     row_HX, skip_H, _ = in_text_order(token_HS, meets_HS)
     fetched = fetch(search, row_HX, heads_of(search, per_token=False), per_head=True, per_token=False)
     return fetched._replace(skip_N=skip_H)
-
-
-def _by_query_head(x_G: Tensor, heads: int) -> Tensor:
-    return x_G.repeat_interleave(heads // x_G.shape[0], dim=0)
