@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import re
-import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -14,8 +13,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from farspan.folders import write_whole
 from farspan.server.asked import NotFound, TooLarge
+from farspan.server.whole import made, remove, sweep
 from farspan.text import Document
 from farspan.types import format_bytes
 
@@ -44,41 +43,42 @@ class Files:
     def __init__(self, folder: Path, most: int) -> None:
         self.folder = folder
         self.most = most
+        self._begun = time.time()
 
     async def add(self, owner: str, name: str, purpose: str, pieces: AsyncIterator[bytes]) -> StoredFile:
         """Take in a file. Raises TooLarge, and InputError where it cannot be read as text; nothing of it stays then."""
-        id_ = f"file-{uuid.uuid4().hex}"
-        folder = self.folder / owner / id_
-        folder.mkdir(parents=True)
-        try:
+        id_, name = f"file-{uuid.uuid4().hex}", plain_name(name)
+        with made(self.folder / owner / id_) as folder:
             size, digest = await self._written(folder / _DATA, pieces)
-            name = plain_name(name)
             path = (folder / _DATA).rename(folder / f"{_DATA}{_suffix(name)}")
             await asyncio.to_thread(Document.from_path, path, name=name)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        stored = StoredFile(
-            id=id_, filename=name, bytes=size, sha256=digest, created_at=int(time.time()), purpose=purpose
-        )
-        write_whole(folder / _ABOUT, json.dumps(asdict(stored)))
+            stored = StoredFile(
+                id=id_, filename=name, bytes=size, sha256=digest, created_at=int(time.time()), purpose=purpose
+            )
+            (folder / _ABOUT).write_text(json.dumps(asdict(stored)), encoding="utf-8")
         return stored
 
     def all(self, owner: str) -> list[StoredFile]:
         """The files of an owner, the latest first."""
         found = []
         for path in (self.folder / owner).glob(f"file-*/{_ABOUT}"):
-            with suppress(NotFound, FileNotFoundError):  # deleted meanwhile
+            with suppress(NotFound):  # deleted meanwhile
                 found.append(self.get(owner, path.parent.name))
         return sorted(found, key=lambda file: (-file.created_at, file.id))
 
     def get(self, owner: str, id_: str) -> StoredFile:
         """One file. Raises NotFound."""
-        return StoredFile(**json.loads((self._folder(owner, id_) / _ABOUT).read_text(encoding="utf-8")))
+        try:
+            return StoredFile(**json.loads((self._folder(owner, id_) / _ABOUT).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise _unknown(id_) from None
 
     def path(self, owner: str, id_: str) -> Path:
         """Where a file lies. Raises NotFound."""
-        return next(self._folder(owner, id_).glob(f"{_DATA}*"))
+        found = next(self._folder(owner, id_).glob(f"{_DATA}*"), None)
+        if found is None:
+            raise _unknown(id_)
+        return found
 
     def document(self, owner: str, id_: str) -> Document:
         """A file to read, by the name that it was uploaded with; the same file again is the same. Raises NotFound."""
@@ -89,12 +89,19 @@ class Files:
 
     def delete(self, owner: str, id_: str) -> None:
         """Remove a file. Raises NotFound."""
-        shutil.rmtree(self._folder(owner, id_))
+        try:
+            remove(self._folder(owner, id_))
+        except FileNotFoundError:
+            raise _unknown(id_) from None
+
+    def sweep(self) -> None:
+        """Remove what is left of files that another process was killed over."""
+        sweep(self.folder, _ABOUT, self._begun)
 
     def _folder(self, owner: str, id_: str) -> Path:
         folder = self.folder / owner / id_
         if not _ID.fullmatch(id_) or not (folder / _ABOUT).is_file():
-            raise NotFound(f"there is no file {id_[:80]!r}", fix="GET /v1/files lists those that there are")
+            raise _unknown(id_)
         return folder
 
     async def _written(self, path: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str]:
@@ -110,6 +117,10 @@ class Files:
                 file.write(piece)
                 digest.update(piece)
         return size, digest.hexdigest()
+
+
+def _unknown(id_: str) -> NotFound:
+    return NotFound(f"there is no file {id_[:80]!r}", fix="GET /v1/files lists those that there are")
 
 
 def _suffix(name: str) -> str:

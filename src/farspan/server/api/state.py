@@ -68,7 +68,9 @@ class State:
 
     async def _load(self) -> None:
         try:
-            self.service = await asyncio.to_thread(build, self.settings)
+            service = await asyncio.to_thread(build, self.settings)
+            await asyncio.to_thread(self.files.sweep)  # the folder is this server's alone
+            self.service = service
         except Exception as error:
             self.failed = error
             known = isinstance(error, FarspanError | OSError)
