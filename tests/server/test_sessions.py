@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +242,64 @@ def test_reading_into_a_session_takes_room(tmp_path: Path) -> None:
         made(service)
         with pytest.raises(BudgetError, match="the server has 512KiB"):
             read(service)
+
+
+def turn_texts(service: Service) -> list[str]:
+    """What is noted of the conversation in the session."""
+    return [turn["content"] for turn in service.sessions.turns("me", "book")]
+
+
+def test_what_is_left_of_a_session_blocks_no_name(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, _):
+        made(service, "whole")
+    of_me = tmp_path / "sessions" / "me"
+    shutil.copytree(of_me / "whole", of_me / "book")
+    (of_me / "book" / "about.json").unlink()
+    shutil.copytree(of_me / "whole", of_me / ".unfinished-1")
+    time.sleep(0.05)
+    with serving(tmp_path) as (service, _):
+        assert [path.name for path in of_me.iterdir()] == service.sessions.names("me") == ["whole"]
+        made(service)
+        read(service)
+        assert answer(service, "What?", session="book").text
+
+
+@pytest.mark.parametrize("fails", ["write_text", "rename"])
+def test_a_session_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    with serving(tmp_path) as (service, _):
+        made(service, "whole")
+        real, of_me = getattr(Path, fails), tmp_path / "sessions" / "me"
+
+        def fail(path: Path, *args: Any, **options: Any) -> Any:
+            """Fail at the very end, when nothing of the name may be there yet."""
+            if path.name == "about.json" or (fails == "rename" and path.parent == of_me):
+                assert not {"book", "copy"} & {found.name for found in of_me.iterdir()}
+                assert service.sessions.names("me") == ["whole"]
+                raise OSError("no space")
+            return real(path, *args, **options)
+
+        with monkeypatch.context() as failing:
+            failing.setattr(Path, fails, fail)
+            with pytest.raises(OSError, match="no space"):
+                made(service)
+            if fails == "rename":
+                with pytest.raises(OSError, match="no space"):
+                    service.turn(lambda: service.sessions.fork("me", "whole", "copy"))(Told())
+        assert [path.name for path in of_me.iterdir()] == ["whole"]
+        made(service)
+
+
+def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, _):
+        made(service)
+        put(service, "One?")
+        turns = tmp_path / "sessions" / "me" / "book" / "turns.jsonl"
+        answered = turn_texts(service)[1]
+        with turns.open("ab") as file:
+            file.write(b'{"role": "user", "content": "caf\xc3')
+        assert turn_texts(service) == ["One?", answered]
+        put(service, "Two?")
+        assert turn_texts(service)[:3] == ["One?", answered, "Two?"]
+        whole = turns.read_bytes()
+        turns.write_bytes(whole.replace(b'"One?"', b'"One?'))
+        assert turn_texts(service)[:2] == [answered, "Two?"]

@@ -94,5 +94,6 @@ def assemble(model: Model, turns: Turns, settings: Settings, closed: Callable[[]
     sessions = Sessions(model, turns, room, reuse, settings.folder / "sessions")
     names = [settings.name or Path(model.name).name, model.name]
     service = Service(model, turns, reuse, room, sessions, defaults_of(settings), list(dict.fromkeys(names)), closed)
+    sessions.sweep()
     shelf.load(service.root)
     return service

@@ -17,14 +17,15 @@ from typing import Any
 
 from farspan.engine import Model, Session, open_session
 from farspan.errors import SessionError, UsageError
-from farspan.folders import write_whole
 from farspan.methods import Method
 from farspan.server.asked import Answered, NotFound
 from farspan.server.held import Held
+from farspan.server.lines import note, noted
 from farspan.server.prefixes import Node
 from farspan.server.reuse import Reuse
 from farspan.server.room import Kept, Room
 from farspan.server.turns import Turns
+from farspan.server.whole import made, remove, sweep
 from farspan.text import Document, documents, unread
 from farspan.types import Budget, ProgressCallback
 
@@ -81,26 +82,23 @@ class Sessions:
         self._open: dict[Path, Named] = {}
         self._answered: dict[Path, Answered] = {}
         self._room = room
+        self._begun = time.time()
         room.keepers.append(self.kept)
 
     def names(self, owner: str) -> list[str]:
         """The sessions of an owner."""
         folder = self.folder / owner
-        return sorted(path.parent.name for path in folder.glob(f"*/{_ABOUT}"))
+        names = (path.parent.name for path in folder.glob(f"*/{_ABOUT}"))
+        return sorted(name for name in names if _NAME.fullmatch(name))
 
     def create(self, owner: str, name: str | None, method: Method, budget: Budget) -> str:
         """Begin a session. Raises SessionError where the name is taken, UsageError where it is none."""
         name = name or uuid.uuid4().hex[:12]
         folder = self._place(owner, name)
         self._check_free(folder, name)
-        with _or_nothing(folder):
-            session = self._model.session(method, budget, folder)
-            try:
-                write_whole(folder / _ABOUT, json.dumps({"created": int(time.time())}))
-            except BaseException:
-                session.close()
-                raise
-        self._opened(folder, session)
+        with made(folder) as fresh:
+            self._model.session(method, budget, fresh).close()
+            (fresh / _ABOUT).write_text(json.dumps({"created": int(time.time())}), encoding="utf-8")
         return name
 
     def get(self, owner: str, name: str) -> Named:
@@ -167,8 +165,7 @@ class Sessions:
     def turns(self, owner: str, name: str) -> list[dict[str, Any]]:
         """The messages and answers that were kept in a session."""
         self.check(owner, name)
-        path = self._place(owner, name) / _TURNS
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        return noted(self._place(owner, name) / _TURNS)
 
     @contextmanager
     def chatting(self, owner: str, name: str, message: str) -> Iterator[tuple[Session, Turn]]:
@@ -181,19 +178,18 @@ class Sessions:
                 yield session, turn
             finally:
                 if session.counts.seen > before:
-                    with (named.folder / _TURNS).open("a", encoding="utf-8") as file:
-                        file.writelines(json.dumps(line) + "\n" for line in turn.lines())
+                    note(named.folder / _TURNS, turn.lines())
 
     def fork(self, owner: str, name: str, new: str | None) -> str:
         """A copy under another name. Raises SessionError where that is taken."""
         named, new = self.get(owner, name), new or uuid.uuid4().hex[:12]
         folder = self._place(owner, new)
         self._check_free(folder, new)
-        with _or_nothing(folder):
-            named.session.save(folder)
+        with made(folder) as fresh:
+            named.session.save(fresh)
             for file in (_TURNS, _ABOUT):
                 if (named.folder / file).is_file():
-                    shutil.copy(named.folder / file, folder / file)
+                    shutil.copy(named.folder / file, fresh / file)
         return new
 
     def save(self, owner: str, name: str) -> None:
@@ -212,7 +208,11 @@ class Sessions:
                 raise SessionError(f"session {name!r} is in use", fix="wait until what reads it or asks it has ended")
             self._forget(named)
         self._answered.pop(folder, None)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
+
+    def sweep(self) -> None:
+        """Remove what is left of sessions that another process was killed over."""
+        sweep(self.folder, _ABOUT, self._begun)
 
     def kept(self) -> Iterator[Kept]:
         """The open sessions; those that nobody works on are free to be closed, and lie in their folders then."""
@@ -275,13 +275,3 @@ class Sessions:
                 f"{name[:80]!r} cannot name a session", fix="use up to 64 letters, digits, dots, dashes and underscores"
             )
         return self.folder / owner / name
-
-
-@contextmanager
-def _or_nothing(folder: Path) -> Iterator[None]:
-    """Make a folder, and leave nothing of it where that fails."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
