@@ -43,6 +43,9 @@ class Told:
         self.pieces: list[str] = []
         self.progress: list[Progress] = []
 
+    def check(self) -> None:
+        """Somebody waits."""
+
     def began(self, job: Job) -> None:
         """The work has begun."""
         self.job = job

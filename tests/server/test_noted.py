@@ -99,6 +99,8 @@ def test_what_is_asked_without_keeping_leaves_no_note(client: TestClient, sessio
 class Impatient:
     """One who stops an answer at its first piece."""
 
+    def check(self) -> None: ...
+
     def began(self, job: Job) -> None:
         self.job = job
 

@@ -38,6 +38,9 @@ class Listening:
     def __init__(self, act: Callable[[], object] = lambda: None) -> None:
         self._act: Callable[[], object] | None = act
 
+    def check(self) -> None:
+        """Somebody waits."""
+
     def began(self, job: object) -> None:
         """Nothing is done at the beginning."""
 

@@ -37,10 +37,20 @@ def pieces_of(text: str, size: int) -> list[str]:
 @given(text=TEXTS, size=st.integers(1, 40))
 def test_streaming_equals_tokenising_at_once(kind: str, tokenizers: Any, text: str, size: int) -> None:
     encoder = ENCODERS.setdefault(kind, TextEncoder(tokenizers[kind], window=64, bound=256))
-    whole = encoder.encode(text)
+    whole = ENCODERS.setdefault(f"{kind} at once", TextEncoder(tokenizers[kind])).encode(text)
     assert joined(list(encoder.stream(pieces_of(text, size)))) == whole
+    assert encoder.encode(text) == whole
     expected = tokenizers[kind](text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     assert whole.ids == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=100, deadline=None)
+@given(text=TEXTS, size=st.integers(1, 40))
+def test_control_tokens_are_recognised_where_they_are_wanted(kind: str, tokenizers: Any, text: str, size: int) -> None:
+    encoder = ENCODERS.setdefault(f"{kind} raw", TextEncoder(tokenizers[kind], window=64, bound=256, controls=True))
+    expected = tokenizers[kind](text, add_special_tokens=False)["input_ids"]
+    assert joined(list(encoder.stream(pieces_of(text, size)))).ids == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)

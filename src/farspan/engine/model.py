@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,10 @@ class Model:
         return TextEncoder(self.tokenizer)
 
     @cached_property
+    def _raw_encoder(self) -> TextEncoder:
+        return TextEncoder(self.tokenizer, controls=True)
+
+    @cached_property
     def eos(self) -> frozenset[int]:
         """Tokens that end a text."""
         ids = self.hosted.model.generation_config.eos_token_id
@@ -82,7 +87,15 @@ class Model:
 
     def encode_raw(self, text: str, *, first: bool) -> list[int]:
         """Token ids of a prompt as the tokenizer gives them, with its special tokens when it is the first text."""
-        return list(self.tokenizer.encode(text, add_special_tokens=first))
+        return list(chain.from_iterable(self.stream_raw(text, first=first)))
+
+    def stream_raw(self, text: str, *, first: bool) -> Iterator[list[int]]:
+        """The same, some thousand at a time."""
+        bare, whole = (self.tokenizer.encode("a", add_special_tokens=special) for special in (False, first))
+        at = next(at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
+        yield whole[:at]
+        yield from (piece.ids for piece in self._raw_encoder.stream([text]))
+        yield whole[at + len(bare) :]
 
     def check_ids(self, ids: Sequence[int]) -> None:
         """Raise InputError for a token id that the model does not know."""

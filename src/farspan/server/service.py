@@ -16,8 +16,8 @@ from farspan.engine.conversation import Markup, Part, Passage, parts, raw_parts
 from farspan.engine.scoring import CLOSELY, score
 from farspan.errors import InputError, UsageError
 from farspan.methods import Method
-from farspan.server.asked import Answered, Asked, ContextLengthExceeded, Options
-from farspan.server.cutting import stops
+from farspan.server.asked import Answered, Asked, Options
+from farspan.server.counting import check_length, raw_ids, tokens
 from farspan.server.prefixes import Node
 from farspan.server.reuse import Reuse
 from farspan.server.room import Room
@@ -33,8 +33,11 @@ _CHARS_A_TOKEN = 2
 class Listener(Protocol):
     """Who is told how an answer comes along; called in the thread that works on it."""
 
+    def check(self) -> None:
+        """Raise `Stopped` where nobody waits for the work any more."""
+
     def began(self, job: Job) -> None:
-        """The work has begun; `job.stop()` ends it."""
+        """It takes turns at the model from now on; `job.stop()` ends it."""
 
     def read(self, progress: Progress) -> None:
         """A chunk was read."""
@@ -129,19 +132,20 @@ class Service:
         self.sessions.close()
         self._release()
 
-    def count(self, asked: Asked) -> int:
+    def count(self, asked: Asked, listener: Listener) -> int:
         """How many tokens a conversation has."""
-        return self._tokens(self._conversation(asked))
+        return tokens(self.model, self._conversation(asked), listener.check)
 
     def score(self, asked: Asked, listener: Listener) -> Answered:
         """How likely the model holds every token of a prompt, and what it goes on with; nothing is kept."""
         if asked.options.session is not None:
             raise UsageError("echo cannot be asked behind a session", fix="leave echo out, or the session")
+        prompt = asked.prompt or ()
+        ids = raw_ids(self.model, prompt, listener.check) if isinstance(prompt, str) else prompt
+        if not ids:
+            raise InputError("the prompt is empty", fix="give it at least one token")
         with self.turns.job() as job:
             listener.began(job)
-            ids = self.model.encode_raw(asked.prompt, first=True) if isinstance(asked.prompt, str) else asked.prompt
-            if not ids:
-                raise InputError("the prompt is empty", fix="give it at least one token")
             method, budget = self.choose(asked.options)
             began, conversation = time.perf_counter(), [Markup(tuple(ids))]
             with (
@@ -160,11 +164,11 @@ class Service:
         Raises InputError for messages that cannot be put together, MethodError and BudgetError for options that do not
         go, ContextLengthExceeded in strict mode, NotFound for a session that is not there, `Stopped` when stopped.
         """
+        conversation = self._conversation(asked)
+        if asked.options.strict or self.defaults.strict:
+            check_length(self.model, conversation, listener.check)
         with self.turns.job() as job:
             listener.began(job)
-            conversation = self._conversation(asked)
-            if asked.options.strict or self.defaults.strict:
-                self._check_length(conversation)
             answering = self._chat if asked.options.keep else self._reply
             answered = answering(asked, conversation, listener)
             if asked.options.session is not None:
@@ -234,20 +238,6 @@ class Service:
             finally:
                 turn.answered = _account(session, reply, cached, read - began, time.perf_counter() - read)
             return turn.answered
-
-    def _check_length(self, conversation: Sequence[Part]) -> None:
-        tokens, most = self._tokens(conversation), self.model.window
-        if tokens > most:
-            raise ContextLengthExceeded(
-                f"context_length_exceeded: this model's maximum context length is {most:,} tokens, "
-                f"and these messages have {tokens:,}",
-                fix="shorten them, or leave strict out: farspan then reads all of it on its budget",
-            )
-
-    def _tokens(self, conversation: Sequence[Part]) -> int:
-        """How many tokens are read, in the pieces in which they are read."""
-        encode, read = self.model.encoder.encode, [stop.part for stop in stops(conversation)]
-        return sum(len(part.ids) if isinstance(part, Markup) else len(encode(part.text).ids) for part in read)
 
     def _need(self, root: Node, options: Options, conversation: Sequence[Part]) -> int:
         """The most bytes of KV memory that reading this can take."""

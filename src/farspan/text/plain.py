@@ -18,12 +18,32 @@ if TYPE_CHECKING:
 _BRACKETS = {"<": ">", "[": "]", "{": "}"}
 
 
-def plain_backend(tokenizer: Any) -> Tokenizer:
-    """The Rust tokenizer behind a Hugging Face fast tokenizer, copied, without control tokens and post-processing.
+def raw_backend(tokenizer: Any) -> Tokenizer:
+    """The Rust tokenizer behind a Hugging Face fast tokenizer, copied, without post-processing; it adds no tokens.
 
     Spans come out untrimmed, so that a token that begins with a space covers it. ModelError when the tokenizer is not
     a fast one: the slow ones give no spans.
     """
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(json.dumps(_spec(tokenizer)))
+
+
+def plain_backend(tokenizer: Any) -> Tokenizer:
+    """The same without control tokens."""
+    from tokenizers import Tokenizer
+
+    spec = _spec(tokenizer)
+    template = str(getattr(tokenizer, "chat_template", None) or "")
+    controls = [token for token in spec["added_tokens"] if is_control(token, template)]
+    names = {token["content"]: _unreachable(token["id"]) for token in controls}
+    for token in controls:
+        token["content"] = names[token["content"]]
+    _rename_in_model(spec["model"], names)
+    return Tokenizer.from_str(json.dumps(spec))
+
+
+def _spec(tokenizer: Any) -> dict[str, Any]:
     from tokenizers import Tokenizer
 
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -32,15 +52,9 @@ def plain_backend(tokenizer: Any) -> Tokenizer:
             f"{type(tokenizer).__name__} is not a fast tokenizer, and only those tell which characters a token covers",
             fix="use a model folder that has a tokenizer.json",
         )
-    spec = json.loads(backend.to_str())
+    spec: dict[str, Any] = json.loads(backend.to_str())
     spec.update(truncation=None, padding=None, post_processor=None)
-    template = str(getattr(tokenizer, "chat_template", None) or "")
-    controls = [token for token in spec["added_tokens"] if is_control(token, template)]
-    names = {token["content"]: _unreachable(token["id"]) for token in controls}
-    for token in controls:
-        token["content"] = names[token["content"]]
-    _rename_in_model(spec["model"], names)
-    return Tokenizer.from_str(json.dumps(spec))
+    return spec
 
 
 def is_control(token: dict[str, Any], template: str) -> bool:

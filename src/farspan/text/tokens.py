@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from farspan.text.plain import plain_backend
+from farspan.text.plain import plain_backend, raw_backend
 
 WINDOW = 16_384  # characters tokenised at a time
 BOUND = 131_072  # characters without a safe place to cut, after which any place will do
@@ -55,19 +55,23 @@ class _Seam(NamedTuple):
 class TextEncoder:
     """Turns text into tokens with a Hugging Face fast tokenizer; makes its own copy of it, once.
 
-    Special tokens are neither added nor recognised: "</s>" in a text is three ordinary characters or so, and never the
-    token of that name. ModelError when the tokenizer is not a fast one.
+    Special tokens are not added, and recognised only with `controls`: without, "</s>" in a text is three ordinary
+    characters or so, and never the token of that name. ModelError when the tokenizer is not a fast one.
     """
 
-    def __init__(self, tokenizer: Any, *, window: int = WINDOW, bound: int = BOUND) -> None:
-        self._backend = plain_backend(tokenizer)
+    def __init__(self, tokenizer: Any, *, window: int = WINDOW, bound: int = BOUND, controls: bool = False) -> None:
+        self._backend = raw_backend(tokenizer) if controls else plain_backend(tokenizer)
         self._window = window
         self._bound = max(bound, window)
         self._context = min(CONTEXT, window // 2)
         self._margin = min(MARGIN, window // 4)
 
     def encode(self, text: str) -> TokenPiece:
-        """The tokens of a text that is held whole."""
+        """The tokens of a text that is held whole; one that is longer than `bound` is tokenised in windows too."""
+        if len(text) > self._bound:
+            pieces = list(self.stream([text]))
+            ids, starts, ends = ([one for piece in pieces for one in piece[part]] for part in range(3))
+            return TokenPiece(ids, starts, ends)
         window = self._encode(text)
         return TokenPiece(window.ids, window.starts, window.ends)
 

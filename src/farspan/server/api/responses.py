@@ -22,6 +22,7 @@ from farspan.server.api.state import Owner, State, TheService, TheState
 from farspan.server.api.streaming import EITHER, streamed
 from farspan.server.asked import Answered, Asked
 from farspan.server.responses import Responses
+from farspan.server.service import Listener
 
 router = APIRouter(tags=["responses"])
 
@@ -50,11 +51,18 @@ async def respond(body: ResponseBody, request: Request, owner: Owner, service: T
 
 
 @router.post("/v1/responses/input_tokens")
-def input_tokens(body: ResponseBody, owner: Owner, service: TheService, state: TheState) -> dict[str, Any]:
+async def input_tokens(
+    body: ResponseBody, request: Request, owner: Owner, service: TheService, state: TheState
+) -> dict[str, Any]:
     """How many tokens a response would have to read, were nothing of it known."""
-    messages = _messages(body, state, owner)
-    told = [_told(body.instructions), *messages] if body.instructions else messages
-    return {"object": "response.input_tokens", "input_tokens": service.count(Asked(owner=owner, messages=told))}
+
+    def work(listener: Listener) -> int:
+        messages = _messages(body, state, owner)
+        told = [_told(body.instructions), *messages] if body.instructions else messages
+        return service.count(Asked(owner=owner, messages=told), listener)
+
+    counted = await Running(state.workers, work).result(request)
+    return {"object": "response.input_tokens", "input_tokens": counted}
 
 
 @router.get("/v1/responses/{id}")

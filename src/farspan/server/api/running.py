@@ -32,8 +32,13 @@ class Running:
         self._stopped = False
         self._future = workers.submit(lambda: self._run(work))
 
+    def check(self) -> None:
+        """Raise `Stopped` where nobody waits for the work any more."""
+        if self._stopped:
+            raise Stopped
+
     def began(self, job: Job) -> None:
-        """The work has begun."""
+        """It takes turns at the model from now on."""
         self._job = job
         if self._stopped:
             job.stop()

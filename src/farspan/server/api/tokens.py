@@ -4,31 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 
 from farspan.errors import InputError
 from farspan.server.api.bodies import DetokenizeBody, TokenizeBody
-from farspan.server.api.state import Owner, TheService
+from farspan.server.api.running import Running
+from farspan.server.api.state import Owner, TheService, TheState
+from farspan.server.counting import raw_ids
+from farspan.server.service import Listener
 
 router = APIRouter(tags=["tokens"])
 
 
 @router.post("/tokenize")
-def tokenize(body: TokenizeBody, _: Owner, service: TheService) -> dict[str, Any]:
+async def tokenize(body: TokenizeBody, request: Request, _: Owner, service: TheService, state: TheState) -> Any:
     """The token ids of a text."""
     text = body.content if body.content is not None else body.prompt
     if text is None:
         raise InputError("there is nothing to tokenize", fix="send content")
-    tokens = service.model.encode_raw(text, first=bool(body.add_special_tokens))
-    return {"tokens": tokens, "count": len(tokens), "max_model_len": service.model.window}
+
+    def work(listener: Listener) -> JSONResponse:
+        tokens = raw_ids(service.model, text, listener.check, first=bool(body.add_special_tokens))
+        return JSONResponse({"tokens": tokens, "count": len(tokens), "max_model_len": service.model.window})
+
+    return await Running(state.workers, work).result(request)
 
 
 @router.post("/detokenize")
-def detokenize(body: DetokenizeBody, _: Owner, service: TheService) -> dict[str, Any]:
+async def detokenize(body: DetokenizeBody, request: Request, _: Owner, service: TheService, state: TheState) -> Any:
     """The text of token ids."""
-    service.model.check_ids(body.tokens)
-    text = service.model.tokenizer.decode(body.tokens)
-    return {"content": text, "prompt": text}
+
+    def work(_: Listener) -> JSONResponse:
+        service.model.check_ids(body.tokens)
+        text = service.model.tokenizer.decode(body.tokens)
+        return JSONResponse({"content": text, "prompt": text})
+
+    return await Running(state.workers, work).result(request)
 
 
 @router.get("/tokenizer_info")
