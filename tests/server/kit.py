@@ -54,7 +54,7 @@ class Told:
         """A chunk was read."""
         self.progress.append(progress)
 
-    def wrote(self, piece: str) -> None:
+    def wrote(self, piece: str, likely: object = ()) -> None:
         """Text of the answer is ready."""
         self.pieces.append(piece)
 

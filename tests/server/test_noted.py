@@ -106,7 +106,7 @@ class Impatient:
 
     def read(self, progress: Progress) -> None: ...
 
-    def wrote(self, piece: str) -> None:
+    def wrote(self, piece: str, likely: object = ()) -> None:
         self.job.stop()
 
 

@@ -49,7 +49,7 @@ class Listening:
         if act is not None:
             act()
 
-    def wrote(self, piece: str) -> None:
+    def wrote(self, piece: str, likely: object = ()) -> None:
         """What is written is in the answer too."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,21 +47,25 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Messages to answer, or a raw `prompt` to continue; `owner` is whose they are."""
+    """Messages to answer, or a raw `prompt` to continue; `owner` is whose they are.
+
+    `arrived` is when, by `time.perf_counter`.
+    """
 
     owner: str
     messages: Sequence[Message] = ()
     prompt: str | Sequence[int] | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
     options: Options = Options()
+    arrived: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """An answer and its account. Of `prompt_tokens`, `cached_tokens` did not have to be read.
 
-    `likely` says how likely the tokens of the answer were, and `prompt_likely` those of the prompt but the first, where
-    that was asked for.
+    It waited for `wait_s` until reading began. `likely` says how likely the tokens of the answer were, `worded` those
+    that its text is made of, and `prompt_likely` those of the prompt but the first, where that was asked for.
     """
 
     text: str
@@ -68,6 +73,7 @@ class Answered:
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    wait_s: float
     read_s: float
     write_s: float
     method: str
@@ -76,6 +82,7 @@ class Answered:
     sources: Sequence[Source]
     ids: Sequence[int] = ()
     likely: Sequence[Likely] = ()
+    worded: Sequence[Likely] = ()
     prompt_ids: Sequence[int] = ()
     prompt_likely: Sequence[Likely] = ()
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from farspan import readers
 from farspan.engine import Generation, Model, Sampling, Session
 from farspan.engine.conversation import Markup, Part, Passage, parts, raw_parts
+from farspan.engine.likely import Likely
 from farspan.engine.scoring import CLOSELY, score
 from farspan.errors import InputError, UsageError
 from farspan.methods import Method
@@ -42,8 +43,8 @@ class Listener(Protocol):
     def read(self, progress: Progress) -> None:
         """A chunk was read."""
 
-    def wrote(self, piece: str) -> None:
-        """Text of the answer is ready."""
+    def wrote(self, piece: str, likely: Sequence[Likely]) -> None:
+        """Text of the answer is ready, and how likely its tokens were, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +156,7 @@ class Service:
                 scored = score(session, ids, asked.sampling.get("logprobs") or 0)
                 read = time.perf_counter()
                 reply = session.reply(**asked.sampling)
-                answered = _account(session, reply, 0, read - began, time.perf_counter() - read)
+                answered = _account(session, reply, 0, _Times(asked.arrived, began, read))
                 return replace(answered, prompt_ids=ids, prompt_likely=scored)
 
     def answer(self, asked: Asked, listener: Listener) -> Answered:
@@ -211,13 +212,24 @@ class Service:
             self.room.taking(self._need(root, asked.options, conversation)),
             self.reuse.read(root, begin, conversation, listener.read) as place,
         ):
-            session, read = place.held.session, time.perf_counter()
+            session = place.held.session
             reply = session.reply(**asked.sampling)
-            for piece in reply:
-                listener.wrote(piece)
+            times = _Times(asked.arrived, began, time.perf_counter())
+            worded = self._write(reply, listener)
             if reply.whole:
                 self.reuse.keep(place, reply.text)
-            return _account(session, reply, place.cached, read - began, time.perf_counter() - read)
+            return replace(_account(session, reply, place.cached, times), worded=worded)
+
+    def _write(self, reply: Generation, listener: Listener) -> list[Likely]:
+        """Let an answer be written: the tokens that its text is made of, where it notes how likely they were."""
+        worded: list[Likely] = []
+        told = 0
+        for piece in reply:
+            fresh = [one for one in reply.likely[told:] if one.id not in self.model.eos]
+            told = len(reply.likely)
+            listener.wrote(piece, fresh)
+            worded += fresh
+        return worded
 
     def _chat(self, asked: Asked, conversation: list[Part], listener: Listener) -> Answered:
         """Put a message to a session, where it stays with its answer."""
@@ -231,13 +243,12 @@ class Service:
             _refuse_changes(asked.options, session)
             began, cached = time.perf_counter(), session.counts.seen
             reply = session.chat(message, **asked.sampling)
-            read = time.perf_counter()
+            times = _Times(asked.arrived, began, time.perf_counter())
             try:
-                for piece in reply:
-                    listener.wrote(piece)
+                worded = self._write(reply, listener)
             finally:
-                turn.answered = _account(session, reply, cached, read - began, time.perf_counter() - read)
-            return turn.answered
+                turn.answered = _account(session, reply, cached, times)
+            return replace(turn.answered, worded=worded)
 
     def _need(self, root: Node, options: Options, conversation: Sequence[Part]) -> int:
         """The most bytes of KV memory that reading this can take."""
@@ -249,16 +260,25 @@ class Service:
         return need if most is None else min(need, most)
 
 
-def _account(session: Session, reply: Generation, cached: int, read_s: float, write_s: float) -> Answered:
-    usage = reply.usage
+class _Times(NamedTuple):
+    """When a request arrived, when reading it began, and when its answer could begin."""
+
+    arrived: float
+    began: float
+    read: float
+
+
+def _account(session: Session, reply: Generation, cached: int, times: _Times) -> Answered:
+    usage = reply.usage  # lets it be written to its end
     return Answered(
         text=reply.text,
         stopped=reply.stopped,
         prompt_tokens=usage.context_tokens + usage.prompt_tokens,
         cached_tokens=cached,
         completion_tokens=usage.completion_tokens,
-        read_s=read_s,
-        write_s=write_s,
+        wait_s=times.began - times.arrived,
+        read_s=times.read - times.began,
+        write_s=time.perf_counter() - times.read,
         method=str(session.method),
         budget=str(session.budget),
         counts=reply.counts,

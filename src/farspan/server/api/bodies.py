@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
+from farspan.server.api.refusing import NO_BIAS, NO_TOOLS, ONE_ANSWER, ONLY_TEXT, refused
 from farspan.server.asked import Options
 
 
@@ -50,6 +52,11 @@ Positive = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Top = Annotated[int, Field(ge=0, le=20)]
+NoTools = Annotated[None, refused(NO_TOOLS)]
+NoToolChoice = Annotated[None, refused(NO_TOOLS, "none", "auto")]
+NoBias = Annotated[None, refused(NO_BIAS)]
+OneAnswer = Annotated[None, refused(ONE_ANSWER, 1)]
 Stop = Text | Annotated[list[Text], Field(max_length=16)]
 
 
@@ -67,6 +74,18 @@ class Generating(Body):
     def progress(self) -> bool:
         """Whether to tell how reading comes along."""
         return self.return_progress or self.farspan.progress
+
+
+class Completing(Generating):
+    """What chats and texts share."""
+
+    seed: Seed | None = None
+    stop: Stop | None = None
+    stream_options: StreamOptions | None = None
+    n: OneAnswer = None
+    logit_bias: NoBias = None
+    presence_penalty: NoBias = None
+    frequency_penalty: NoBias = None
 
 
 class File(Body):
@@ -91,18 +110,29 @@ class ChatMessage(Body):
     content: Text | list[ContentPart] | None = None
 
 
-class ChatBody(Generating):
+class ChatBody(Completing):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
     max_tokens: Positive | None = None
     max_completion_tokens: Positive | None = None
-    n: Literal[1] | None = 1
-    seed: Seed | None = None
-    stop: Stop | None = None
-    stream_options: StreamOptions | None = None
+    logprobs: bool | None = False
+    top_logprobs: Top | None = None
     response_format: ResponseFormat | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tools: NoTools = None
+    tool_choice: NoToolChoice = None
+    functions: NoTools = None
+    function_call: NoToolChoice = None
+    audio: Annotated[None, refused(ONLY_TEXT)] = None
+    modalities: Annotated[None, refused(ONLY_TEXT, ["text"])] = None
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def with_logprobs(cls, top: int | None, info: ValidationInfo) -> int | None:
+        """Raise an error where logprobs are not asked for."""
+        if top and not info.data.get("logprobs"):
+            raise PydanticCustomError("unsupported", "these come only with logprobs: set logprobs to true")
+        return top
 
 
 class ResponseFormat(Body):
@@ -111,17 +141,15 @@ class ResponseFormat(Body):
     type: Literal["text"]
 
 
-class CompletionBody(Generating):
+class CompletionBody(Completing):
     """`POST /v1/completions`."""
 
     prompt: Text | list[Text] | list[int] | list[list[int]]
     max_tokens: Annotated[int, Field(ge=0)] | None = 16
-    n: Literal[1] | None = 1
     echo: bool | None = False
-    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    seed: Seed | None = None
-    stop: Stop | None = None
-    stream_options: StreamOptions | None = None
+    logprobs: Top | None = None
+    best_of: OneAnswer = None
+    suffix: Annotated[None, refused("text is written behind a prompt, and not between two: leave it out")] = None
 
 
 class InputItem(Body):
@@ -148,7 +176,14 @@ class ResponseBody(Generating):
     text: TextOptions | None = None
     store: bool | None = True
     metadata: dict[Text, Text] | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tools: NoTools = None
+    tool_choice: NoToolChoice = None
+    top_logprobs: Annotated[None, refused("a response has no logprobs: leave it out, or ask by a chat completion")] = (
+        None
+    )
+    background: Annotated[None, refused("nothing is answered in the background: leave it out, or stream")] = None
+    conversation: Annotated[None, refused("there are no conversations here: name previous_response_id")] = None
+    prompt: Annotated[None, refused("there are no stored prompts here: send the text as input")] = None
 
 
 class TokenizeBody(Body):

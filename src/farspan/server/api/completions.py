@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -15,23 +14,26 @@ from fastapi import APIRouter, Request
 from farspan.engine.likely import Likely
 from farspan.errors import UsageError
 from farspan.server.api.bodies import CompletionBody
-from farspan.server.api.chunks import chunks, finish_reason
+from farspan.server.api.chunks import Shape, chunks, finish_reason
 from farspan.server.api.info import check_model
+from farspan.server.api.logprobs import of_text
 from farspan.server.api.running import Running, usage
 from farspan.server.api.sampling import sampling
 from farspan.server.api.state import Owner, State, TheService, TheState
 from farspan.server.api.streaming import EITHER, streamed
 from farspan.server.asked import Answered, Asked
-from farspan.server.service import Service
+from farspan.server.service import Listener, Service
 
 router = APIRouter(tags=["completions"])
+_DEFAULT_TOKENS = 16
 
 
 @router.post("/v1/completions", responses=EITHER)
 async def complete(body: CompletionBody, request: Request, owner: Owner, service: TheService, state: TheState) -> Any:
     """Continue a prompt, or each of several; `echo` with `logprobs` gives the model's account of the prompt too."""
     check_model(body.model, service)
-    drawn = {**sampling(body, body.max_tokens or 1, seed=body.seed, stop=body.stop), "logprobs": body.logprobs}
+    most = _DEFAULT_TOKENS if body.max_tokens is None else max(body.max_tokens, 1)
+    drawn = {**sampling(body, most, seed=body.seed, stop=body.stop), "logprobs": body.logprobs}
     options = body.farspan.options()
     all_asked = [Asked(owner=owner, prompt=prompt, sampling=drawn, options=options) for prompt in _prompts(body)]
     for asked in all_asked:
@@ -42,7 +44,7 @@ async def complete(body: CompletionBody, request: Request, owner: Owner, service
         if len(all_asked) > 1 or body.echo:
             raise UsageError("only one prompt can be streamed, and without echo", fix="leave stream out")
         running = Running(state.workers, _work(service, body, all_asked[0]))
-        return streamed(running, chunks(running, head, lambda piece: {"text": piece or ""}, body, state))
+        return streamed(running, chunks(running, head, _shape(service, body), body, state))
     answers = [await _answer(service, body, asked, state, request) for asked in all_asked]
     choices = await asyncio.to_thread(_choices, service, body, answers)
     return {**head, "choices": choices, "usage": usage(*answers), "context": answers[-1].context()}
@@ -57,14 +59,36 @@ def _prompts(body: CompletionBody) -> Sequence[str | list[int]]:
     return prompt  # type: ignore[return-value]
 
 
-def _work(service: Service, body: CompletionBody, asked: Asked) -> Any:
-    return lambda listener: (service.score if body.echo else service.answer)(asked, listener)
+def _work(service: Service, body: CompletionBody, asked: Asked) -> Callable[[Running], Answered]:
+    """Who wants no token gets none; one is drawn, since an answer has one."""
+
+    def work(listener: Listener) -> Answered:
+        answered = (service.score if body.echo else service.answer)(asked, listener)
+        nothing = {"text": "", "stopped": False, "completion_tokens": 0, "ids": (), "likely": ()}
+        return answered if body.max_tokens != 0 else replace(answered, **nothing)  # type: ignore[arg-type]
+
+    return work
+
+
+def _shape(service: Service, body: CompletionBody) -> Shape:
+    """How a chunk holds a piece; where its tokens stand in the text goes on from one to the next."""
+    at = 0
+
+    def shape(piece: str | None, likely: Sequence[Likely]) -> dict[str, Any]:
+        nonlocal at
+        begin, at = at, at + len(piece or "")
+        if piece is None or body.logprobs is None:
+            return {"text": piece or "", "logprobs": None}
+        ids = [one.id for one in likely]
+        return {"text": piece, "logprobs": of_text(service.model.tokenizer, ids, likely, begin)}
+
+    return shape
 
 
 async def _answer(service: Service, body: CompletionBody, asked: Asked, state: State, request: Request) -> Answered:
     answered: Answered = await Running(state.workers, _work(service, body, asked)).result(request)
     state.metrics.answered(answered)
-    return answered if body.max_tokens != 0 else replace(answered, text="", completion_tokens=0, ids=(), likely=())
+    return answered
 
 
 def _choices(service: Service, body: CompletionBody, answers: Sequence[Answered]) -> list[dict[str, Any]]:
@@ -79,25 +103,6 @@ def _choice(index: int, service: Service, body: CompletionBody, answered: Answer
     return {
         "index": index,
         "text": prompt + answered.text,
-        "logprobs": None if body.logprobs is None else _logprobs(tokenizer, ids, likely),
+        "logprobs": None if body.logprobs is None else of_text(tokenizer, ids, likely),
         "finish_reason": finish_reason(answered),
     }
-
-
-def _logprobs(tokenizer: Any, ids: Sequence[int], likely: Sequence[Likely | None]) -> dict[str, Any]:
-    tokens = [tokenizer.decode([id_]) for id_ in ids]
-    starts = [0, *accumulate(map(len, tokens))][: len(tokens)]
-    return {
-        "tokens": tokens,
-        "token_logprobs": [one and one.logprob for one in likely],
-        "top_logprobs": [one and _by_token(tokenizer, one) for one in likely],
-        "text_offset": starts,
-    }
-
-
-def _by_token(tokenizer: Any, likely: Likely) -> dict[str, float]:
-    """The most likely tokens by their text; of those with the same text (parts of a letter), the likeliest counts."""
-    found: dict[str, float] = {}
-    for id_, logprob in likely.top:
-        found.setdefault(tokenizer.decode([id_]), logprob)
-    return found

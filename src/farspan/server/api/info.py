@@ -17,6 +17,7 @@ from farspan.server.service import Service
 router = APIRouter(tags=["server"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 def health(state: TheState) -> Response:
     """200 once the model is there; 503 while it loads."""

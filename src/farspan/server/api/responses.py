@@ -32,6 +32,7 @@ async def respond(body: ResponseBody, request: Request, owner: Owner, service: T
     """Answer behind the response named as the previous one, if there is one; the response is stored unless `store` is
     false.
     """
+    arrived = time.perf_counter()
     check_model(body.model, service)
     messages = await asyncio.to_thread(_messages, body, state, owner)
     asked = Asked(
@@ -39,6 +40,7 @@ async def respond(body: ResponseBody, request: Request, owner: Owner, service: T
         messages=[_told(body.instructions), *messages] if body.instructions else messages,
         sampling=sampling(body, body.max_output_tokens),
         options=body.farspan.options(),
+        arrived=arrived,
     )
     service.check(asked)
     record = _Record(body, service.names[0], messages, owner)
@@ -192,7 +194,7 @@ async def _events(running: Running, record: _Record, state: State) -> AsyncGener
             if kind == "progress" and record.progress:
                 yield event("prompt_progress", prompt_progress=prompt_progress(value))
             elif kind == "piece":
-                yield event("output_text.delta", **where, delta=value, logprobs=[])
+                yield event("output_text.delta", **where, delta=value[0], logprobs=[])
             elif kind == "done":
                 yield event("output_text.done", **where, text=value.text, logprobs=[])
                 yield event("content_part.done", **where, part=part(value.text))

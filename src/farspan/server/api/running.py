@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request
 
+from farspan.engine.likely import Likely
 from farspan.server.api.errors import CLIENT_GONE
 from farspan.server.asked import Answered
 from farspan.server.turns import Job, Stopped
@@ -20,7 +21,7 @@ _LOOK_S = 0.5
 
 
 class Running:
-    """One piece of work in a thread, as its listener; its `events` are Progress, pieces of text and the result.
+    """One piece of work in a thread, as its listener; its `events` are Progress, pieces with their tokens, the result.
 
     Where nobody takes the events any more, the work is stopped at its next step.
     """
@@ -47,9 +48,9 @@ class Running:
         """A chunk was read."""
         self._tell("progress", progress)
 
-    def wrote(self, piece: str) -> None:
-        """Text of the answer is ready."""
-        self._tell("piece", piece)
+    def wrote(self, piece: str, likely: Sequence[Likely]) -> None:
+        """Text of the answer is ready, and how likely its tokens were, where that was asked for."""
+        self._tell("piece", (piece, likely))
 
     async def events(self) -> AsyncGenerator[tuple[str, Any]]:
         """What comes: `progress`, `piece`, and `done` with the result in the end. Raises what the work raised."""

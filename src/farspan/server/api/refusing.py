@@ -1,0 +1,23 @@
+"""What OpenAI's clients may ask for and is not done here: refused with a message, unless it asks for nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+NO_TOOLS = "tools and functions are not called here: leave it out, and let the client call them by what is written"
+NO_BIAS = "tokens cannot be made more or less likely here: leave it out, or set temperature and top_p"
+ONE_ANSWER = "one answer is written to each request: leave it out, and send the request again for another"
+ONLY_TEXT = "only text is written: leave it out"
+
+
+def refused(message: str, *neutral: Any) -> BeforeValidator:
+    """Makes a member None that is empty, false or one of the `neutral` values, and an error of any other."""
+
+    def check(value: Any) -> None:
+        if value and value not in neutral:
+            raise PydanticCustomError("unsupported", message)
+
+    return BeforeValidator(check)
