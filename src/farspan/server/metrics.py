@@ -30,10 +30,16 @@ class Metrics:
         self._dropped = Counter("farspan:tokens_evicted", "Tokens dropped in answered contexts", registry=registry)
         self._requests = Counter("farspan:requests", "Answered requests by status", ["status"], registry=registry)
         self._first = Histogram(
-            "farspan:time_to_first_token_seconds", "Until the answer begins", buckets=_SECONDS, registry=registry
+            "farspan:time_to_first_token_seconds",
+            "From the request until the answer begins",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._whole = Histogram(
-            "farspan:e2e_request_latency_seconds", "Until the answer ends", buckets=_SECONDS, registry=registry
+            "farspan:e2e_request_latency_seconds",
+            "From the request until the answer ends",
+            buckets=_SECONDS,
+            registry=registry,
         )
 
     def answered(self, answer: Answered) -> None:
@@ -44,8 +50,8 @@ class Metrics:
         self._written.inc(answer.completion_tokens)
         self._fetched.inc(answer.counts.fetched)
         self._dropped.inc(answer.counts.dropped)
-        self._first.observe(answer.read_s)
-        self._whole.observe(answer.read_s + answer.write_s)
+        self._first.observe(answer.wait_s + answer.read_s)
+        self._whole.observe(answer.wait_s + answer.read_s + answer.write_s)
 
     def ended(self, status: int) -> None:
         """Count a request by the status that it got."""
