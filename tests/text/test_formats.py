@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,24 @@ def test_a_damaged_docx(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "letter.docx", docx_members("<w:p>"))
     with pytest.raises(InputError, match=r"letter\.docx is a damaged DOCX: mismatched tag"):
         text_of(path)
+
+
+def test_a_member_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path) -> None:
+    members = docx_members("<w:p><w:r><w:t>x</w:t></w:r></w:p>")
+    relations = members["_rels/.rels"]
+    path = write_zip(tmp_path / "letter.docx", {**members, "_rels/.rels": relations + " " * (1 << 20)})
+    assert text_of(path) == "x\n"
+    path = write_zip(tmp_path / "letter.docx", {**members, "_rels/.rels": relations + " " * (100 << 20)})
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            InputError, match=r"letter\.docx is a damaged DOCX: _rels/\.rels unpacks to more than 8 MiB"
+        ):
+            text_of(path)
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_docx_by_content(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from farspan.errors import InputError
 
 _CHUNK = 65_536
+_MOST_WHOLE = 8 << 20  # bytes of a member that is read whole; in real books and letters it has some thousand
 
 
 @contextmanager
@@ -37,5 +38,9 @@ def chunks(members: zipfile.ZipFile, member: str) -> Iterator[bytes]:
 
 
 def tree(members: zipfile.ZipFile, member: str) -> ElementTree.Element:
-    """A small XML member, parsed."""
-    return ElementTree.fromstring(members.read(member))
+    """A small XML member, parsed. Raises BadZipFile for one that unpacks to more than any real one."""
+    with members.open(member) as stream:
+        data = stream.read(_MOST_WHOLE + 1)
+    if len(data) > _MOST_WHOLE:
+        raise zipfile.BadZipFile(f"{member} unpacks to more than {_MOST_WHOLE >> 20} MiB")
+    return ElementTree.fromstring(data)
