@@ -11,9 +11,8 @@ import uvicorn
 from farspan.errors import UsageError
 from farspan.process import keep_freed_memory, share_freed_memory
 from farspan.server.api.app import create
+from farspan.server.api.streaming import GRACE_S
 from farspan.server.building import Settings
-
-_GRACE_S = 10
 
 
 def serve(settings: Settings, host: str, port: int, note: Callable[[str], None]) -> None:
@@ -34,6 +33,10 @@ def serve(settings: Settings, host: str, port: int, note: Callable[[str], None])
     shown = f"[{host}]" if ":" in host else host
     note(f"farspan listens at http://{shown}:{listening.getsockname()[1]}  (the API is under /v1)")
     config = uvicorn.Config(
-        create(settings), access_log=False, log_level="warning", timeout_graceful_shutdown=_GRACE_S, server_header=False
+        create(settings),
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=round(GRACE_S),
+        server_header=False,
     )
     uvicorn.Server(config).run([listening])

@@ -14,16 +14,21 @@ from farspan.server.api import errors
 from farspan.server.api.running import Running
 
 PING_S = 10
+GRACE_S = 10.0
+_CLOSING_S = 0.5
 EITHER: dict[int | str, dict[str, Any]] = {
     200: {"description": "The whole, or with `stream` events", "content": {"text/event-stream": {}}}
 }
 
 
 class Stream(EventSourceResponse):
-    """A stream of what `running` does, which is stopped when the stream ends, also where that was before it began."""
+    """A stream of what `running` does, which is stopped when the stream ends, also where that was before it began.
+
+    When the server is told to end, it has nearly all of `GRACE_S` to come to its own end.
+    """
 
     def __init__(self, running: Running, frames: AsyncGenerator[dict[str, str]]) -> None:
-        super().__init__(frames, ping=PING_S, headers={"X-Accel-Buffering": "no"})
+        super().__init__(frames, ping=PING_S, shutdown_grace_period=GRACE_S - _CLOSING_S)
         self._running = running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
