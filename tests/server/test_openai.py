@@ -205,6 +205,7 @@ def test_a_response_is_gone_on_from(client: openai.OpenAI) -> None:
     items = client.responses.input_items.list(second.id).data
     assert [item.role for item in items] == ["user", "assistant", "user"]
     client.responses.delete(first.id)
+    assert client.responses.retrieve(second.id).output_text == second.output_text
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(first.id)
     with pytest.raises(openai.NotFoundError):

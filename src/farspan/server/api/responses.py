@@ -34,7 +34,8 @@ async def respond(body: ResponseBody, request: Request, owner: Owner, service: T
     """
     arrived = time.perf_counter()
     check_model(body.model, service)
-    messages = await asyncio.to_thread(_messages, body, state, owner)
+    earlier, new = await asyncio.to_thread(_messages, body, state, owner)
+    messages = [*earlier, *new]
     asked = Asked(
         owner=owner,
         messages=[_told(body.instructions), *messages] if body.instructions else messages,
@@ -43,7 +44,7 @@ async def respond(body: ResponseBody, request: Request, owner: Owner, service: T
         arrived=arrived,
     )
     service.check(asked)
-    record = _Record(body, service.names[0], messages, owner)
+    record = _Record(body, service.names[0], new, owner)
     running = Running(state.workers, lambda listener: service.answer(asked, listener))
     if body.stream:
         return streamed(running, _events(running, record, state), named=True, ends=None)
@@ -59,7 +60,8 @@ async def input_tokens(
     """How many tokens a response would have to read, were nothing of it known."""
 
     def work(listener: Listener) -> int:
-        messages = _messages(body, state, owner)
+        earlier, new = _messages(body, state, owner)
+        messages = [*earlier, *new]
         told = [_told(body.instructions), *messages] if body.instructions else messages
         return service.count(Asked(owner=owner, messages=told), listener)
 
@@ -87,13 +89,14 @@ def delete(id: str, owner: Owner, state: TheState) -> dict[str, Any]:
     return {"id": id, "object": "response", "deleted": True}
 
 
-def _messages(body: ResponseBody, state: State, owner: str) -> list[Message]:
+def _messages(body: ResponseBody, state: State, owner: str) -> tuple[list[Message], list[Message]]:
+    """The messages up to the previous response, and the new ones."""
     earlier = [] if body.previous_response_id is None else state.responses.messages(owner, body.previous_response_id)
     known = [_known(one) for one in earlier]
     if isinstance(body.input, str):
-        return [*known, message(state.files, owner, "user", body.input, len(known) + 1)]
+        return known, [message(state.files, owner, "user", body.input, len(known) + 1)]
     numbered = enumerate(body.input, len(known) + 1)
-    return [*known, *(message(state.files, owner, one.role, one.content, number) for number, one in numbered)]
+    return known, [message(state.files, owner, one.role, one.content, number) for number, one in numbered]
 
 
 def _told(instructions: str | None) -> Message:
@@ -111,11 +114,11 @@ def _stored(message: Message) -> dict[str, Any]:
 
 
 class _Record:
-    """One response while it is made."""
+    """One response while it is made, to `new` messages."""
 
-    def __init__(self, body: ResponseBody, model: str, messages: Sequence[Message], owner: str) -> None:
+    def __init__(self, body: ResponseBody, model: str, new: Sequence[Message], owner: str) -> None:
         self._body = body
-        self._messages = messages
+        self._new = new
         self._owner = owner
         self.progress = body.progress
         self.item = f"msg_{uuid.uuid4().hex}"
@@ -157,7 +160,7 @@ class _Record:
             "context": answered.context(),
         }
         if self._body.store is not False:
-            messages = [*self._messages, Message("assistant", (Passage(answered.text),))]
+            messages = [*self._new, Message("assistant", (Passage(answered.text),))]
             responses.put(self._owner, response, [_stored(one) for one in messages])
         return response
 
