@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
+import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from farspan import env
 
 LOCK = "lock"
+_SCRATCH, _NEW, _OF_A_PROCESS = "farspan-", "farspan-new-", "farspan-process-"
 
 
 def hold(folder: Path) -> int | None:
     """Hold a folder until the descriptor that is returned is closed, or the process ends; None when another has it."""
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        return None
-    return lock
+    return _locked(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for what has none of its own."""
-    folder = env.scratch_folder()
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix="farspan-", dir=folder)
+    """A folder for what has none of its own; it goes at the latest when another process begins after this one."""
+    folder = env.scratch_folder() or Path(tempfile.gettempdir())
+    own = _of_this_process(folder, os.getpid())
+    if not own.is_dir():  # somebody has tidied up
+        _of_this_process.cache_clear()
+        own = _of_this_process(folder, os.getpid())
+    return tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=own)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -36,3 +36,41 @@ def write_whole(path: Path, text: str) -> None:
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
+
+
+@cache
+def _of_this_process(folder: Path, process: int) -> Path:
+    """The folder in here that this process holds as long as it lives; those that no process holds are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=_NEW, dir=folder))
+    _locked(os.open(fresh, os.O_RDONLY))
+    own = fresh.rename(folder / fresh.name.replace(_NEW, _OF_A_PROCESS, 1))
+    atexit.register(_remove, own, process)
+    for left in folder.glob(f"{_OF_A_PROCESS}*"):
+        _remove_unheld(left)
+    return own
+
+
+def _remove(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # and not one that was forked from it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_unheld(folder: Path) -> None:
+    try:
+        lock = _locked(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
+    except OSError:  # another user's, or gone meanwhile
+        return
+    if lock is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked(descriptor: int) -> int | None:
+    """Lock what is open there, until it is closed; None, and it is closed, where another process has the lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
