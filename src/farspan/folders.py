@@ -22,7 +22,7 @@ def hold(folder: Path) -> int | None:
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for what has none of its own; it goes at the latest when another process begins after this one."""
+    """A folder for what has none of its own; it goes at the latest when another process needs one."""
     folder = env.scratch_folder() or Path(tempfile.gettempdir())
     own = _of_this_process(folder, os.getpid())
     if not own.is_dir():  # somebody has tidied up
