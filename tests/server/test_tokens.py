@@ -120,9 +120,9 @@ def test_a_raw_prompt_has_the_tokenizers_own_tokens(around: tuple[list[str], lis
 
 
 def test_tokenising_waits_in_the_queue_like_all_work(tmp_path: Path) -> None:
-    with app_client(tmp_path, parallel=1, queue=0) as client:
+    with app_client(tmp_path, parallel=1, queue=1) as client:
         hold = Event()
-        busy = client.app.state.farspan.workers.submit(lambda: hold.wait(60))
+        busy = [client.app.state.farspan.workers.submit(lambda: hold.wait(60)) for _ in range(2)]
         try:
             for path, body in (
                 ("/tokenize", {"content": "It was late."}),
@@ -132,7 +132,7 @@ def test_tokenising_waits_in_the_queue_like_all_work(tmp_path: Path) -> None:
                 assert client.post(path, json=body).status_code == 429
         finally:
             hold.set()
-        busy.result(10)
+        assert all(one.result(10) for one in busy)
         made = client.post("/tokenize", json={"content": "It was late."}).json()
         assert made["count"] == len(made["tokens"]) > 0
         assert client.post("/detokenize", json={"tokens": made["tokens"]}).json()["content"] == "It was late."

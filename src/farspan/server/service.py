@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from farspan import readers
 from farspan.engine import Generation, Model, Sampling, Session
@@ -17,6 +17,7 @@ from farspan.engine.likely import Likely
 from farspan.engine.scoring import CLOSELY, score
 from farspan.errors import InputError, UsageError
 from farspan.methods import Method
+from farspan.server.account import Times, account
 from farspan.server.asked import Answered, Asked, Options
 from farspan.server.counting import check_length, raw_ids, tokens
 from farspan.server.prefixes import Node
@@ -156,7 +157,7 @@ class Service:
                 scored = score(session, ids, asked.sampling.get("logprobs") or 0)
                 read = time.perf_counter()
                 reply = session.reply(**asked.sampling)
-                answered = _account(session, reply, 0, _Times(asked.arrived, began, read))
+                answered = account(session, reply, 0, Times(asked.arrived, began, read))
                 return replace(answered, prompt_ids=ids, prompt_likely=scored)
 
     def answer(self, asked: Asked, listener: Listener) -> Answered:
@@ -214,11 +215,11 @@ class Service:
         ):
             session = place.held.session
             reply = session.reply(**asked.sampling)
-            times = _Times(asked.arrived, began, time.perf_counter())
+            times = Times(asked.arrived, began, time.perf_counter())
             worded = self._write(reply, listener)
             if reply.whole:
                 self.reuse.keep(place, reply.text)
-            return replace(_account(session, reply, place.cached, times), worded=worded)
+            return replace(account(session, reply, place.cached, times), worded=worded)
 
     def _write(self, reply: Generation, listener: Listener) -> list[Likely]:
         """Let an answer be written: the tokens that its text is made of, where it notes how likely they were."""
@@ -243,11 +244,11 @@ class Service:
             _refuse_changes(asked.options, session)
             began, cached = time.perf_counter(), session.counts.seen
             reply = session.chat(message, **asked.sampling)
-            times = _Times(asked.arrived, began, time.perf_counter())
+            times = Times(asked.arrived, began, time.perf_counter())
             try:
                 worded = self._write(reply, listener)
             finally:
-                turn.answered = _account(session, reply, cached, times)
+                turn.answered = account(session, reply, cached, times)
             return replace(turn.answered, worded=worded)
 
     def _need(self, root: Node, options: Options, conversation: Sequence[Part]) -> int:
@@ -258,34 +259,6 @@ class Service:
         most = None if budget.device is None else budget.device.in_bytes(per_token)
         need = (chars // _CHARS_A_TOKEN + self.model.window) * per_token
         return need if most is None else min(need, most)
-
-
-class _Times(NamedTuple):
-    """When a request arrived, when reading it began, and when its answer could begin."""
-
-    arrived: float
-    began: float
-    read: float
-
-
-def _account(session: Session, reply: Generation, cached: int, times: _Times) -> Answered:
-    usage = reply.usage  # lets it be written to its end
-    return Answered(
-        text=reply.text,
-        stopped=reply.stopped,
-        prompt_tokens=usage.context_tokens + usage.prompt_tokens,
-        cached_tokens=cached,
-        completion_tokens=usage.completion_tokens,
-        wait_s=times.began - times.arrived,
-        read_s=times.read - times.began,
-        write_s=time.perf_counter() - times.read,
-        method=str(session.method),
-        budget=str(session.budget),
-        counts=reply.counts,
-        sources=reply.sources,
-        ids=reply.ids,
-        likely=reply.likely,
-    )
 
 
 def _refuse_changes(options: Options, session: Session) -> None:
