@@ -44,3 +44,20 @@ def test_threads_share_one_heap() -> None:
 
     assert heaps(shared=False) > 0
     assert heaps(shared=True) == 0
+
+
+FILES = """
+import resource
+from farspan.process import allow_open_files, most_open_files
+
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+assert most_open_files() == 64
+allow_open_files()
+print(most_open_files() == (None if hard == resource.RLIM_INFINITY else hard))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take less than they say")
+def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    assert subprocess.run([sys.executable, "-c", FILES], capture_output=True, text=True, check=True).stdout == "True\n"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _BYTES = 1 << 30
+_OPEN_MAX = 10_240
 
 
 def keep_freed_memory() -> bool:
@@ -24,6 +26,29 @@ def share_freed_memory() -> bool:
     sum of what each has ever needed. Call it before the threads begin.
     """
     return _tell(_M_ARENA_MAX, 1)
+
+
+def allow_open_files() -> None:
+    """Let the process have as many files open as the system would ever let it (where there are such limits)."""
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for most in (hard, max(soft, _OPEN_MAX)):  # macOS says that there is no limit, and takes no more than that
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            return
+
+
+def most_open_files() -> int | None:
+    """How many files the process may have open; None where there is no limit."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def _tell(option: int, value: int) -> bool:

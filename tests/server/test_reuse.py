@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
+from farspan.engine import Session
 from farspan.errors import InputError
 from farspan.server.prefixes import Node
 from farspan.server.service import Service
@@ -148,6 +151,55 @@ def test_memory_holds_as_much_as_it_may_and_what_was_given_up_is_read_again(tmp_
         again = answer(service, texts[0])
         assert again.cached_tokens == 0
         assert again.text == wanted[0]
+
+
+def open_files() -> int:
+    """File descriptors of this process."""
+    return len(os.listdir("/dev/fd"))
+
+
+def test_what_is_kept_leaves_file_descriptors_for_others(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, _):
+        service.room.files = 40
+        answer(service, "Who are you?")
+        before = open_files()
+        for number in range(25):
+            answer(service, f"What is {number}?")
+            assert open_files() <= before + 40
+        assert answer(service, "What is 24?").text
+        assert sum(one.files for one in service.room.kept()) > 30
+
+
+@pytest.mark.parametrize("budget", ["unlimited", "device=128KiB"])
+def test_a_session_knows_how_many_files_it_has_open(tmp_path: Path, budget: str) -> None:
+    with serving(tmp_path / "server") as (service, _):
+        before = open_files()
+        with service.turns.job(), service.model.session("topk", budget, tmp_path / "session") as session:
+            session.read(BOOK)
+            "".join(session.ask("What?", max_new_tokens=2))
+            assert open_files() - before == session.open_files >= 5
+            with session.fork() as fork:
+                "".join(fork.chat(BOOK, max_new_tokens=2))
+                assert open_files() - before == session.open_files + fork.open_files
+                assert fork.open_files > 0
+        assert open_files() == before
+
+
+def test_a_text_stays_on_the_shelf_when_there_are_no_file_descriptors_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as (service, _):
+        answer(service, f"{BOOK * 3}What?")
+
+    def none_left(_: Path) -> Session:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with serving(tmp_path) as (service, _):
+        with monkeypatch.context() as patched:
+            patched.setattr(service.reuse._shelf, "_opened", none_left)
+            with pytest.raises(OSError, match="Too many open files"):
+                answer(service, f"{BOOK * 3}What?")
+        assert answer(service, f"{BOOK * 3}What?").cached_tokens > 0
 
 
 def test_who_waited_takes_over_from_one_that_was_stopped(tmp_path: Path) -> None:

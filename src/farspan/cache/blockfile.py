@@ -58,6 +58,11 @@ class BlockFile:
     def __len__(self) -> int:
         return self.end - self.origin
 
+    @property
+    def open_files(self) -> int:
+        """File descriptors that it holds; a map has one of its own."""
+        return len(self._files) + len(self._maps)
+
     def append(self, rows: Rows) -> None:
         """Write rows behind the last. After a failure the file holds what it held before."""
         if not self._files:

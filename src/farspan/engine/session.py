@@ -87,6 +87,11 @@ class Session:
         return self._stream.kv.own_bytes()
 
     @property
+    def open_files(self) -> int:
+        """File descriptors that closing it frees; its folder's lock is one."""
+        return self._stream.open_files + (self._store is not None)
+
+    @property
     def files(self) -> list[dict[str, Any]]:
         """The documents that were read: `file`, `fingerprint`, `chars`, and whether it is `complete`."""
         return self._stream.transcript.files()
@@ -153,22 +158,20 @@ class Session:
 
     def reply(self, **sampling: Any) -> Generation:
         """Answer what was `put`; both stay. Keywords as for `ask`. Raises InputError when nothing waits."""
-        options = Sampling.of(sampling)
         if not self._stream.pending:
             raise InputError("there is nothing to answer", fix="put a question first")
-        return self._generation([], options, after=self._close_turn, stage=OPEN)
+        return self._generation([], Sampling.of(sampling), after=self._close_turn, stage=OPEN)
 
     def generate(self, prompt: str | Iterable[int] | None = None, **sampling: Any) -> Generation:
         """Continue the stream, behind a prompt if there is one, without a chat template; both stay in the session.
 
         Keywords are those of `Sampling`. Raises InputError when there is nothing to continue.
         """
-        options = Sampling.of(sampling)
         first = self._stream.seen == 0
         ids = self.model.encode_raw(prompt, first=first) if isinstance(prompt, str) else list(prompt or ())
         if not self._stream.pending and not ids:
             raise InputError("there is nothing to continue", fix="give a prompt, or generate right after an answer")
-        return self._generation(ids, options, after=self._keep_last, stage=READING)
+        return self._generation(ids, Sampling.of(sampling), after=self._keep_last, stage=READING)
 
     def logits(self, ids: Iterable[int], *, answering: bool = False) -> Tensor:
         """Read token ids and give the logits at each of them, `[T, V]`: for measuring, since that grows with T.

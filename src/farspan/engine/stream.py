@@ -41,6 +41,12 @@ class Stream:
         return self.kv.counts()
 
     @property
+    def open_files(self) -> int:
+        """File descriptors that it shares with no stream that it was forked from."""
+        files = [arena.file for layer in self.kv.layers for arena in layer.arenas.values() if arena.file is not None]
+        return self.transcript.open_files + sum(file.open_files for file in files)
+
+    @property
     def places(self) -> Places:
         """Where they stand in the user's text."""
         return self.transcript

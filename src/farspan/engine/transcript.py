@@ -32,6 +32,11 @@ class Transcript:
         return len(self.log)
 
     @property
+    def open_files(self) -> int:
+        """File descriptors that it holds: those of the spool, and that of the log."""
+        return self.spool.open_files + 1
+
+    @property
     def chars(self) -> int:
         """Characters of all documents."""
         return self.spool.chars
@@ -173,6 +178,11 @@ class ForkedTranscript:
         self.chars: int = parent.chars
         self.finished: bool = parent.finished
         self._own = TokenPiece([], [], [])
+
+    @property
+    def open_files(self) -> int:
+        """None: the files are the parent's."""
+        return 0
 
     @property
     def spool(self) -> TextSpool:

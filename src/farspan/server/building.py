@@ -12,6 +12,7 @@ from farspan import readers
 from farspan.engine import Model, load, open_session
 from farspan.errors import SessionError
 from farspan.folders import hold
+from farspan.process import most_open_files
 from farspan.server.reuse import Reuse
 from farspan.server.room import Room
 from farspan.server.service import Defaults, Service
@@ -21,6 +22,7 @@ from farspan.server.turns import Turns
 from farspan.types import Budget
 
 PUBLIC = "public"
+_MOST_KEPT_FILES = 32_768  # a system has limits for memory maps too, and each belongs to a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ def build(settings: Settings) -> Service:
 def assemble(model: Model, turns: Turns, settings: Settings, closed: Callable[[], None] = lambda: None) -> Service:
     """The service over a model whose steps run by these turns; `closed` is called when it has been closed."""
     shelf = Shelf(settings.folder / "read", settings.disk, lambda folder: open_session(folder, model))
-    room = Room(turns, settings.memory)
+    room = Room(turns, settings.memory, _kept_files())
     reuse = Reuse(turns, room, shelf)
     sessions = Sessions(model, turns, room, reuse, settings.folder / "sessions")
     names = [settings.name or Path(model.name).name, model.name]
@@ -97,3 +99,9 @@ def assemble(model: Model, turns: Turns, settings: Settings, closed: Callable[[]
     sessions.sweep()
     shelf.load(service.root)
     return service
+
+
+def _kept_files() -> int:
+    """How many file descriptors may be kept for later; as many are left for what is worked on."""
+    most = most_open_files()
+    return _MOST_KEPT_FILES if most is None else min(_MOST_KEPT_FILES, most // 2)

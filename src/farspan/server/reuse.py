@@ -112,7 +112,8 @@ class Reuse:
         for node in list(self._nodes):
             if node.held is not None:
                 free = node.held.holders == 1
-                yield Kept(node.used, node.held.session.own_bytes, partial(self._give_up, node), free)
+                session = node.held.session
+                yield Kept(node.used, session.own_bytes, session.open_files, partial(self._give_up, node), free)
 
     def drop(self, root: Node) -> None:
         """Give up everything behind this root, on disk too, and what is being read there: the root holds another."""

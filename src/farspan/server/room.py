@@ -1,8 +1,11 @@
-"""Memory for sessions: what is worked on has it, what is kept for later has the rest, the latest used first."""
+"""Memory for sessions: what is worked on has it, what is kept for later has the rest, the latest used first.
+
+What is kept may have so many file descriptors, too, since a process has no more than some thousands of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
 from typing import NamedTuple
@@ -13,13 +16,14 @@ from farspan.types import format_bytes
 
 
 class Kept(NamedTuple):
-    """Something that is kept for later: when it was used (`time.monotonic`), its bytes, and how to give it up.
+    """Something that is kept for later: when it was used (`time.monotonic`), its size, and how to give it up.
 
-    What others depend on is not `free` to go.
+    `files` are the file descriptors that it holds. What others depend on is not `free` to go.
     """
 
     used: float
     bytes: int
+    files: int
     give_up: Callable[[], None]
     free: bool = True
 
@@ -28,13 +32,15 @@ Keeper = Callable[[], Iterable[Kept]]
 
 
 class Room:
-    """At most `limit` bytes of KV memory in all. Who keeps sessions adds a keeper, which tells those that there are.
+    """At most `limit` bytes of KV memory in all, and at most `files` file descriptors of what is kept.
 
-    `taken` is what is worked on may take, `kept_bytes` what was kept when it last looked.
+    Who keeps sessions adds a keeper, which tells those that there are. `taken` is what is worked on may take,
+    `kept_bytes` what was kept when it last looked.
     """
 
-    def __init__(self, turns: Turns, limit: int) -> None:
+    def __init__(self, turns: Turns, limit: int, files: int) -> None:
         self.limit = limit
+        self.files = files
         self.taken = self.kept_bytes = 0
         self.keepers: list[Keeper] = []
         self._turns = turns
@@ -66,7 +72,11 @@ class Room:
     def shrink(self) -> None:
         """Give up what was used longest ago, until all fits that is left."""
         kept = self.kept()
-        while self.taken + sum(one.bytes for one in kept) > self.limit and any(one.free for one in kept):
+        while not self._fits(kept) and any(one.free for one in kept):
             next(one for one in kept if one.free).give_up()
             kept = self.kept()
         self.kept_bytes = sum(one.bytes for one in kept)
+
+    def _fits(self, kept: Sequence[Kept]) -> bool:
+        size = sum(one.bytes for one in kept), sum(one.files for one in kept)
+        return self.taken + size[0] <= self.limit and size[1] <= self.files

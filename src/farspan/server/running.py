@@ -9,7 +9,7 @@ from collections.abc import Callable
 import uvicorn
 
 from farspan.errors import UsageError
-from farspan.process import keep_freed_memory, share_freed_memory
+from farspan.process import allow_open_files, keep_freed_memory, share_freed_memory
 from farspan.server.api.app import create
 from farspan.server.api.streaming import GRACE_S
 from farspan.server.building import Settings
@@ -21,6 +21,7 @@ def serve(settings: Settings, host: str, port: int, note: Callable[[str], None])
     logging.getLogger("mcp").setLevel(logging.WARNING)
     keep_freed_memory()
     share_freed_memory()
+    allow_open_files()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

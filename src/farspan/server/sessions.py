@@ -217,7 +217,8 @@ class Sessions:
     def kept(self) -> Iterator[Kept]:
         """The open sessions; those that nobody works on are free to be closed, and lie in their folders then."""
         for named in list(self._open.values()):
-            yield Kept(named.used, named.session.own_bytes, partial(self._forget, named), named.idle)
+            size = named.session.own_bytes, named.session.open_files
+            yield Kept(named.used, *size, partial(self._forget, named), named.idle)
 
     def close(self) -> None:
         """Close all of them; they stay in their folders."""

@@ -5,6 +5,7 @@ A folder that was not labelled when its session closes, or when the server ended
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -66,7 +67,9 @@ class Shelf:
         try:
             os.utime(node.folder / _LABEL, (time.time(), time.time()))
             return self._opened(node.folder)
-        except (OSError, SessionError):
+        except (OSError, SessionError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # there is nothing wrong with the folder
             self.forget(node)
             return None
 

@@ -99,6 +99,11 @@ class TextSpool:
         self._finished = True
 
     @property
+    def open_files(self) -> int:
+        """File descriptors that it holds."""
+        return len(self._files)
+
+    @property
     def unfinished(self) -> SpoolDocument | None:
         """The document whose reading was begun and not finished, if there is one."""
         return None if self._finished else self.document(len(self) - 1)
