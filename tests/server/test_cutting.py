@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farspan.engine.conversation import Markup, Part, Passage
-from farspan.server.cutting import stops
+from farspan.server.cutting import Stop, stops
 
 HEAD, TAIL = Markup((1,)), Markup((2,))
 TEXTS = st.lists(st.sampled_from(["word", "\n\n", "\n", ". ", " ", "x" * 300, "yy " * 2000]), max_size=30).map("".join)
@@ -42,7 +42,7 @@ def test_a_long_text_is_noted_ever_closer_to_its_end_at_paragraphs() -> None:
     *far, question = noted(text)
     assert [0.9 * most < chars <= most for chars, most in zip(far, (131_072, 16_384, 2_048), strict=True)] == [True] * 3
     assert question == len("What is it?")
-    assert found[-2].part == Passage("What is it?", None, (len(text) - 11, text.count("\n")))
+    assert found[-2] == Stop(Passage("What is it?", "m", (len(text) - 11, text.count("\n"))))
 
 
 def test_a_text_of_one_paragraph_is_noted_near_its_end_too() -> None:
@@ -59,8 +59,19 @@ def test_short_texts_and_the_question_are_no_sources() -> None:
         Passage("The text is short.\n\nWhat is it?", "message 2"),
         TAIL,
     ]
-    names = [(stop.part.text, stop.part.name) for stop in stops(parts) if isinstance(stop.part, Passage)]
-    assert names == [("Be brief.", None), ("The text is short.\n\n", "message 2"), ("What is it?", None)]
+    cited = [(stop.part.text, stop.cited) for stop in stops(parts) if isinstance(stop.part, Passage)]
+    assert cited == [("Be brief.", False), ("The text is short.\n\n", True), ("What is it?", False)]
+    assert not any(stop.cited for stop in stops([HEAD, Passage("nobody's words " * 40), HEAD, Passage("?", "m"), TAIL]))
+
+
+@given(TEXTS, TEXTS)
+def test_who_goes_on_in_the_middle_of_a_text_has_the_same_parts_as_who_reads_it_all(text: str, question: str) -> None:
+    behind: list[Part] = [TAIL, Passage(question, "q"), TAIL]
+    whole = [(stop.part, stop.cited) for stop in stops([HEAD, Passage(text, "m"), *behind])]
+    for number, (part, _) in enumerate(whole[1:], 1):
+        if isinstance(part, Passage) and part.name == "m":
+            rest = Passage(text, "m").after(part.rest[0])
+            assert [(stop.part, stop.cited) for stop in stops([rest, *behind])] == whole[number:]
 
 
 def test_what_comes_before_the_last_message_is_noted_where_it_is_not_next_to_nothing() -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from farspan.engine import Session
+from farspan.engine.conversation import Message, Passage
 from farspan.errors import InputError
+from farspan.server.asked import Asked
 from farspan.server.prefixes import Node
 from farspan.server.service import Service
 from farspan.server.turns import Stopped
-from tests.server.kit import BOOK, answer, at_once, serving
+from tests.server.kit import BOOK, Told, answer, at_once, serving
 
 ASKED = f"{BOOK}What did the man see?"
 
@@ -68,6 +70,28 @@ def test_a_conversation_goes_on_where_it_was(tmp_path: Path) -> None:
         asked_otherwise = answer(service, ASKED, first.text, "Why?")
     assert asked_otherwise.cached_tokens > 0.9 * asked_otherwise.prompt_tokens
     assert fresh(tmp_path / "two", ASKED, first.text, "Why?") == asked_otherwise.text
+
+
+def visitor(service: Service, name: str, system: str, turns: int) -> list[int]:
+    """A conversation behind a system message: the tokens that were known at each turn, and all in the end."""
+    messages, known, answered = [Message("system", (Passage(system, "message 1"),))], [], None
+    for turn in range(turns):
+        said = f"I am {name}. What is the {turn}th thing that the man saw, and what else is there to be said of it?"
+        messages.append(Message("user", (Passage(said, f"message {len(messages) + 1}"),)))
+        answered = service.answer(Asked(owner="me", messages=messages, sampling={"max_new_tokens": 8}), Told())
+        messages.append(Message("assistant", (Passage(answered.text),)))
+        known.append(answered.cached_tokens)
+    assert answered is not None
+    return [*known, answered.prompt_tokens]
+
+
+def test_conversations_behind_one_system_message_all_go_on_where_they_were(tmp_path: Path) -> None:
+    system = f"{BOOK[:2000]}\n\nBe brief and kind."
+    with serving(tmp_path) as (service, _):
+        for name in ("Ann", "Bob", "Eve"):
+            *known, tokens = visitor(service, name, system, 4)
+            assert known == sorted(known)
+            assert tokens - known[-1] < 150  # a message and its answer
 
 
 def test_sources_say_where_in_the_whole_message_they_stand(tmp_path: Path) -> None:

@@ -22,16 +22,18 @@ _LEAST_CITED = _LEAST_NOTED = 256
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A part to read, and whether to note that it was."""
+    """A part to read, whether to note that it was, and whether answers may cite it."""
 
     part: Part
     noted: bool = False
+    cited: bool = False
 
 
 def stops(parts: Sequence[Part]) -> list[Stop]:
     """The parts of a conversation, passages in pieces. The last piece of the last passage is the question.
 
-    Short texts and the question are read but never cited.
+    Short texts and the question are read but never cited. The rest of a text is cut as it is behind its beginning, and
+    what is cited is decided by the whole, so that who goes on in the middle has the same parts as who reads it all.
     """
     last = max((at for at, part in enumerate(parts) if isinstance(part, Passage)), default=-1)
     found: list[Stop] = []
@@ -39,14 +41,14 @@ def stops(parts: Sequence[Part]) -> list[Stop]:
         if isinstance(part, Markup):
             found.append(Stop(part, noted=at + 1 == last and _chars_since_noted(found) >= _LEAST_NOTED))
             continue
-        if at != last and len(part.text) < _LEAST_CITED:
-            found.append(Stop(replace(part, name=None)))
+        if at != last and part.rest[0] + len(part.text) < _LEAST_CITED:
+            found.append(Stop(part))
             continue
         *pieces, end = _pieces(part)
         for piece in pieces:
             chars = _chars_since_noted(found) + len(piece.text)
-            found.append(Stop(_citable(piece), noted=chars >= _LEAST_NOTED))
-        found.append(Stop(replace(end, name=None) if at == last else _citable(end)))
+            found.append(Stop(piece, noted=chars >= _LEAST_NOTED, cited=_citable(piece)))
+        found.append(Stop(end, cited=at != last and _citable(end)))
     return found
 
 
@@ -80,5 +82,5 @@ def _paragraph(text: str, at: int) -> int:
     return next((found + len(mark) for mark in _MARKS if (found := text.find(mark, at, end)) >= 0), at)
 
 
-def _citable(passage: Passage) -> Passage:
-    return passage if passage.text.strip() else replace(passage, name=None)
+def _citable(passage: Passage) -> bool:
+    return passage.name is not None and bool(passage.text.strip())

@@ -73,15 +73,24 @@ class Node:
         ((length, digest),) = _digests(part.text, [len(part.text)])
         return self.child(Text(part.name, length, digest))
 
-    def longest(self, passage: Passage) -> Node | None:
-        """The node behind the longest known beginning of a passage; one that was read without a name will do."""
-        names = (passage.name, None)
+    def onwards(self, parts: Sequence[Part]) -> Iterator[tuple[Node, list[Part]]]:
+        """The nodes behind the first part or a beginning of it, each with what is left of the parts then.
+
+        A text that was read without a name goes for one with any.
+        """
+        first, *later = parts
+        if isinstance(first, Markup):
+            if first in self.children:
+                yield self.children[first], later
+            return
+        names = dict.fromkeys((first.name, None))
         lengths = {key.length for key in self.children if isinstance(key, Text) and key.name in names}
-        found = None
-        for length, digest in _digests(passage.text, sorted(lengths)):
-            nodes = [self.children.get(Text(name, length, digest)) for name in names]
-            found = nodes[0] or nodes[1] or found
-        return found
+        for length, digest in _digests(first.text, sorted(lengths)):
+            left = [first.after(length), *later] if length < len(first.text) else later
+            for name in names:
+                node = self.children.get(Text(name, length, digest))
+                if node is not None:
+                    yield node, left
 
     def way(self) -> list[Key]:
         """The parts on the way here."""
@@ -103,18 +112,27 @@ class Node:
 
 
 def walk(root: Node, parts: Sequence[Part]) -> Iterator[tuple[Node, list[Part]]]:
-    """The nodes on the way along these parts, each with what is left to read behind it."""
-    node, rest = root, list(parts)
-    yield node, rest
-    while rest:
-        part = rest[0]
-        found = node.children.get(part) if isinstance(part, Markup) else node.longest(part)
-        if found is None:
-            return
-        node = found
-        left = part.after(node.key.length) if isinstance(part, Passage) and isinstance(node.key, Text) else None
-        rest = [left, *rest[1:]] if left is not None and left.text else rest[1:]
+    """All nodes that stand for a beginning of these parts, whoever cut it, each with what is left to read behind it."""
+    ahead = [(root, list(parts))]
+    while ahead:
+        node, rest = ahead.pop()
         yield node, rest
+        if rest and node.children:
+            ahead += node.onwards(rest)
+
+
+def furthest(root: Node, parts: Sequence[Part]) -> tuple[Node, list[Part]]:
+    """Of the root and what has been read, or is about to be, the node with least left to read, which is something.
+
+    Among several the one that is in memory.
+    """
+    found = [(node, rest) for node, rest in walk(root, parts) if rest and (node is root or node.readable)]
+    return min(found, key=lambda one: (_left(one[1]), one[0].held is None))
+
+
+def _left(rest: Sequence[Part]) -> tuple[int, int]:
+    """How much is left of the same parts, to be compared."""
+    return len(rest), len(rest[0].text) if isinstance(rest[0], Passage) else 0
 
 
 def _digests(text: str, lengths: Sequence[int]) -> Iterator[tuple[int, str]]:

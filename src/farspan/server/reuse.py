@@ -18,7 +18,7 @@ from farspan.engine.conversation import Markup, Part, Passage
 from farspan.engine.scoring import CLOSELY
 from farspan.server.cutting import Stop, stops
 from farspan.server.held import Held
-from farspan.server.prefixes import Node, walk
+from farspan.server.prefixes import Node, furthest
 from farspan.server.room import Kept, Room
 from farspan.server.shelf import Shelf
 from farspan.server.turns import Turns
@@ -147,10 +147,9 @@ class Reuse:
         return Place(held, node, held.session.counts.seen, root.changes), rest
 
     def _furthest(self, root: Node, parts: Sequence[Part]) -> tuple[Node, list[Part]]:
-        """The last node on the way that has been read, and what is left to read, which is always something."""
+        """The furthest node that has been read, and what is left to read behind it."""
         while True:
-            found = [(node, rest) for node, rest in walk(root, parts) if rest and (node is root or node.readable)]
-            node, rest = found[-1]
+            node, rest = furthest(root, parts)
             if node.reading is None or node.held is not None:
                 return node, rest
             self._turns.wait(node.reading)
@@ -188,11 +187,11 @@ class Reuse:
             session.put(())
         elif isinstance(part, Markup):
             session.put(part.ids)
-        elif part.name is None:
-            session.put(session.model.encoder.encode(part.text).ids)
-        else:
+        elif stop.cited and part.name is not None:
             session.read(Document.from_text(part.text, part.name, rest=part.rest), progress)
             session.put(())
+        else:
+            session.put(session.model.encoder.encode(part.text).ids)
 
     def _note(self, place: Place) -> None:
         """Keep what was read up to here. A session that has a folder stays, and the work goes on in a fork of it."""
