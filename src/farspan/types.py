@@ -100,10 +100,14 @@ class Budget:
             sizes[tier.strip()] = size
         return cls(**sizes)
 
+    @property
+    def has_disk(self) -> bool:
+        """Whether it has a disk tier."""
+        return self.disk is None or self.disk.amount != 0
+
     def with_disk(self) -> Budget:
         """This budget, with an unlimited disk tier where it has none."""
-        off = self.disk is not None and self.disk.amount == 0
-        return Budget(self.device, self.host, None if off else self.disk)
+        return Budget(self.device, self.host, self.disk if self.has_disk else None)
 
     def __str__(self) -> str:
         """The budget as `parse` reads it."""

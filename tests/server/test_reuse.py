@@ -10,11 +10,12 @@ import pytest
 
 from farspan.engine import Session
 from farspan.engine.conversation import Message, Passage
-from farspan.errors import InputError
-from farspan.server.asked import Asked
+from farspan.errors import InputError, StorageFull
+from farspan.server.asked import Asked, Options
 from farspan.server.prefixes import Node
 from farspan.server.service import Service
 from farspan.server.turns import Stopped
+from farspan.text import Document
 from tests.server.kit import BOOK, Told, answer, at_once, serving
 
 ASKED = f"{BOOK}What did the man see?"
@@ -123,6 +124,54 @@ def test_a_restart_forgets_nothing_that_was_long(tmp_path: Path) -> None:
         assert again.text == first.text
         assert again.cached_tokens > 0.97 * again.prompt_tokens
         assert answer(service, f"{book}What?", owner="other").cached_tokens == 0
+
+
+def test_a_long_text_behind_a_known_one_is_there_after_a_restart_too(tmp_path: Path) -> None:
+    known, new = BOOK * 3, "".join(f"Chapter {number} is about the sea.\n\n" for number in range(400))
+    with serving(tmp_path) as (service, _):
+        answer(service, f"{known}What?")
+        first = answer(service, f"{known}{new}What?")
+        assert 0.2 < first.cached_tokens / first.prompt_tokens < 0.8
+        assert len(list((tmp_path / "read").iterdir())) == 2
+        give_up(service)
+        assert answer(service, f"{known}{new}What?").text == first.text
+    with serving(tmp_path) as (service, _):
+        again = answer(service, f"{known}{new}What?")
+        assert again.cached_tokens > 0.97 * again.prompt_tokens
+        assert again.text == first.text
+
+
+def test_a_full_disk_keeps_a_text_off_the_shelf_and_does_no_other_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Session, path: Path) -> None:
+        path.mkdir()
+        raise StorageFull("the disk is full")
+
+    with serving(tmp_path) as (service, _):
+        answer(service, f"{BOOK * 3}What?")
+        monkeypatch.setattr(Session, "save", full)
+        assert answer(service, f"{BOOK * 7}What?").cached_tokens > 0
+        again = answer(service, f"{BOOK * 7}Why?")
+        assert again.cached_tokens > 0.9 * again.prompt_tokens
+        assert len(list((tmp_path / "read").iterdir())) == 1
+
+
+def test_without_a_disk_tier_long_texts_are_kept_in_memory_only(tmp_path: Path) -> None:
+    with serving(tmp_path, method="infllm", budget="device=1MiB,disk=0") as (service, _):
+        for text in (BOOK * 3, BOOK * 6):
+            answer(service, f"{text}What?")
+            assert answer(service, f"{text}Why?").cached_tokens > len(text) / 2
+        assert not list((tmp_path / "read").iterdir())
+
+
+def test_what_is_read_behind_a_session_with_a_name_is_not_taken_for_a_text_of_its_own(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, _):
+        method, budget = service.choose(Options())
+        service.turn(lambda: service.sessions.create("me", "shore", method, budget))(Told())
+        service.read("me", "shore", Document.from_text(BOOK, "book"), Told())
+        answer(service, f"{BOOK * 3}What?", session="shore")
+        assert not list((tmp_path / "read").iterdir())
 
 
 def test_folders_that_are_of_no_use_are_removed(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ class Model:
             folder = Path(scratch.name)
             stream = Stream(KVMemory(settings, folder / "layers"), Transcript(folder / "text"))
             return Session(self, stream, scratch=scratch)
-        if settings.budget.disk is not None and settings.budget.disk.amount == 0:
+        if not settings.budget.has_disk:
             raise BudgetError("a session kept in a folder needs a disk tier", fix="leave disk=0 out of the budget")
         kv = KVMemory(settings, Path(path) / "layers", lasting=True)
         store = Store(Path(path), new=True)

@@ -32,13 +32,14 @@ _LONG_CHARS = 8_192
 class Place:
     """A session on its way along the tree: `held` stands at `node`, and `cached` tokens it did not have to read.
 
-    `changes` are those of the root when it set out.
+    `changes` are those of the root when it set out. What it reads is kept in `folder`, if there is one.
     """
 
     held: Held
     node: Node
     cached: int
     changes: int
+    folder: Path | None
 
     @property
     def current(self) -> bool:
@@ -137,14 +138,15 @@ class Reuse:
             held = self._taken(node)
             if held is not None or node is root:
                 break
+        folder = self._shelf.new() if _is_long(rest) and root.identity else None
         if held is None:
-            chars = sum(len(part.text) for part in parts if isinstance(part, Passage))
-            folder = self._shelf.new() if chars >= _LONG_CHARS else None
             session = begin(folder)
             session.put(())  # what is read is all there is: it adds nothing of the chat template
-            return Place(Held(session, closed=self._shelf.tidy), node, 0, root.changes), rest
+            return Place(Held(session, closed=self._shelf.tidy), node, 0, root.changes, session.path), rest
         self.hits += 1
-        return Place(held, node, held.session.counts.seen, root.changes), rest
+        session = held.session
+        folder = session.path or (folder if session.budget.has_disk else None)
+        return Place(held, node, session.counts.seen, root.changes, folder), rest
 
     def _furthest(self, root: Node, parts: Sequence[Part]) -> tuple[Node, list[Part]]:
         """The furthest node that has been read, and what is left to read behind it."""
@@ -194,20 +196,22 @@ class Reuse:
             session.put(session.model.encoder.encode(part.text).ids)
 
     def _note(self, place: Place) -> None:
-        """Keep what was read up to here. A session that has a folder stays, and the work goes on in a fork of it."""
+        """Keep what was read up to here, and where that is the last time, on the shelf if it goes there."""
         node, held = place.node, place.held
         if node.held is not None or node.folder is not None or not place.current:
             return
         held.session.read(())  # what waits to be read would be read by everyone who goes on from here
         held.session.put(())
-        folder = held.session.path
-        if folder is not None and node.reading is not None and not any(child.reading for child in _below(node)):
-            place.held = held.fork()
+        last = node.reading is not None and not any(child.reading for child in _below(node))
+        if last and place.folder is not None and held.session.path is not None:
+            place.held = held.fork()  # a session that has a folder stays there
             self._put(node, held)
             held.session.commit()
-            self._shelf.label(node, folder)
+            self._shelf.label(node, place.folder)
         else:
             self._put(node, held.fork())
+            if last and place.folder is not None:
+                self._shelf.add(node, held.session, place.folder)
         if node.reading is not None:
             node.reading.set()
             node.reading = None
@@ -229,6 +233,11 @@ class Reuse:
             node.held.release()
             node.held, node.moves = None, False
         node.prune()
+
+
+def _is_long(parts: Sequence[Part]) -> bool:
+    """Whether reading this takes so long that it is worth a folder."""
+    return sum(len(part.text) for part in parts if isinstance(part, Passage)) >= _LONG_CHARS
 
 
 def _below(node: Node) -> Iterator[Node]:

@@ -202,8 +202,8 @@ class Service:
                 yield named.root, _never, [lead, *conversation[first:]]
             return
         method, budget = self.choose(options)
-        identity = json.dumps([asked.owner, str(method), str(budget), self.model.fingerprint])
-        yield self.root(identity), lambda folder: self.model.session(method, budget, folder), conversation
+        root = self.root(json.dumps([asked.owner, str(method), str(budget), self.model.fingerprint]))
+        yield root, lambda at: self.model.session(method, budget, at if budget.has_disk else None), conversation
 
     def _reply(self, asked: Asked, conversation: list[Part], listener: Listener) -> Answered:
         """Answer messages from what was read of them before, and keep what is read of them now."""

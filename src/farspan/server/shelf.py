@@ -17,7 +17,7 @@ from typing import Any
 
 from farspan.engine import Session
 from farspan.engine.conversation import Markup
-from farspan.errors import SessionError
+from farspan.errors import SessionError, StorageFull
 from farspan.folders import write_whole
 from farspan.server.prefixes import Key, Node, Text
 
@@ -60,6 +60,18 @@ class Shelf:
         node.folder = folder
         self._nodes[folder] = node
         self._make_room()
+
+    def add(self, node: Node, session: Session, folder: Path) -> None:
+        """Write a copy of a session that has read what a node stands for; nothing where the disk does not take it."""
+        try:
+            session.save(folder)
+        except StorageFull:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self.label(node, folder)
 
     def open(self, node: Node) -> Session | None:
         """The session of a node's folder; None, and no folder any more, where it cannot be opened."""
