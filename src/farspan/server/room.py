@@ -5,6 +5,7 @@ What is kept may have so many file descriptors, too, since a process has no more
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
@@ -28,6 +29,14 @@ class Kept(NamedTuple):
     free: bool = True
 
 
+class _Ticket:
+    """One who waits for room; the room is theirs as soon as it is `granted`."""
+
+    def __init__(self, amount: int) -> None:
+        self.amount = amount
+        self.granted = Event()
+
+
 Keeper = Callable[[], Iterable[Kept]]
 
 
@@ -44,26 +53,26 @@ class Room:
         self.taken = self.kept_bytes = 0
         self.keepers: list[Keeper] = []
         self._turns = turns
-        self._freed = Event()
+        self._line: deque[_Ticket] = deque()
 
     @contextmanager
     def taking(self, amount: int) -> Iterator[None]:
-        """Have so many bytes, once others have given back enough. Raises BudgetError where there are never so many."""
+        """Have so many bytes, once others have given back enough and who came before has had theirs.
+
+        Raises BudgetError where there are never so many.
+        """
         if amount > self.limit:
             raise BudgetError(
                 f"this needs up to {format_bytes(amount)} of KV memory, and the server has {format_bytes(self.limit)}",
                 fix="ask with a smaller budget, or begin the server with more --memory",
             )
-        while self.taken + amount > self.limit:
-            self._freed.clear()
-            self._turns.wait(self._freed)
-        self.taken += amount
+        self._wait(_Ticket(amount))
         try:
             self.shrink()
             yield
         finally:
             self.taken -= amount
-            self._freed.set()
+            self._grant()
 
     def kept(self) -> list[Kept]:
         """Everything that is kept, what was used longest ago first."""
@@ -76,6 +85,28 @@ class Room:
             next(one for one in kept if one.free).give_up()
             kept = self.kept()
         self.kept_bytes = sum(one.bytes for one in kept)
+
+    def _wait(self, ticket: _Ticket) -> None:
+        """Stand in line until there is room, which is taken then."""
+        self._line.append(ticket)
+        self._grant()
+        try:
+            if not ticket.granted.is_set():
+                self._turns.wait(ticket.granted)
+        except BaseException:
+            if ticket.granted.is_set():
+                self.taken -= ticket.amount
+            else:
+                self._line.remove(ticket)
+            self._grant()
+            raise
+
+    def _grant(self) -> None:
+        """Give room to those who wait, as long as there is some for the first of them."""
+        while self._line and self.taken + self._line[0].amount <= self.limit:
+            ticket = self._line.popleft()
+            self.taken += ticket.amount
+            ticket.granted.set()
 
     def _fits(self, kept: Sequence[Kept]) -> bool:
         size = sum(one.bytes for one in kept), sum(one.files for one in kept)
