@@ -151,6 +151,25 @@ def test_who_goes_while_waiting_in_the_queue_leaves_it() -> None:
     asyncio.run(main())
 
 
+def test_a_short_question_need_not_wait_for_those_who_wait_for_a_book(tmp_path: Path) -> None:
+    book, done = filler(200), []
+
+    def asks(name: str, text: str) -> None:
+        inside.post(CHAT, json=body(text)).raise_for_status()
+        done.append(name)
+
+    with app_client(tmp_path / "server", parallel=2) as inside, ThreadPoolExecutor(4) as pool:
+        works = [pool.submit(asks, "reads", book)]
+        service: Service = inside.app.state.farspan.service
+        wait_for(lambda: service.room.taken)
+        works += [pool.submit(asks, "waits", f"{book}\n\nThink."), pool.submit(asks, "waits", f"{book}\n\nLook.")]
+        wait_for(lambda: inside.app.state.farspan.workers.waiting == 2)
+        works.append(pool.submit(asks, "short", FACT))
+        for work in works:
+            work.result(60)
+    assert done[0] == "short"
+
+
 def test_a_stream_that_is_broken_off_before_it_begins_stops_the_work() -> None:
     async def main() -> None:
         workers, begun = Workers(1, 4), []

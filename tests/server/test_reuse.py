@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,27 @@ def test_what_many_ask_about_is_read_once(tmp_path: Path) -> None:
     assert sum(found.cached_tokens == 0 for found in answers) == 1
     assert read.tokens < 1.5 * answers[0].prompt_tokens
     assert [found.text for found in answers] == [fresh(tmp_path / str(n), q) for n, q in enumerate(questions)]
+
+
+def test_who_waits_for_a_text_takes_no_memory_meanwhile(tmp_path: Path) -> None:
+    done: list[str] = []
+    came = threading.Event()
+
+    def asks(name: str, text: str) -> Callable[[], None]:
+        def work() -> None:
+            if name != "reads":
+                came.wait(20)
+            answer(service, text)
+            done.append(name)
+
+        return work
+
+    with serving(tmp_path, budget="1MiB", memory=2 << 20) as (service, read):
+        read.before = came.set
+        book = BOOK * 6
+        at_once([asks("reads", f"{book}What?"), asks("waits", f"{book}Why?"), asks("short", "Who?")])
+    assert done[0] == "short"
+    assert service.room.taken == 0
 
 
 def test_a_restart_forgets_nothing_that_was_long(tmp_path: Path) -> None:

@@ -118,9 +118,9 @@ class Line:
 
 def test_who_wants_much_is_not_overtaken_for_ever() -> None:
     line = Line()
-    for amount in (90, 20, 30):
+    for amount in (90, 60, 70):
         line.come(amount)
-    assert line.end() == [100, 90, 20, 30]
+    assert line.end() == [100, 90, 60, 70]
 
 
 def test_what_is_free_goes_to_the_next_in_line_while_others_work() -> None:

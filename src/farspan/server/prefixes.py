@@ -55,6 +55,11 @@ class Node:
         return bool(self.held or self.folder or self.reading)
 
     @property
+    def coming(self) -> Event | None:
+        """Where something is about to read it, and nothing has yet, what is set when that ends."""
+        return self.reading if self.held is None else None
+
+    @property
     def root(self) -> Node:
         """The node without a parent."""
         node = self

@@ -67,14 +67,29 @@ class Reuse:
         root: Node,
         begin: Callable[[Path | None], Session],
         parts: Sequence[Part],
+        need: int,
         progress: ProgressCallback | None = None,
     ) -> Iterator[Place]:
         """Read a conversation up to its last markup, and have a session that stands there, to be answered from.
 
-        `begin` begins the first session of this root, in a folder where it will be kept. The session is given up in
-        the end unless `keep` has been called for it.
+        `begin` begins the first session of this root, in a folder where it will be kept. `need` is how many bytes this
+        may take. The session is given up in the end unless `keep` has been called for it.
         """
-        place, rest = self._start(root, begin, parts)
+        with self._having_room(root, parts, need), self._reading(*self._start(root, begin, parts), progress) as place:
+            yield place
+
+    @contextmanager
+    def _having_room(self, root: Node, parts: Sequence[Part], need: int) -> Iterator[None]:
+        """Have room to read this, once nobody is about to get further with it: who waits for that takes none."""
+        while True:
+            self._furthest(root, parts)
+            with self._room.taking(need):
+                if furthest(root, parts)[0].coming is None:
+                    yield
+                    return
+
+    @contextmanager
+    def _reading(self, place: Place, rest: list[Part], progress: ProgressCallback | None) -> Iterator[Place]:
         coming: list[Node] = []
         end = place.node
         try:
@@ -131,7 +146,7 @@ class Reuse:
     def _start(
         self, root: Node, begin: Callable[[Path | None], Session], parts: Sequence[Part]
     ) -> tuple[Place, list[Part]]:
-        """The furthest place that something has read; where another is about to get further, wait for it."""
+        """The furthest place that something has read, with a session to go on with."""
         self.queries += 1
         while True:
             node, rest = self._furthest(root, parts)
@@ -149,12 +164,12 @@ class Reuse:
         return Place(held, node, session.counts.seen, root.changes, folder), rest
 
     def _furthest(self, root: Node, parts: Sequence[Part]) -> tuple[Node, list[Part]]:
-        """The furthest node that has been read, and what is left to read behind it."""
+        """The furthest node that has been read, and what is left; who is about to get further is waited for."""
         while True:
             node, rest = furthest(root, parts)
-            if node.reading is None or node.held is not None:
+            if node.coming is None:
                 return node, rest
-            self._turns.wait(node.reading)
+            self._turns.wait(node.coming)
 
     def _taken(self, node: Node) -> Held | None:
         """The session of a node, to go on with: itself where it moves, otherwise a fork."""

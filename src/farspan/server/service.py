@@ -210,8 +210,9 @@ class Service:
         began = time.perf_counter()
         with (
             self._beginning(asked, conversation) as (root, begin, conversation),
-            self.room.taking(self._need(root, asked.options, conversation)),
-            self.reuse.read(root, begin, conversation, listener.read) as place,
+            self.reuse.read(
+                root, begin, conversation, self._need(root, asked.options, conversation), listener.read
+            ) as place,
         ):
             session = place.held.session
             reply = session.reply(**asked.sampling)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from torch import Tensor
 
@@ -28,11 +28,15 @@ class Stopped(BaseException):
 
 
 class Job:
-    """One thread's part in the turns. `stop` makes its next step raise `Stopped`."""
+    """One thread's part in the turns. `stop` makes its next step raise `Stopped`.
+
+    It is `resting` while it waits for something that others do: who gave it a thread may set that.
+    """
 
     def __init__(self, used: float) -> None:
         self.used = used
         self.stopping = False
+        self.resting: Callable[[], AbstractContextManager[None]] = nullcontext
         self.wake = threading.Event()
         self.wish: tuple[Step, Logits | None] | None = None
         self.outcome: Tensor | BaseException | None = None
@@ -92,8 +96,9 @@ class Turns:
         with self._lock:
             job = self._leave()
             self._pass_on()
-        while not job.stopping and not event.wait(_LOOK_UP_S):
-            pass
+        with job.resting():
+            while not job.stopping and not event.wait(_LOOK_UP_S):
+                pass
         with self._lock:
             job.used = max(job.used, self._fair)
             self._enter(job)

@@ -29,6 +29,7 @@ class Running:
     def __init__(self, workers: Workers, work: Callable[[Running], Any]) -> None:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self._workers = workers
         self._job: Job | None = None
         self._stopped = False
         self._future = workers.submit(lambda: self._run(work))
@@ -41,6 +42,7 @@ class Running:
     def began(self, job: Job) -> None:
         """It takes turns at the model from now on."""
         self._job = job
+        job.resting = self._workers.resting
         if self._stopped:
             job.stop()
 
