@@ -25,6 +25,28 @@ def filled(folder: Path, count: int, origin: int = 0) -> BlockFile:
     return file
 
 
+def test_a_file_that_could_not_be_opened_is_opened_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, opened = [1], os.open
+
+    def open_one(*given: Any, **named: Any) -> int:
+        if not left:
+            raise OSError(errno.EMFILE, "Too many open files")
+        left.pop()
+        return opened(*given, **named)
+
+    file = BlockFile(tmp_path, "000", COLUMNS)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", open_one)
+        with pytest.raises(OSError, match="Too many"):
+            file.append(rows(range(3)))
+        assert file.open_files == 0
+    file.append(rows(range(3)))
+    assert file.open_files == len(COLUMNS)
+    check_runs(file.runs(NAMES, 0, 3, 3), [rows([number]) for number in range(3)], 0, 3)
+    file.close()
+    assert file.open_files == 0
+
+
 @settings(max_examples=30, deadline=None)
 @given(origin=st.integers(0, 9), parts=st.lists(st.integers(1, 7), min_size=1, max_size=6), data=st.data())
 def test_it_reads_what_was_written(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import threading
 from collections.abc import Callable
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from farspan.engine import Session
+from farspan.engine import Session, open_session
 from farspan.engine.conversation import Message, Passage
-from farspan.errors import InputError, StorageFull
+from farspan.errors import InputError, SessionError, StorageFull
 from farspan.server.asked import Asked, Options
 from farspan.server.prefixes import Node
 from farspan.server.service import Service
@@ -278,6 +279,19 @@ def test_a_session_knows_how_many_files_it_has_open(tmp_path: Path, budget: str)
                 "".join(fork.chat(BOOK, max_new_tokens=2))
                 assert open_files() - before == session.open_files + fork.open_files
                 assert fork.open_files > 0
+        assert open_files() == before
+
+
+def test_a_session_that_cannot_be_opened_leaves_no_files_open(tmp_path: Path) -> None:
+    with serving(tmp_path / "server") as (service, _):
+        with service.turns.job(), service.model.session("topk", "unlimited", tmp_path / "session") as session:
+            session.read(BOOK)
+        *_, last = sorted((tmp_path / "session" / "layers").iterdir())
+        last.write_bytes(b"")
+        before = open_files()
+        with pytest.raises(SessionError):
+            open_session(tmp_path / "session", service.model)
+        gc.collect()
         assert open_files() == before
 
 

@@ -11,6 +11,7 @@ import errno
 import math
 import mmap
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class BlockFile:
         self._nameless = nameless
         self._paths = {name: folder / f"{stem}.{name}" for name in self.columns}
         self._files: dict[str, int] = {}
+        weakref.finalize(self, _close, self._files)  # nobody closes those of a memory whose next file cannot be opened
         self._maps: dict[str, mmap.mmap] = {}
         if rows:
             self._open()
@@ -104,9 +106,8 @@ class BlockFile:
 
     def close(self) -> None:
         """Close the files; the rows stay on disk. A map goes when the last view of it does."""
-        for handle in self._files.values():
-            os.close(handle)
-        self._maps, self._files = {}, {}
+        _close(self._files)
+        self._maps = {}
 
     def _read(self, name: str, first: int, count: int, buffer: bytearray) -> Tensor:
         """Rows `[first, first + count)` of a file, counted from its beginning, in `buffer`: `[G, count, *shape]`."""
@@ -144,6 +145,13 @@ class BlockFile:
             self._maps[name].madvise(mmap.MADV_DONTNEED)
 
     def _open(self) -> None:
+        try:
+            self._open_all()
+        except BaseException:
+            _close(self._files)
+            raise
+
+    def _open_all(self) -> None:
         for name, path in self._paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._files[name] = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -167,6 +175,11 @@ class BlockFile:
             f"the disk under {folder} is full; the session stands at its last chunk",
             fix="free some space, or put the session elsewhere (FARSPAN_HOME, FARSPAN_SCRATCH)",
         )
+
+
+def _close(files: dict[str, int]) -> None:
+    while files:
+        os.close(files.popitem()[1])
 
 
 def _write(handle: int, data: memoryview, offset: int) -> None:
