@@ -71,8 +71,8 @@ def test_so_many_are_worked_on_at_once_in_the_order_they_came() -> None:
         go_on.set()
         for work in works:
             work.result(20)
+        wait_for(lambda: (on.workers.running, on.workers.waiting) == (0, 0))
     assert on.most == 2
-    assert (on.workers.running, on.workers.waiting) == (0, 0)
 
 
 def test_others_are_worked_on_while_one_rests() -> None:
@@ -81,7 +81,7 @@ def test_others_are_worked_on_while_one_rests() -> None:
         rests = on.work("rests", ready, rests=True)
         on.work("other").result(20)
         assert on.noted == ["rests began", "other began"]
-        assert (on.workers.running, on.workers.waiting) == (0, 1)
+        wait_for(lambda: (on.workers.running, on.workers.waiting) == (0, 1))
         ready.set()
         rests.result(20)
 

@@ -73,19 +73,17 @@ class Reuse:
         """Read a conversation up to its last markup, and have a session that stands there, to be answered from.
 
         `begin` begins the first session of this root, in a folder where it will be kept. `need` is how many bytes this
-        may take. The session is given up in the end unless `keep` has been called for it.
+        may take, which is not taken while another is about to get further with it and is waited for. The session is
+        given up in the end unless `keep` has been called for it.
         """
-        with self._having_room(root, parts, need), self._reading(*self._start(root, begin, parts), progress) as place:
-            yield place
-
-    @contextmanager
-    def _having_room(self, root: Node, parts: Sequence[Part], need: int) -> Iterator[None]:
-        """Have room to read this, once nobody is about to get further with it: who waits for that takes none."""
         while True:
-            self._furthest(root, parts)
+            while (coming := furthest(root, parts)[0].coming) is not None:
+                self._turns.wait(coming)
             with self._room.taking(need):
-                if furthest(root, parts)[0].coming is None:
-                    yield
+                started = self._start(root, begin, parts)
+                if started is not None:
+                    with self._reading(*started, progress) as place:
+                        yield place
                     return
 
     @contextmanager
@@ -145,14 +143,17 @@ class Reuse:
 
     def _start(
         self, root: Node, begin: Callable[[Path | None], Session], parts: Sequence[Part]
-    ) -> tuple[Place, list[Part]]:
-        """The furthest place that something has read, with a session to go on with."""
-        self.queries += 1
-        while True:
-            node, rest = self._furthest(root, parts)
+    ) -> tuple[Place, list[Part]] | None:
+        """The furthest place that something has read, with a session to go on with; None where that is being read."""
+        held = None
+        while held is None:
+            node, rest = furthest(root, parts)
+            if node.coming is not None:
+                return None
             held = self._taken(node)
-            if held is not None or node is root:
+            if node is root:
                 break
+        self.queries += 1
         folder = self._shelf.new() if _is_long(rest) and root.identity else None
         if held is None:
             session = begin(folder)
@@ -162,14 +163,6 @@ class Reuse:
         session = held.session
         folder = session.path or (folder if session.budget.has_disk else None)
         return Place(held, node, session.counts.seen, root.changes, folder), rest
-
-    def _furthest(self, root: Node, parts: Sequence[Part]) -> tuple[Node, list[Part]]:
-        """The furthest node that has been read, and what is left; who is about to get further is waited for."""
-        while True:
-            node, rest = furthest(root, parts)
-            if node.coming is None:
-                return node, rest
-            self._turns.wait(node.coming)
 
     def _taken(self, node: Node) -> Held | None:
         """The session of a node, to go on with: itself where it moves, otherwise a fork."""

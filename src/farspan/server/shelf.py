@@ -12,6 +12,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,12 @@ class Shelf:
     def add(self, node: Node, session: Session, folder: Path) -> None:
         """Write a copy of a session that has read what a node stands for; nothing where the disk does not take it."""
         try:
-            session.save(folder)
-        except StorageFull:
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        self.label(node, folder)
+            with suppress(StorageFull):
+                session.save(folder)
+                self.label(node, folder)
+        finally:
+            if folder not in self._nodes:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def open(self, node: Node) -> Session | None:
         """The session of a node's folder; None, and no folder any more, where it cannot be opened."""
