@@ -110,7 +110,7 @@ def test_those_that_rest_count_among_those_that_wait() -> None:
         ready = on.event()
         for number in range(3):
             on.work(str(number), ready, rests=True)
-        wait_for(lambda: len(on.noted) == 3)
+        wait_for(lambda: (len(on.noted), on.workers.running) == (3, 0))
         with pytest.raises(Busy, match="3 requests wait already, and 0 are worked on"):
             on.work("one too many")
 
