@@ -16,6 +16,7 @@ from farspan.attention.adapter import AttendCall, LayerHandler
 from farspan.engine.allocation import Holder
 from farspan.engine.layer import LayerMemory
 from farspan.errors import SessionError
+from farspan.methods.parts.plan import Plan
 
 
 def handlers(memories: Sequence[LayerMemory]) -> list[LayerHandler]:
@@ -24,6 +25,14 @@ def handlers(memories: Sequence[LayerMemory]) -> list[LayerHandler]:
     for memory in memories:
         layers.setdefault(memory.facts.index, []).append(memory)
     return [parts[0] if len(parts) == 1 else SplitLayer(parts) for parts in layers.values()]
+
+
+def by_plan(memories: Sequence[LayerMemory]) -> dict[Plan, list[LayerMemory]]:
+    """Memories that are kept alike."""
+    groups: dict[Plan, list[LayerMemory]] = {}
+    for memory in memories:
+        groups.setdefault(memory.plan, []).append(memory)
+    return groups
 
 
 class SplitLayer:

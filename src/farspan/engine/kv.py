@@ -22,7 +22,7 @@ from farspan.cache.arena import Arena
 from farspan.cache.blockfile import BlockFile
 from farspan.engine import layer_bytes
 from farspan.engine.allocation import Allocator, LayerShare, Share, governed
-from farspan.engine.heads import check_same_heads, handlers
+from farspan.engine.heads import by_plan, check_same_heads, handlers
 from farspan.engine.highlight import Highlight
 from farspan.engine.layer import LayerMemory
 from farspan.engine.layer_state import under
@@ -92,7 +92,7 @@ class KVMemory:
             self.steering.heads.check([facts.q_heads for facts in hosted.facts])
         self._ropes(1 + max(layer.plan.frequencies.begins or 0 for layer in self.layers))
         self._handlers = handlers(self.layers)
-        groups = _by_plan(governed(self.layers))
+        groups = by_plan(governed(self.layers))
         self._surprises = [Surprise(own, hosted.vocab_size) for plan, own in groups.items() if plan.surprise]
         self._answered = False
         for own in groups.values():
@@ -290,13 +290,6 @@ class KVMemory:
 
     def _file(self, number: int, name: str, own: Share, origin: int, rows: int = 0) -> BlockFile:
         return BlockFile(self.folder, _stem(number, name), own.columns, origin, rows, nameless=not self._lasting)
-
-
-def _by_plan(layers: Sequence[LayerMemory]) -> dict[Plan, list[LayerMemory]]:
-    groups: dict[Plan, list[LayerMemory]] = {}
-    for layer in layers:
-        groups.setdefault(layer.plan, []).append(layer)
-    return groups
 
 
 def _stem(number: int, name: str) -> str:
