@@ -91,6 +91,19 @@ def test_products_are_those_with_decoded_keys(
     torch.testing.assert_close(found.double(), by_decoding(codec, q_GMD, rows, by), atol=2e-6 * most, rtol=0)
 
 
+@pytest.mark.parametrize("name", CODECS)
+def test_without_kernels_products_are_in_the_dtype_of_what_is_stored(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FARSPAN_KERNELS", "torch")
+    codec = CODECS[name]
+    q_GMD, k_GNBD = normal(2, 8, 64, seed=1).bfloat16(), normal(2, 4, 32, 64, seed=2).bfloat16()
+    rows, by = encoded(codec, k_GNBD)
+    found, wanted = codec.products(q_GMD, rows, by), by_decoding(codec, q_GMD, rows, by)
+    assert found.dtype is torch.float32
+    torch.testing.assert_close(found.double(), wanted, atol=0.15, rtol=0)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", ["int8", "int4", "think", "low_rank"])

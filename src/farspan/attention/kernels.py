@@ -113,7 +113,8 @@ def key_logits(q_NMD: Tensor, runs: Runs, scoring: Scoring) -> Tensor:
         return on_gpu.key_logits(gpu, asked)
     if (kernel := _native(q_NMD, runs)) is not None:
         return call.key_logits(kernel, q_NMD, runs, scoring.scale, scoring.softcap)
-    return scoring.logits(q_NMD, runs.k_NKD, seen_mask(q_NMD, runs.k_NKD, runs.sight(q_NMD.shape[1])))
+    k_NKD = runs.k_NKD
+    return scoring.logits(q_NMD.to(k_NKD.dtype), k_NKD, seen_mask(q_NMD, k_NKD, runs.sight(q_NMD.shape[1])))
 
 
 def code_products(q_GMD: Tensor, keys: CodedKeys) -> Tensor | None:
