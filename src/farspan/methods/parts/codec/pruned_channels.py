@@ -75,13 +75,14 @@ class PrunedChannels:
 
     def products(self, q_GMD: Tensor, rows: Rows, by: Decoding) -> Tensor:
         """Of every query those channels that a block has, or where there are more queries than keys, decoded keys."""
-        kept_GnBK, (_, queries, width) = rows["k"], q_GMD.shape
-        if queries > kept_GnBK.shape[2]:
+        kept_GnBK, queries = rows["k"], q_GMD.shape[1]
+        heads, blocks, tokens, kept = kept_GnBK.shape
+        if queries > tokens:
             return products(q_GMD, self.keys(rows, by))
-        channel_GnK = rows["k_channels"].long()
-        q_GnDM = q_GMD.float().mT.unsqueeze(1).expand(-1, channel_GnK.shape[1], width, queries)
-        q_GnKM = q_GnDM.gather(2, channel_GnK.unsqueeze(-1).expand(*channel_GnK.shape, queries))
-        return (kept_GnBK.float() @ q_GnKM).permute(0, 3, 1, 2)
+        channel_GnMK = rows["k_channels"].long().unsqueeze(2).expand(-1, -1, queries, -1)
+        q_GnMK = q_GMD.float().unsqueeze(1).expand(-1, blocks, -1, -1).gather(3, channel_GnMK)
+        found = products(q_GnMK.flatten(0, 1), kept_GnBK.reshape(heads * blocks, 1, tokens, kept))
+        return found.view(heads, blocks, queries, tokens).transpose(1, 2)
 
     def values(self, rows: Rows, by: Decoding) -> Tensor:
         """The column itself."""
