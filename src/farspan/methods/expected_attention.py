@@ -30,6 +30,10 @@ def expected_attention(
     for less. The first `sinks` tokens and `recent` ones stay. Mean and covariance are of all queries of the stream,
     and paid from the budget. Kept tokens are counted 0, 1, 2, ... so that no position is untrained; `positions=true`
     leaves them where the paper has them, for texts that fit the model's window.
+
+    For every token that is written all kept tokens are judged anew, by a product with the covariance of every head;
+    where heads are wide, as in farspan-tiny, that takes three quarters of the time, and more than full attention over
+    64K tokens does (docs/benchmarks.md).
     """
     return {
         "keep": BestTokens(ExpectedAttention(future, sinks), capacity, sinks, recent),
