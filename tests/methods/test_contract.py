@@ -120,8 +120,8 @@ def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{parts}.best_chunks._PIECE_BLOCKS", 16)
     monkeypatch.setattr(f"{parts}.probed_blocks._PIECE_BLOCKS", 16)
     monkeypatch.setattr(f"{parts}.top_landmarks._PIECE_CHUNKS", 16)
-    monkeypatch.setattr(f"{parts}.share_threshold._PIECE_TOKENS", 32)
-    monkeypatch.setattr(f"{parts}.share_threshold._PIECE_CLUSTERS", 4)
+    monkeypatch.setattr(f"{parts}.cluster_shares._PIECE_TOKENS", 32)
+    monkeypatch.setattr(f"{parts}.cluster_shares._PIECE_CLUSTERS", 4)
 
 
 @pytest.mark.usefixtures("_small_pieces")
