@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import resource
 from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -29,11 +30,7 @@ def share_freed_memory() -> bool:
 
 
 def allow_open_files() -> None:
-    """Let the process have as many files open as the system would ever let it (where there are such limits)."""
-    try:
-        import resource
-    except ImportError:
-        return
+    """Let the process have as many files open as the system would ever let it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for most in (hard, max(soft, _OPEN_MAX)):  # macOS says that there is no limit, and takes no more than that
         with suppress(ValueError, OSError):
@@ -43,10 +40,6 @@ def allow_open_files() -> None:
 
 def most_open_files() -> int | None:
     """How many files the process may have open; None where there is no limit."""
-    try:
-        import resource
-    except ImportError:
-        return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
 

@@ -21,6 +21,7 @@ from farspan.methods.parts.codec.quantised import QuantisedBlocks
 from farspan.methods.parts.codec.raw import RawBlocks
 from farspan.methods.parts.decoding import Decoding, Surroundings
 from farspan.methods.parts.notes import NewBlocks
+from tests.methods.test_codec import normal
 
 CODECS = {
     "raw": RawBlocks(),
@@ -31,10 +32,6 @@ CODECS = {
     "think": PrunedChannels(),
     "low_rank": LowRankKeys(),
 }
-
-
-def normal(*shape: int, seed: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def encoded(codec: Codec, k_GNBD: Tensor) -> tuple[Rows, Decoding]:

@@ -90,7 +90,8 @@ class KVMemory:
         ]
         if self.steering is not None:
             self.steering.heads.check([facts.q_heads for facts in hosted.facts])
-        self._ropes(1 + max(layer.plan.frequencies.begins or 0 for layer in self.layers))
+        if parent is None:
+            self._ropes(1 + max(layer.plan.frequencies.begins or 0 for layer in self.layers))
         self._handlers = handlers(self.layers)
         groups = by_plan(governed(self.layers))
         self._surprises = [Surprise(own, hosted.vocab_size) for plan, own in groups.items() if plan.surprise]

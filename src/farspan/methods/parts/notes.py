@@ -1,6 +1,7 @@
 """What the parts of a method may remember of each layer: a few tensors that a stream keeps for it.
 
-Shapes: H query heads, G KV heads, T query tokens, N blocks, B tokens in a block, S tokens at hand, D key width.
+Shapes: H query heads, G KV heads, T query tokens, O tokens that are remembered, N blocks, B tokens in a block, S tokens
+at hand, D key width.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from farspan.cache.columns import BlockShape, Column
@@ -61,3 +63,13 @@ class NoNotes:
     def before_blocks(self, notes: Notes, new: NewBlocks) -> Notes:
         """Nothing new."""
         return {}
+
+
+def last_queries(name: str, count: int, shape: BlockShape) -> Column:
+    """A note of the last `count` queries of every query head; zeros where there are not so many yet."""
+    return Column(name, shape.heads * shape.group, (count, shape.key_dim), shape.dtype)
+
+
+def newest(held_HOD: Tensor, new_HTD: Tensor) -> Tensor:
+    """As many of the last tokens as are held already: the newest take the place of the oldest."""
+    return torch.cat((held_HOD, new_HTD), dim=1)[:, -held_HOD.shape[1] :].contiguous()

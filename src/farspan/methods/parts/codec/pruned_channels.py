@@ -15,7 +15,7 @@ from torch import Tensor
 from farspan.attention.rope import Rope
 from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.methods.parts.decoding import Decoding, Surroundings
-from farspan.methods.parts.notes import NewBlocks, Notes
+from farspan.methods.parts.notes import NewBlocks, Notes, newest
 from farspan.methods.parts.searching import products
 
 _ENERGY = "energy"
@@ -46,7 +46,7 @@ class PrunedChannels:
         """The newest take the place of the oldest."""
         held_GTD = notes[_ENERGY]
         new_GTD = q_HTD[:, -self.queries :].float().square().unflatten(0, (held_GTD.shape[0], -1)).mean(1)
-        return {_ENERGY: torch.cat((held_GTD, new_GTD), dim=1)[:, -self.queries :].contiguous()}
+        return {_ENERGY: newest(held_GTD, new_GTD)}
 
     def before_blocks(self, notes: Notes, new: NewBlocks) -> Notes:
         """Keys are not remembered."""

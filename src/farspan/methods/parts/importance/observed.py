@@ -13,7 +13,7 @@ from torch import Tensor
 
 from farspan.cache.columns import BlockShape, Column
 from farspan.methods.parts.importance.base import Held, Importance
-from farspan.methods.parts.notes import Notes
+from farspan.methods.parts.notes import Notes, last_queries, newest
 from farspan.methods.parts.window_share import window_share
 
 _QUERIES = "queries"
@@ -48,11 +48,11 @@ class ObservedAttention(Importance):
 
     def notes(self, shape: BlockShape) -> tuple[Column, ...]:
         """The last queries of every query head; zeros where there are not so many yet."""
-        return (Column(_QUERIES, shape.heads * shape.group, (self.every, shape.key_dim), shape.dtype),)
+        return (last_queries(_QUERIES, self.every, shape),)
 
     def after_queries(self, notes: Notes, q_HTD: Tensor) -> Notes:
         """The newest take the place of the oldest."""
-        return {_QUERIES: torch.cat((notes[_QUERIES], q_HTD), dim=1)[:, -self.every :].contiguous()}
+        return {_QUERIES: newest(notes[_QUERIES], q_HTD)}
 
     def queries(self, notes: Notes) -> Tensor | None:
         """The last queries."""

@@ -1,7 +1,7 @@
 """Keys that point the same way are represented by one centroid (Squeezed Attention, arXiv 2411.09688, section 3).
 
-Shapes: G KV heads, R query heads of each, H of all, N stretches of the text, B tokens in a stretch, K clusters in a
-stretch, C clusters of clusters, T tokens of a chunk, O last queries, D key width.
+Shapes: H query heads, G KV heads, N stretches of the text, B tokens in a stretch, K clusters in a stretch, C clusters
+of clusters, T tokens of a chunk, D key width.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from farspan.attention.adapter import LayerFacts
 from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.methods.parts.block_tokens import BlockTokens
-from farspan.methods.parts.notes import NewBlocks, Notes
+from farspan.methods.parts.notes import NewBlocks, Notes, last_queries, newest
 from farspan.methods.parts.segment.stretches import stretch
 
 _GOLDEN = (5**0.5 - 1) / 2
@@ -60,13 +60,11 @@ class KeyClusters:
 
     def notes(self, shape: BlockShape) -> tuple[Column, ...]:
         """The last queries, un-rotated; zeros where there are not so many yet."""
-        return (Column(OBSERVED, shape.heads, (self.observed, shape.group, shape.key_dim), shape.dtype),)
+        return (last_queries(OBSERVED, self.observed, shape),)
 
     def after_queries(self, notes: Notes, q_HTD: Tensor) -> Notes:
         """The newest take the place of the oldest."""
-        held_GORD = notes[OBSERVED]
-        new_GTRD = q_HTD[:, -self.observed :].unflatten(0, (held_GORD.shape[0], -1)).transpose(1, 2)
-        return {OBSERVED: torch.cat((held_GORD, new_GTRD), dim=1)[:, -self.observed :].contiguous()}
+        return {OBSERVED: newest(notes[OBSERVED], q_HTD)}
 
     def before_blocks(self, notes: Notes, new: NewBlocks) -> Notes:
         """Keys are not remembered."""

@@ -54,7 +54,7 @@ class Shares:
         self._q_GMD = q_HTD.float().reshape(search.kv_heads, -1, q_HTD.shape[-1])
         self._total_GM1 = self._q_GMD.new_full((*self._q_GMD.shape[:2], 1), float("-inf"))
         for rows in self._centroids():
-            logits_GMC = self._logits(rows) + rows[level.members].flatten(1).unsqueeze(1).log()
+            logits_GMC = self._logits(rows, self._open(rows)) + rows[level.members].flatten(1).unsqueeze(1).log()
             self._total_GM1 = torch.logaddexp(self._total_GM1, logits_GMC.logsumexp(-1, keepdim=True))
 
     def pieces(self) -> Iterator[tuple[Rows, Tensor]]:
@@ -71,9 +71,14 @@ class Shares:
 
     def of(self, rows: Rows) -> Tensor:
         """The shares of these stretches' clusters `[H, n, K]`; less than nothing where the gate is closed."""
-        share_GMC = torch.exp(self._logits(rows) - self._total_GM1)
+        open_HnK = self._open(rows)
+        share_GMC = torch.exp(self._logits(rows, open_HnK) - self._total_GM1)
         share_HnK = share_GMC.view(*self._shape, -1).mean(1).view(-1, *rows[self._level.members].shape[1:])
-        return share_HnK if self._gate is None else share_HnK.masked_fill(~self._gate.open(rows), -1.0)
+        return share_HnK if open_HnK is None else share_HnK.masked_fill(~open_HnK, -1.0)
+
+    def _open(self, rows: Rows) -> Tensor | None:
+        """Which clusters of these stretches are compared `[H, n, K]`; None: all."""
+        return None if self._gate is None else self._gate.open(rows)
 
     def _centroids(self) -> Iterator[Rows]:
         gated = () if self._gate is None else (COARSE_CENTROID, COARSE_MEMBERS, PARENT)
@@ -84,12 +89,12 @@ class Shares:
     def _length(self, name: str) -> int:
         return next(column.shape[0] for column in self._index.columns if column.name == name)
 
-    def _logits(self, rows: Rows) -> Tensor:
-        """The logits `[G, M, C]` of the centroids, -inf where the gate is closed."""
+    def _logits(self, rows: Rows, open_HnK: Tensor | None) -> Tensor:
+        """The logits `[G, M, C]` of the centroids, -inf of those that are not compared."""
         k_GCD = rows[self._level.centroid].flatten(1, 2)
-        if self._gate is None:
+        if open_HnK is None:
             return self._scoring.logits(self._q_GMD, k_GCD)
-        open_GRC = self._gate.open(rows).flatten(1).unflatten(0, (len(k_GCD), -1))
+        open_GRC = open_HnK.flatten(1).unflatten(0, (len(k_GCD), -1))
         logits_GMC = self._q_GMD.new_full((*self._q_GMD.shape[:2], k_GCD.shape[1]), float("-inf"))
         for head, open_C in enumerate(open_GRC.any(1)):
             logits_GMC[head][:, open_C] = self._scoring.logits(self._q_GMD[head], k_GCD[head, open_C])

@@ -55,9 +55,9 @@ class ShareThreshold:
         """The keys that are kept, some stretches at a time."""
         levels = (FINE,) if self.coarse_sparsity is None else (FINE, COARSE)
         if not search.answering or _HISTOGRAMS[FINE] not in search.carried:
+            observed_HTD = _observed(search)
             for level in levels:
-                shares = Shares(search, _observed(search), level)
-                search.carried[_HISTOGRAMS[level]] = histogram(shares.weighed())
+                search.carried[_HISTOGRAMS[level]] = histogram(Shares(search, observed_HTD, level).weighed())
         if not works(self.when, search.answering):
             return
         gate = None
@@ -80,10 +80,9 @@ def _least(search: Search, level: Level, sparsity: float) -> float:
 
 def _observed(search: Search) -> Tensor:
     """The last queries `[H, T, D]`, those of the chunk among them, all turned as its last one."""
-    noted_GORD = search.notes[OBSERVED]
-    noted_GORD = noted_GORD[:, noted_GORD[0].flatten(1).any(1)]
-    before_HOD = search.queries.turned_like_last(noted_GORD.transpose(1, 2).flatten(0, 1))
-    return torch.cat((before_HOD, search.q_HTD), dim=1)[:, -search.notes[OBSERVED].shape[1] :]
+    noted_HOD = search.notes[OBSERVED]
+    before_HOD = search.queries.turned_like_last(noted_HOD[:, noted_HOD.any(-1).any(0)])
+    return torch.cat((before_HOD, search.q_HTD), dim=1)[:, -noted_HOD.shape[1] :]
 
 
 def histogram(weighed: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
