@@ -19,6 +19,7 @@ def test_read_keeps_a_session(run: Run, model: FakeModel, book: Path) -> None:
     result = run("read", book, "--session", "thesis")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "read 36 tokens" in result.stderr and "context: topk | seen 36" in result.stderr
+    book.touch()
     report = json.loads(run("read", book, "--session", "thesis", "--json").stdout)
     assert report["context"]["seen"] == 36
     assert report["timing"]["read_tokens_per_s"] == 0

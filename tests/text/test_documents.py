@@ -91,7 +91,11 @@ def test_fingerprints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Document.from_path("a.txt").fingerprint == first
     os.utime(path, ns=(1, 1))
+    assert Document.from_path(path).fingerprint == first  # the text is the same
+    path.write_text("two")
+    os.utime(path, ns=(1, 1))
     assert Document.from_path(path).fingerprint != first
+    assert Document.from_path(path, fingerprint="known").fingerprint == "known"
     assert Document.from_text("x").fingerprint == Document.from_text("x", "other").fingerprint
     assert Document.from_text("x").fingerprint != Document.from_text("y").fingerprint
     assert Document.from_stdin(io.BytesIO(b"x")).fingerprint == Document.from_stdin(io.StringIO("x")).fingerprint

@@ -43,7 +43,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     with_budget = Budget.parse(settings["budget"])
     session = model.session(method=farspan.methods.parse(settings["method"]), budget=with_budget)
     chars = int(settings["tokens"] * chars_per_token)
-    document = Document("generated", lambda: generated_text(chars), fingerprint=f"generated:{chars}")
+    document = Document("generated", lambda: generated_text(chars), fingerprint=lambda: f"generated:{chars}")
     loaded, start = peak_bytes(), time.perf_counter()
     session.read(document)
     seconds = time.perf_counter() - start

@@ -33,8 +33,7 @@ def log_notice(notice: str) -> None:
 class Document:
     """A text with a name, as `open_documents` or one of the `from_...` makes it.
 
-    `name` is what the user gave (a path, or "<stdin>"). `fingerprint` is equal when the text is the same: it
-    holds the path, size and time of a file, and a hash of other texts. Offsets count the characters of
+    `name` is what the user gave (a path, or "<stdin>"). Offsets count the characters of
     `"".join(pieces())`; for a plain text file that is the decoded file, its line ends untouched and without a
     byte order mark. Of the rest of a longer text, `rest` characters and newlines came before.
     """
@@ -44,18 +43,26 @@ class Document:
         name: str,
         read: Callable[[], Iterable[str]],
         *,
-        fingerprint: str,
+        fingerprint: Callable[[], str],
         countable: bool = False,
         rest: tuple[int, int] = (0, 0),
     ) -> None:
         self.name = name
-        self.fingerprint = fingerprint
+        self._fingerprint = fingerprint
         self.rest = rest
         self._read = read
         self._countable = countable
 
     def __repr__(self) -> str:
         return f"Document({self.name!r})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Is equal when the text is the same: a hash of the bytes, of a file with its path.
+
+        Raises InputError for a file that cannot be read to its end.
+        """
+        return self._fingerprint()
 
     @cached_property
     def total_chars(self) -> int | None:
@@ -95,7 +102,7 @@ class Document:
                 f"the text {name} holds half of a surrogate pair, {error.object[error.start]!r}",
                 fix='clean it with text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")',
             ) from None
-        return cls(name, lambda: (text,), fingerprint=f"text:{digest}", countable=True, rest=rest)
+        return cls(name, lambda: (text,), fingerprint=lambda: f"text:{digest}", countable=True, rest=rest)
 
     @classmethod
     def from_path(
@@ -108,7 +115,7 @@ class Document:
     ) -> Self:
         """A file of any format that farspan reads, called by its path or by `name`; a pipe is read like standard input.
 
-        Who knows its content better than by path, size and time gives a `fingerprint`.
+        Who knows a `fingerprint` gives it, and the file is not read for one.
 
         Raises InputError when it is missing, a folder, not permitted, empty, or binary. While reading,
         `notice` is told what was read but not as it stands.
@@ -126,8 +133,10 @@ class Document:
             raise InputError(f"{name} does not exist", fix=_similar(path)) from None
         except OSError as error:
             raise _unreadable(name, error) from error
-        mark = fingerprint or f"file:{found.st_size}:{found.st_mtime_ns}:{path.resolve()}"
-        return cls._of_file(name, kind, lambda: path.open("rb"), mark, notice)
+        real = path.resolve()
+        return cls._of_file(
+            name, kind, lambda: path.open("rb"), lambda: fingerprint or f"file:{_hash_file(real, name)}:{real}", notice
+        )
 
     @classmethod
     def from_stdin(
@@ -146,12 +155,14 @@ class Document:
         except OSError as error:
             raise _unreadable(name, error) from error
         kind = detect(file, name)
-        document = cls._of_file(name, kind, lambda: nullcontext(file), f"stream:{digest}", notice)
+        document = cls._of_file(name, kind, lambda: nullcontext(file), lambda: f"stream:{digest}", notice)
         weakref.finalize(document, file.close)
         return document
 
     @classmethod
-    def _of_file(cls, name: str, kind: str, open_file: _Open, fingerprint: str, notice: NoticeCallback) -> Self:
+    def _of_file(
+        cls, name: str, kind: str, open_file: _Open, fingerprint: Callable[[], str], notice: NoticeCallback
+    ) -> Self:
         def read() -> Iterator[str]:
             try:
                 with open_file() as file:
@@ -164,7 +175,9 @@ class Document:
 
 class _Forgiving(Document):
     def __init__(self, document: Document, notice: NoticeCallback) -> None:
-        super().__init__(document.name, document._read, fingerprint=document.fingerprint, countable=document._countable)
+        super().__init__(
+            document.name, document._read, fingerprint=document._fingerprint, countable=document._countable
+        )
         self._notice = notice
 
     def pieces(self, start: int = 0) -> Iterator[str]:
@@ -194,6 +207,14 @@ def _hash(chunks: Iterable[bytes]) -> str:
     for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()[:32]
+
+
+def _hash_file(path: Path, name: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return _hash(iter(lambda: file.read(_CHUNK), b""))
+    except OSError as error:
+        raise _unreadable(name, error) from error
 
 
 def _copied(stream: IO[bytes] | IO[str], file: BinaryIO) -> Iterator[bytes]:
