@@ -80,6 +80,9 @@ def test_nameless_files_are_read_and_written_but_leave_nothing_behind(tmp_path: 
 def test_what_lies_beyond_the_rows_is_cut_off(tmp_path: Path) -> None:
     filled(tmp_path, 9).close()
     file = BlockFile(tmp_path, "000", COLUMNS, rows=4)
+    sizes = {path.suffix[1:]: path.stat().st_size for path in tmp_path.iterdir()}
+    assert sizes == {column.name: 9 * column.row_bytes for column in COLUMNS}, "opening changes nothing"
+    check_runs(file.runs(NAMES, 0, 4, 10), [rows([number]) for number in range(4)], 0, 10)
     file.append(rows([70, 71]))
     expected = [rows([number]) for number in (0, 1, 2, 3, 70, 71)]
     check_runs(file.runs(NAMES, 0, 6, 10), expected, 0, 10)

@@ -106,6 +106,7 @@ class FakeSession:
 class FakeModel:
     """Makes sessions and remembers them; a device budget below 1 KiB cannot be met."""
 
+    dtype = "float32"
     arguments: dict[str, Any] = field(default_factory=dict)
     sessions: list[FakeSession] = field(default_factory=list)
 
@@ -120,11 +121,12 @@ class FakeModel:
         self.sessions.append(FakeSession(self, method, budget, path))
         return self.sessions[-1]
 
-    def open(self, path: Path, model: Any = None) -> FakeSession:
+    def open(self, path: Path, model: str | None = None, *, device: str | None = None) -> FakeSession:
         try:
             record = json.loads((path / "session.json").read_text())
         except ValueError:
             raise SessionError(f"{path} is truncated", fix=f"remove it: farspan sessions rm {path.name}") from None
+        self.arguments = {"name": model, "device": device}
         session = FakeSession(self, record["method"], Budget.parse(record["budget"]), path, record["files"])
         session.seen = record["counts"]["seen"]
         self.sessions.append(session)

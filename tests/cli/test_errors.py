@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import Result
 
 import farspan
 from farspan.errors import StorageFull
+from farspan.folders import hold
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeModel, FakeSession
 
@@ -63,16 +65,45 @@ def test_session_that_is_truncated(run: Run, model: FakeModel, book: Path) -> No
     assert "unreadable" in run("sessions").stdout
 
 
-def test_session_keeps_its_method_and_budget(run: Run, model: FakeModel, book: Path) -> None:
+def test_session_keeps_its_method_budget_and_dtype(run: Run, model: FakeModel, book: Path) -> None:
     run("read", book, "--session", "thesis", "--method", "infllm")
     check(run("ask", "what?", "--session", "thesis", "--method", "topk"), 3, "--method 'infllm'")
     check(run("ask", "what?", "--session", "thesis", "--budget", "1MiB"), 3, "--budget")
+    check(run("ask", "what?", "--session", "thesis", "--dtype", "bfloat16"), 3, "--dtype 'float32'")
+    assert all(session.closed for session in model.sessions)
+    assert run("ask", "what?", "--session", "thesis", "--device", "cuda:1", "-m", "elsewhere").exit_code == 0
+    assert model.arguments == {"name": "elsewhere", "device": "cuda:1"}
     assert run("ask", "what?", "--session", "thesis", "--method", "infllm").exit_code == 0
 
 
 def test_session_names(run: Run, model: FakeModel, book: Path) -> None:
     check(run("ask", "what?", "--session", ".."), 2, "cannot name a session")
     check(run("sessions", "show", "nothing"), 3, "no session 'nothing'")
+
+
+def test_a_question_begins_no_session_without_a_text(run: Run, model: FakeModel, book: Path) -> None:
+    check(run("ask", "what?", "--session", "thesis"), 3, "no session 'thesis'", "farspan read")
+    run("read", book, "--session", "thesis")
+    check(run("ask", "what?", "--session", "tesis"), 3, "did you mean 'thesis'?")
+    assert [folder.name for folder in farspan.env.sessions_folder().iterdir()] == ["thesis"]
+
+
+def test_a_session_in_use_is_not_removed(run: Run, model: FakeModel, book: Path) -> None:
+    run("read", book, "--session", "thesis")
+    folder = farspan.env.sessions_folder() / "thesis"
+    lock = hold(folder)
+    assert lock is not None
+    check(run("sessions", "rm", "thesis"), 3, "in use")
+    os.close(lock)
+    assert run("sessions", "rm", "thesis").exit_code == 0 and not folder.exists()
+
+
+def test_a_record_that_is_none_spoils_no_list(run: Run, model: FakeModel, book: Path) -> None:
+    for name in ("thesis", "other"):
+        run("read", book, "--session", name)
+    (farspan.env.sessions_folder() / "other" / "session.json").write_text("[]")
+    listed = run("sessions")
+    assert listed.exit_code == 0 and "unreadable" in listed.stdout and "thesis" in listed.stdout
 
 
 def test_storage_full(run: Run, model: FakeModel, book: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 import farspan
 from farspan.engine import Model
@@ -27,6 +28,7 @@ def test_a_session_with_a_folder_is_kept(book: Path, tmp_path: Path) -> None:
     record = json.loads((tmp_path / "kept" / "session.json").read_text())
     assert record["counts"] == counts.as_dict() and record["files"] == files
     assert (record["model"], record["method"], record["chunk"]) == ("tiny", "topk", 16)
+    assert record["dtype"] == "float32"
     with farspan.open(tmp_path / "kept", model()) as opened:
         assert opened.counts == counts and opened.files == files
 
@@ -133,7 +135,9 @@ def test_a_record_that_is_none_is_refused(kept: Path, content: str) -> None:
         farspan.open(kept, model())
 
 
-@pytest.mark.parametrize("key", ["model_fingerprint", "layers", "transcript", "method", "budget", "stage", "version"])
+@pytest.mark.parametrize(
+    "key", ["model_fingerprint", "dtype", "layers", "transcript", "method", "budget", "stage", "version"]
+)
 def test_a_record_that_lacks_something_is_refused(kept: Path, key: str) -> None:
     record = json.loads((kept / "session.json").read_text())
     del record[key]
@@ -180,6 +184,34 @@ def test_other_weights_of_the_same_shape_are_another_model(kept: Path) -> None:
     changed.model.layers[1].mlp.down_proj.weight.data *= 1.01
     with pytest.raises(SessionError, match="made with"):
         farspan.open(kept, Model(changed, tokenizer(), "tiny"))
+
+
+def test_a_session_of_another_dtype_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    save_pretrained(tmp_path / "model", torch.bfloat16)
+    in_float32 = farspan.load(tmp_path / "model", dtype="float32")
+    with in_float32.session("topk", path=tmp_path / "kept", chunk=16) as session:
+        session.read(BOOK)
+        wanted = outcome(session)
+    before = contents(tmp_path / "kept")
+    with pytest.raises(SessionError, match=r"holds float32.* in bfloat16") as caught:
+        farspan.open(tmp_path / "kept", farspan.load(tmp_path / "model"))
+    assert "float32" in caught.value.fix
+    assert contents(tmp_path / "kept") == before
+    for named in (None, tmp_path / "model"):
+        with farspan.open(tmp_path / "kept", named, device="cpu") as opened:  # loaded in the session's dtype
+            assert opened.model.dtype == "float32"
+            check_outcome(outcome(opened), wanted)
+
+
+def save_pretrained(folder: Path, dtype: torch.dtype) -> None:
+    """A checkpoint of the tiny model in a dtype."""
+    llama().to(dtype).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.mark.parametrize("method", every_method())

@@ -31,10 +31,10 @@ _TORCH = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 class BlockFile:
     """Rows `[origin, end)` of a growing sequence, as `<stem>.<column>` in a folder, each row `[G, *shape]`.
 
-    Opened with `rows`, it continues files that hold at least so many rows and cuts off what lies beyond them; new
-    files are made when the first row is written. `nameless` files are taken out of the folder at once, so that their
-    bytes are free again when the process ends, however it does. Raises SessionError when a file is shorter than that,
-    StorageFull when the disk takes no more.
+    Opened with `rows`, it continues files that hold at least so many rows. What lies beyond them is cut off with the
+    first row that is written: to open a file changes nothing. New files are made then, too. `nameless` files are taken
+    out of the folder at once, so that their bytes are free again when the process ends, however it does. Raises
+    SessionError when a file is shorter than that, StorageFull when the disk takes no more.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class BlockFile:
         self.columns = {column.name: column for column in columns}
         self.origin = origin
         self.end = origin + rows
+        self._longer = rows > 0
         self._nameless = nameless
         self._paths = {name: folder / f"{stem}.{name}" for name in self.columns}
         self._files: dict[str, int] = {}
@@ -70,6 +71,8 @@ class BlockFile:
         if not self._files:
             self._open()
         try:
+            if self._longer:
+                self._cut()
             for name, column in self.columns.items():
                 data = rows[name].movedim(1, 0).contiguous().cpu()
                 raw = data.view(_TORCH[column.dtype.itemsize]).numpy()
@@ -161,13 +164,17 @@ class BlockFile:
                     f"{path} is truncated: {format_bytes(held)} of {format_bytes(size)}",
                     fix="restore the session's folder from a copy, or remove it and read the text again",
                 )
-            os.ftruncate(self._files[name], size)
             if self._nameless:
                 path.unlink()
 
-    def _full(self, error: OSError) -> OSError:
+    def _cut(self) -> None:
+        """Cut off what lies behind the last row, such as what was written after a session's last commit."""
         for name, column in self.columns.items():
             os.ftruncate(self._files[name], len(self) * column.row_bytes)
+        self._longer = False
+
+    def _full(self, error: OSError) -> OSError:
+        self._cut()
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return error
         folder = next(iter(self._paths.values())).parent

@@ -18,7 +18,7 @@ import click
 from farspan import env
 from farspan.cli import progress, show
 from farspan.cli.options import DEFAULT_BUDGET, DEFAULT_METHOD, OutputOptions, SessionOptions
-from farspan.errors import SessionError, UsageError
+from farspan.errors import SessionError, UsageError, nearest
 from farspan.types import Budget
 
 if TYPE_CHECKING:
@@ -89,8 +89,12 @@ def load_model(options: SessionOptions) -> Model:
     """Load the model that the options name. Of transformers' own output only a download's progress is shown."""
     import farspan
 
-    hush(bars=options.model is None or Path(options.model).exists())
+    _hush_for(options.model)
     return farspan.load(options.model, dtype=options.dtype, device=options.device)
+
+
+def _hush_for(model: str | None) -> None:
+    hush(bars=model is None or Path(model).exists())
 
 
 def hush(*, bars: bool = True) -> None:
@@ -116,17 +120,31 @@ def session_folder(name: str) -> Path:
     return env.sessions_folder() / name
 
 
+def existing_session(name: str) -> Path:
+    """The folder of the session `name`. Raises SessionError, with a name that is near, where there is none."""
+    if _is_new(name):
+        known = [record.parent.name for record in env.sessions_folder().glob(f"*/{RECORD}")]
+        raise SessionError(
+            f"there is no session {name!r}",
+            fix=nearest(name, known) if known else "farspan read FILE --session NAME begins one",
+        )
+    return session_folder(name)
+
+
 @contextmanager
-def opened(options: SessionOptions) -> Iterator[Session | ReaderSession]:
-    """Open the session that the options name, or begin one; it is closed at the end, whatever happens."""
+def opened(options: SessionOptions, *, begins: bool = True) -> Iterator[Session | ReaderSession]:
+    """Open the session that the options name, or begin one; it is closed at the end, whatever happens.
+
+    Raises SessionError where there is no session of that name and none `begins`.
+    """
     from farspan import readers
 
     method = readers.parse(options.method or DEFAULT_METHOD)
     budget = Budget.parse(options.budget or DEFAULT_BUDGET)
     folder = session_folder(options.session) if options.session else None
-    if folder is not None and (folder / RECORD).exists():
-        session: Session | ReaderSession = _reopened(folder, options)
-        _refuse_changes(session, options)
+    session: Session | ReaderSession
+    if options.session and not (begins and _is_new(options.session)):
+        session = _reopened(existing_session(options.session), options)
     else:
         session = readers.open_reading(load_model(options), method, budget, folder)
     try:
@@ -135,27 +153,34 @@ def opened(options: SessionOptions) -> Iterator[Session | ReaderSession]:
         session.close()
 
 
+def _is_new(name: str) -> bool:
+    return not (session_folder(name) / RECORD).exists()
+
+
 def _reopened(folder: Path, options: SessionOptions) -> Session:
-    """The session in a folder, with the model that it was begun with unless the options name one."""
     import farspan
 
-    if options.model is not None:
-        return farspan.open(folder, model=load_model(options))
-    hush()
-    return farspan.open(folder)
+    _hush_for(options.model)
+    session = farspan.open(folder, options.model, device=options.device)
+    try:
+        _refuse_changes(session, options)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
-def _refuse_changes(session: Session | ReaderSession, options: SessionOptions) -> None:
-    """A session keeps the method and budget that it began with. Raises SessionError where the options differ."""
+def _refuse_changes(session: Session, options: SessionOptions) -> None:
+    """A session keeps the method, budget and dtype that it began with. Raises SessionError where the options differ."""
     from farspan import readers
 
     asked = {
         "--method": (options.method and str(readers.parse(options.method)), str(session.method)),
         "--budget": (options.budget and str(Budget.parse(options.budget)), str(session.budget)),
+        "--dtype": (options.dtype, session.model.dtype),
     }
     for option, (wanted, has) in asked.items():
         if wanted and wanted != has:
-            session.close()
             raise SessionError(
                 f"session {options.session!r} was begun with {option} {has!r}, not {wanted!r}",
                 fix=f"leave {option} out, or give another --session name",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from farspan.engine.generation import Generation
-from farspan.engine.model import BUNDLED, Model, load, open_session
+from farspan.engine.model import BUNDLED, Model, load
+from farspan.engine.opening import open_session
 from farspan.engine.sampling import Sampling
 from farspan.engine.session import Session
 

@@ -19,7 +19,7 @@ from farspan.engine.store import Store
 from farspan.engine.stream import Stream
 from farspan.engine.template import Template
 from farspan.engine.transcript import Transcript
-from farspan.errors import BudgetError, InputError, SessionError, UsageError
+from farspan.errors import BudgetError, InputError, UsageError
 from farspan.folders import scratch_folder
 from farspan.methods import Method, parse
 from farspan.methods.parts.window_share import window_share
@@ -46,6 +46,11 @@ class Model:
     def window(self) -> int:
         """The context that the model was trained for, in tokens."""
         return self.hosted.window
+
+    @property
+    def dtype(self) -> str:
+        """The number type of its weights, and so of keys and values, such as "bfloat16"."""
+        return str(self.hosted.dtype).removeprefix("torch.")
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -84,6 +89,11 @@ class Model:
         """Says whether a saved session was made with these weights: a hash of the shape and some of the numbers."""
         fingerprint: str = self.hosted.fingerprint
         return fingerprint
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a saved session must be opened with again: `model` as it was named, `model_fingerprint`, `dtype`."""
+        return {"model": self.name, "model_fingerprint": self.fingerprint, "dtype": self.dtype}
 
     def encode_raw(self, text: str, *, first: bool) -> list[int]:
         """Token ids of a prompt as the tokenizer gives them, with its special tokens when it is the first text."""
@@ -161,33 +171,3 @@ def _absolute(name_or_path: str) -> str:
     """A folder by its full path, so that a session can name its model from anywhere; a Hub name as it is."""
     folder = Path(name_or_path).expanduser()
     return str(folder.resolve()) if folder.exists() else name_or_path
-
-
-def open_session(path: Path | str, model: Model | None = None) -> Session:
-    """Open a saved or interrupted session; without a model, the one it was made with is loaded.
-
-    Raises SessionError when there is none, it is damaged or in use, or was made with another model.
-    """
-    store = Store(Path(path), new=False)
-    try:
-        plain, tensors = store.load()
-        model = model or load(plain["model"])
-        if model.fingerprint != plain["model_fingerprint"]:
-            raise SessionError(
-                f"the session in {store.folder} was made with {plain['model']}, not with {model.name}",
-                fix=f"open it with -m {plain['model']}",
-            )
-        method, budget = parse(plain["method"]), Budget.parse(plain["budget"])
-        settings = KVSettings(model.hosted, method, budget, plain["chunk"], model.run)
-        kv = KVMemory(settings, store.folder / "layers", plain, tensors, lasting=True)
-        stream = Stream(kv, Transcript(store.folder / "text", plain["transcript"]), plain["pending"])
-        return Session(model, stream, store=store, stage=plain["stage"])
-    except (KeyError, TypeError) as error:
-        store.close()
-        raise SessionError(
-            f"the session in {store.folder} is damaged: its record lacks {error}",
-            fix="restore the folder from a copy, or remove it and read the text again",
-        ) from error
-    except BaseException:
-        store.close()
-        raise

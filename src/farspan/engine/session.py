@@ -296,5 +296,5 @@ class Session:
 
     def _state(self, transcript: Transcript) -> tuple[dict[str, Any], dict[str, Tensor]]:
         plain, tensors = self._stream.state_dict(transcript)
-        named = {"model": self.model.name, "model_fingerprint": self.model.fingerprint, "stage": self._stage}
-        return {**named, "method": str(self.method), "budget": str(self.budget.with_disk()), **plain}, tensors
+        asked = {"method": str(self.method), "budget": str(self.budget.with_disk()), "stage": self._stage}
+        return {**self.model.identity, **asked, **plain}, tensors

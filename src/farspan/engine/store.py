@@ -24,7 +24,7 @@ from torch import Tensor
 from farspan.errors import SessionError, StorageFull
 from farspan.folders import hold
 
-VERSION = 3
+VERSION = 4
 _INDEX = "session.json"
 
 
@@ -76,14 +76,14 @@ class Store:
             plain = json.loads(path.read_text(encoding="utf-8"))
             path = self.folder / plain["state"]
             tensors = load_file(path)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise SessionError(
                 f"{path} is damaged or missing ({error})",
                 fix=f"restore {self.folder} from a copy, or remove it and read the text again",
             ) from error
-        if plain["version"] != VERSION:
+        if plain.get("version") != VERSION:
             raise SessionError(
-                f"the session in {self.folder} has version {plain['version']}, and this farspan reads {VERSION}",
+                f"the session in {self.folder} has version {plain.get('version')}, and this farspan reads {VERSION}",
                 fix="use the farspan that wrote it, or read the text again",
             )
         return plain, tensors

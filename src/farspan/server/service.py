@@ -202,7 +202,7 @@ class Service:
                 yield named.root, _never, [lead, *conversation[first:]]
             return
         method, budget = self.choose(options)
-        root = self.root(json.dumps([asked.owner, str(method), str(budget), self.model.fingerprint]))
+        root = self.root(json.dumps([asked.owner, str(method), str(budget), self.model.fingerprint, self.model.dtype]))
         yield root, lambda at: self.model.session(method, budget, at if budget.has_disk else None), conversation
 
     def _reply(self, asked: Asked, conversation: list[Part], listener: Listener) -> Answered:

@@ -40,7 +40,7 @@ def command(
     stderr. With --session, what was read is kept: the next question needs no reading.
     """
     sources = work.inputs(files)
-    with work.opened(options) as session:
+    with work.opened(options, begins=bool(sources)) as session:
         reading = work.read_all(session, sources, output, options.session)
         steering: dict[str, Any] = {"highlight": list(highlight)} if highlight else {}
         answer = session.ask(question, **steering, **sampling.as_arguments())

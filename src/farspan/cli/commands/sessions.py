@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -14,8 +15,9 @@ from farspan import env
 from farspan.cli import show
 from farspan.cli.groups import DefaultGroup
 from farspan.cli.options import json_option
-from farspan.cli.work import RECORD, session_folder
-from farspan.errors import SessionError, nearest
+from farspan.cli.work import RECORD, existing_session
+from farspan.errors import SessionError
+from farspan.folders import hold
 from farspan.types import format_bytes
 
 
@@ -54,7 +56,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def show_(name: str, as_json: bool) -> None:
     """Show one session: model, method, budget, counts and the files it has read."""
-    fact = _facts(_existing(name))
+    fact = _facts(existing_session(name))
     if "error" in fact:
         raise SessionError(f"session {name!r} cannot be read: {fact['error']}", fix=f"farspan sessions rm {name}")
     if as_json:
@@ -76,27 +78,22 @@ def show_(name: str, as_json: bool) -> None:
 @click.argument("name", required=False)
 def path(name: str | None) -> None:
     """Print the folder of one session, or of all."""
-    click.echo(_existing(name) if name else env.sessions_folder())
+    click.echo(existing_session(name) if name else env.sessions_folder())
 
 
 @command.command("rm")
 @click.argument("names", nargs=-1, required=True)
 def remove(names: tuple[str, ...]) -> None:
     """Remove sessions, with everything they have read."""
-    for folder in [_existing(name) for name in names]:
-        shutil.rmtree(folder)
+    for folder in [existing_session(name) for name in names]:
+        lock = hold(folder)
+        if lock is None:
+            raise SessionError(f"the session in {folder} is in use", fix="wait for the other process, or end it")
+        try:
+            shutil.rmtree(folder)
+        finally:
+            os.close(lock)
         show.note(f"removed {folder}")
-
-
-def _existing(name: str) -> Path:
-    folder = session_folder(name)
-    if not (folder / RECORD).exists():
-        known = [record.parent.name for record in env.sessions_folder().glob(f"*/{RECORD}")]
-        raise SessionError(
-            f"there is no session {name!r}",
-            fix=nearest(name, known) if known else "farspan read FILE --session NAME begins one",
-        )
-    return folder
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -112,5 +109,5 @@ def _facts(folder: Path) -> dict[str, Any]:
     }
     try:
         return {**json.loads(record.read_text(encoding="utf-8")), **facts}
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         return {**facts, "error": str(error)}
