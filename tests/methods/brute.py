@@ -169,19 +169,21 @@ class Blocks:
         self.count = max(0, (start - self.window - self.sinks) // self.block)
 
     def meets(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[Keys]:
-        """Sinks, chosen blocks, remainder and window."""
+        """Sinks, chosen blocks, remainder and window. Only what the window gives counts as attention received."""
+        before, local = span(0, token - self.window + 1), span(token - self.window + 1, token + 1)
         if self.all_true:
-            return [true(span(0, token + 1), token)]
+            return [true(local, token), Keys(before, before, token)]
         chosen = sorted(self.choose(brute, head, token, q_D)) if self.count else []
         blocks = [span(self.begins(number), self.begins(number + 1)) for number in chosen]
         base = self.begins(self.count)
         if self.capped:
-            local = max(base, token - self.window + 1)
-            far = torch.cat([span(0, self.sinks), *blocks, span(base, local)])
-            return [true(span(local, token + 1), token), Keys(far, torch.zeros_like(far), self.window)]
+            begins = max(base, token - self.window + 1)
+            far = torch.cat([span(0, self.sinks), *blocks, span(base, begins)])
+            return [true(span(begins, token + 1), token), Keys(far, torch.zeros_like(far), self.window)]
         far = torch.cat([span(0, self.sinks), *blocks])
         recent = span(base, token + 1)
-        return [true(recent, token), Keys(far, span(0, len(far)), len(far) + len(recent) - 1)]
+        parts = [true(recent[-self.window :], token), Keys(recent[: -self.window], recent[: -self.window], token)]
+        return [*parts, Keys(far, span(0, len(far)), len(far) + len(recent) - 1)]
 
     def begins(self, number: int) -> int:
         """The first token of a block."""

@@ -53,7 +53,7 @@ class Scene(Standing):
 
     def segments(self) -> Iterator[Segment]:
         """All that the chunk's queries meet."""
-        yield self._steered(self._near())
+        yield from map(self._steered, self._near())
         yield from map(self._steered, self._far())
 
     def met(self, segment: Segment, number: int) -> Met:
@@ -74,13 +74,20 @@ class Scene(Standing):
         """Whether all that is met may go into one softmax for the one token that there is."""
         return self.q_HTD.shape[1] == 1 and self.focus is None and self.plan.combine.plain(self.answering)
 
-    def _near(self) -> Segment:
-        """The recent tokens at their true distances."""
+    def _near(self) -> Iterator[Segment]:
+        """The recent tokens at their true distances; where blocks are judged by the attention that their keys receive
+        in the window, those before it by themselves.
+        """
         keys, queries = self.recent.length, self.q_HTD.shape[1]
-        reach = keys if self.is_dense or self.plan.positions.beyond == "near" else self.plan.window
+        whole = self.is_dense or self.plan.positions.beyond == "near"
+        apart = whole and self.plan.index.needs_mass and keys > self.plan.window
+        reach = keys if whole and not apart else self.plan.window
         low = max(0, keys - reach) if queries == 1 and not self.weighs else 0
         places, met = self.near(low, reach), self.recent.part(low, keys) if low else self.recent
-        return self._segment(self.near_angles(), met, places)
+        yield self._segment(self.near_angles(), met, places)
+        if apart:
+            older = self.recent.part(0, keys - self.plan.window)
+            yield replace(self._segment(self.near_angles(), older, self.aside()), mass_NS=None)
 
     def _far(self) -> Iterator[Segment]:
         """Pool or fetched blocks, then the sinks and what is between blocks and window, at the method's positions."""

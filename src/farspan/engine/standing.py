@@ -69,6 +69,17 @@ class Standing:
 
         return self._once("near", (keys, low, reach), make)
 
+    def aside(self) -> Places:
+        """Runs of the recent tokens at their true distances; each query sees those that are out of its window."""
+        older, queries = self.recent.length - self.plan.window, self.q_HTD.shape[1]
+
+        def make() -> Places:
+            first_1X = torch.arange(0, older, _RUN, device=self.device).unsqueeze(0)
+            visible = Visible(queries, -queries, older - queries + 1)
+            return Places(_RUN, first_1X, first_1X + self.base, self.turn(first_1X, _RUN, 1), visible)
+
+        return self._once("aside", (older,), make)
+
     def edges(self, older: int) -> Places:
         """The sinks and `older` recent tokens, of which each query sees those that are out of its window.
 

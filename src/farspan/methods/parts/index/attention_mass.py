@@ -16,9 +16,7 @@ from farspan.methods.parts.index.one_key import COLUMN, OneKey
 
 @dataclass(frozen=True, slots=True)
 class MostAttended(OneKey):
-    """The mean of the `tokens` keys of a block that received most attention while they were recent: in the local
-    window, or at any distance as long as the text fits the trained window and is read exactly, which the authors' is
-    not.
+    """The mean of the `tokens` keys of a block that received most attention while they were in the local window.
 
     The authors keep one vector for every query head; here the heads that share a KV head share one, chosen by the sum
     of their attention, which makes the index smaller by the size of a group.
