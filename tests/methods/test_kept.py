@@ -33,7 +33,10 @@ RULES: dict[str, Callable[[], Kept]] = {
     "tova(capacity=40)": lambda: Kept(observed(1, 1), CAPACITY, CHUNK, 1, together=True),
     "knorm(capacity=40)": lambda: Kept(small, CAPACITY, CHUNK, 1),
     "keydiff(capacity=40, recent=2)": lambda: Kept(different, CAPACITY, CHUNK, 2),
-    "expected_attention(capacity=40, future=9)": lambda: Kept(expected(9), CAPACITY, CHUNK, 1, sinks=4),
+    "expected_attention(capacity=40, future=9)": lambda: Kept(expected(9), CAPACITY, CHUNK, 1, sinks=4, every=6),
+    "expected_attention(capacity=40, future=9, compression_interval=1)": lambda: Kept(
+        expected(9), CAPACITY, CHUNK, 1, sinks=4
+    ),
 }
 
 

@@ -21,22 +21,21 @@ def expected_attention(
     future: int = 512,
     sinks: int = 4,
     recent: int = 1,
+    compression_interval: int | None = None,
     positions: str = "compact",
 ) -> dict[str, Part]:
     """Keep, for every head, the tokens to which the queries to come are expected to attend, weighed by the norm of
     their values: queries are taken for normally distributed, as they were so far, at the next `future` positions.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
-    for less. The first `sinks` tokens and `recent` ones stay. Mean and covariance are of all queries of the stream,
+    for less. The first `sinks` tokens and `recent` ones stay, and so do those since the last choice: there is one in
+    `compression_interval` tokens that are written (None: 512, as the authors have it, and an eighth of the model's
+    window where that is less). Mean and covariance are of all queries of the stream,
     and paid from the budget. Kept tokens are counted 0, 1, 2, ... so that no position is untrained; `positions=true`
     leaves them where the paper has them, for texts that fit the model's window.
-
-    For every token that is written all kept tokens are judged anew, by a product with the covariance of every head;
-    where heads are wide, as in farspan-tiny, that takes three quarters of the time, and more than full attention over
-    64K tokens does (docs/benchmarks.md).
     """
     return {
-        "keep": BestTokens(ExpectedAttention(future, sinks), capacity, sinks, recent),
+        "keep": BestTokens(ExpectedAttention(future, sinks, compression_interval), capacity, sinks, recent),
         "positions": choice("positions", positions, KEPT),
         "select": Nothing(),
     }

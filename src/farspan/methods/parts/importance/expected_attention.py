@@ -5,7 +5,8 @@ Shapes: H query heads, R of them to a KV head, G KV heads, T queries, A candidat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from farspan.attention.rope import Rope
 from farspan.cache.columns import BlockShape, Column
 from farspan.methods.parts.importance.base import Held, Importance
 from farspan.methods.parts.notes import Notes
+from farspan.methods.parts.window_share import window_share
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,23 @@ class ExpectedAttention(Importance):
     """Queries are taken for normally distributed, with the mean and the covariance of all so far, turned to the next
     `ahead` positions on average; a token is worth the attention that they would give it, times the norm of its value.
 
-    The first `skipped` queries do not count.
+    The first `skipped` queries do not count. A choice serves `interval` tokens: None is 512, and an eighth of the
+    model's window where that is less.
     """
 
     ahead: int = 512
     skipped: int = 4
+    interval: int | None = None
+
+    def resolve(self, window: int) -> Self:
+        """Choose the interval for a model trained on `window` tokens."""
+        return self if self.interval is not None else replace(self, interval=window_share(window, 8, 512))
+
+    @property
+    def every(self) -> int:  # type: ignore[override]
+        """The interval."""
+        assert self.interval is not None
+        return self.interval
 
     def notes(self, shape: BlockShape) -> tuple[Column, ...]:
         """How many queries there were; mean and co-moments of those that count."""
