@@ -23,7 +23,8 @@ Table = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """The angles of keys in runs: the first key of a run stands at its position, each further one `step` on (1 or 0).
+    """The angles of keys in runs: the first `alike` keys of a run stand at its position, each further `alike` ones
+    `step` on (1 or 0).
 
     `position_NX` may have one row for all searches. Layers whose keys stand alike share one, and so its tables.
     """
@@ -32,6 +33,7 @@ class Turn:
     position_NX: Tensor
     length: int
     step: int
+    alike: int = 1
 
     @cached_property
     def start(self) -> Table:
@@ -44,8 +46,7 @@ class Turn:
         """cos and sin of what a key is further than the first of its run, `[B, F]`, float32; None where it is not."""
         if not self.step:
             return None
-        offset_B = torch.arange(self.length, device=self.position_NX.device) * self.step
-        angles_BF = offset_B.to(torch.float32).unsqueeze(1) * self.rope.inv_freq_F.to(offset_B.device)
+        angles_BF = self._offset_B.to(torch.float32).unsqueeze(1) * self.rope.inv_freq_F.to(self._offset_B.device)
         return angles_BF.cos(), angles_BF.sin()
 
     @cached_property
@@ -69,8 +70,12 @@ class Turn:
         if not self.step:
             cos_NXF, sin_NXF = self.start
             return cos_NXF.repeat_interleave(self.length, 1), sin_NXF.repeat_interleave(self.length, 1)
-        assert self.step == 1
-        return self.rope.table(tokens_of(self.position_NX, self.length))
+        return self.rope.table((self.position_NX.unsqueeze(2) + self._offset_B).flatten(1))
+
+    @cached_property
+    def _offset_B(self) -> Tensor:
+        """How much further a key stands than the first of its run."""
+        return torch.arange(self.length, device=self.position_NX.device) // self.alike * self.step
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,20 +149,23 @@ class Scene(Standing):
             yield fetched, pinned_X
 
     def _recalled(self, search: Search, fetched: Fetched, far: int, hidden_X: Tensor | None) -> Segment:
-        found, block, step = fetched.found, self.plan.block, self.plan.positions.step
-        rows_NX, skip_N, length = once_if_alike(fetched.rows_NX), fetched.skip_N, block
+        found, block, positions = fetched.found, self.plan.block, self.plan.positions
+        rows_NX, skip_N, length, step = once_if_alike(fetched.rows_NX), fetched.skip_N, block, positions.step
         place_NX = rows_NX * block + self.plan.sinks
-        if step is None:
-            length = math.gcd(self.plan.positions.alike, block, self.plan.sinks)
+        aligned = math.gcd(positions.alike, block, self.plan.sinks)
+        if step is None and aligned == positions.alike:
+            step = 1
+        elif step is None:
+            length = aligned
             found, place_NX = found.cut(block, length), tokens_of(place_NX, block)[:, ::length]
             skip_N = None if skip_N is None else skip_N * (block // length)
-        count, positions = place_NX.shape[1], self.plan.positions
+        count = place_NX.shape[1]
         angles = self.far_angles(far) if positions.recalls_at is None else self.searching_angles()
         if step == 0 or positions.recalls_at is not None:
             turn = self.same_turn(count, length)
         else:
             slot_1X = torch.arange(0, count * length, length, device=self.device).unsqueeze(0) + self.sinks.length
-            turn = self.turn(positions.keys(slot_1X, place_NX), length, step or 0)
+            turn = self.turn(positions.keys(slot_1X, place_NX), length, step or 0, positions.alike)
         folding = self.folding(fetched.per_head, fetched.per_token)
         runs = found.runs(length, turn, skip_N)
         bias_N1S = None if hidden_X is None else self._hiding(fetched.rows_NX, hidden_X)

@@ -139,9 +139,9 @@ class Standing:
         turn, visible = places.turn, places.visible
         return Runs(k_GSD, v_GSE, heads_G, first_GX, places.length, keys, turn, visible=visible, in_order=True)
 
-    def turn(self, position_NX: Tensor, length: int, step: int) -> Turn | None:
+    def turn(self, position_NX: Tensor, length: int, step: int, alike: int = 1) -> Turn | None:
         """The angles of runs that begin at these positions."""
-        return None if self.rope is None else Turn(self.rope, position_NX, length, step)
+        return None if self.rope is None else Turn(self.rope, position_NX, length, step, alike)
 
     def same_turn(self, runs: int, length: int) -> Turn | None:
         """The angles of so many runs that all stand at 0."""

@@ -27,9 +27,6 @@ def self_extend(*, group: int = 4, window: int | None = None) -> dict[str, Part]
     Defaults are those of the authors' example for Mistral: groups of 4, and 1,024 tokens as neighbours (None: a quarter
     of the model's window); for Llama-2's window of 4,096 they take groups of 8 to 32 with as many. Theirs groups every
     text longer than `window`; here one that fits the trained window is read as it is, exactly.
-
-    After a long text a token takes about twice as long as by full attention, since the angles of all groups are made
-    anew for every token and layer.
     """
     return {
         "keep": StoreEverything(window=window, share=_SHARE, while_it_fits=True),
