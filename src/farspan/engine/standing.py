@@ -144,12 +144,13 @@ class Standing:
         return None if self.rope is None else Turn(self.rope, position_NX, length, step, alike)
 
     def same_turn(self, runs: int, length: int) -> Turn | None:
-        """The angles of so many runs that all stand at 0."""
+        """The angles of so many runs that all stand at 0, and of some more, so that nearly as many share them."""
+        most = 1 << (runs - 1).bit_length()
 
         def make() -> Turn | None:
-            return self.turn(torch.zeros((1, runs), dtype=torch.int64, device=self.device), length, 0)
+            return self.turn(torch.zeros((1, most), dtype=torch.int64, device=self.device), length, 0)
 
-        return self._once("same", (runs, length), make)
+        return self._once("same", (most, length), make)
 
     def folding(self, per_head: bool = False, per_token: bool = False) -> Folding:
         """How the queries are laid out for searches of KV heads, or of query heads, or of tokens too."""
