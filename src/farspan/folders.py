@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from farspan import env
+from farspan.errors import UsageError
 
 LOCK = "lock"
 _SCRATCH, _NEW, _OF_A_PROCESS = "farspan-", "farspan-new-", "farspan-process-"
@@ -19,6 +20,14 @@ _SCRATCH, _NEW, _OF_A_PROCESS = "farspan-", "farspan-new-", "farspan-process-"
 def hold(folder: Path) -> int | None:
     """Hold a folder until the descriptor that is returned is closed, or the process ends; None when another has it."""
     return _locked(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing. Raises UsageError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {folder} cannot be made: {error.strerror}", fix="write somewhere else") from error
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:

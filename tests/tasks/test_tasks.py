@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from farspan import tasks
 from farspan.errors import InputError, UsageError
+from farspan.tasks.kit.card import MULTI_REQUEST
 from farspan.tasks.kit.expression import listed, split
 from farspan.tasks.kit.layout import stack
 from farspan.tasks.kit.sample import Page
@@ -96,3 +97,16 @@ def test_text_filler_is_verbatim_and_starts_again() -> None:
     drawn = "".join(piece for _, piece in zip(range(9), pieces, strict=False))
     assert drawn.count("Two!") == 3
     assert "!  Three" in drawn
+
+
+def test_trying_out_tells_what_no_length_would_mend() -> None:
+    modes, filler = (MULTI_REQUEST,), tasks.Synthetic()
+    for name in tasks.names():
+        if not tasks.needs(name):
+            tasks.get(name).try_out(modes, filler)
+    with pytest.raises(InputError, match="nowhere"):
+        tasks.parse("longbench(path=nowhere)").try_out(modes, filler)
+    with pytest.raises(UsageError, match="scenario"):
+        tasks.parse("plan(scenario=sea)").try_out(modes, filler)
+    tasks.parse("needle(needles=4000,haystack=noise)").try_out(modes, filler)  # too many for that length
+    tasks.parse("needle(keys_asked=0)").try_out(modes, filler)  # a fault of the family

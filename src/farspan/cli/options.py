@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from farspan import env
 from farspan.errors import BudgetError, UsageError
+from farspan.folders import make_folder
 from farspan.types import Size
 
 DEFAULT_METHOD = "topk"
@@ -134,6 +136,20 @@ highlight_option = click.option(
 )
 
 
+def out_file_option(told: str) -> Option:
+    """`--out` for one file; the folder that it lies in is made before any work is done."""
+    kind = click.Path(path_type=Path, dir_okay=False, writable=True)
+    return click.option("-o", "--out", type=kind, callback=_with_folder, help=told)
+
+
+def _with_folder(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None:
+        make_folder(value.parent)
+        if not os.access(value.parent, os.W_OK):
+            raise UsageError(f"no file can be written in {value.parent}", fix="write somewhere else")
+    return value
+
+
 def named_model_option(default: str) -> Option:
     """`--model`; its default is only told, so that a command can see whether it was given."""
     return _shared("-m", "--model", metavar="NAME", help=f"A folder or Hub name. [default: {default}]")
@@ -213,22 +229,23 @@ _OUTPUT: list[Option] = [
 
 def token_counts(text: str, option: str) -> tuple[int, ...]:
     """The token counts in a list such as `"1K,64K,1M"`. Raises UsageError that names the option."""
-    wrong = UsageError(f"{option} {text!r} is not a list of token counts", fix=f"write {option} 64K,256K,1M")
-    try:
-        sizes = [Size.parse(part) for part in text.split(",")]
-    except BudgetError:
-        raise wrong from None
-    if any(size.unit != "tokens" or not size.amount for size in sizes):
-        raise wrong
-    return tuple(size.amount for size in sizes)
+    return tuple(_tokens(part, option, f"1 or more, such as {option} 64K,256K,1M") for part in text.split(","))
 
 
 def token_count(text: str, option: str) -> int:
     """One token count such as `"64K"`. Raises UsageError that names the option."""
-    first, *more = token_counts(text, option)
-    if more:
-        raise UsageError(f"{option} {text!r} is more than one token count", fix=f"write {option} 64K")
-    return first
+    return _tokens(text, option, f"1 or more, such as {option} 4K")
+
+
+def _tokens(text: str, option: str, example: str) -> int:
+    wrong = UsageError(f"{option}: {text.strip()!r} is no number of tokens", fix=f"write {example}")
+    try:
+        size = Size.parse(text)
+    except BudgetError:
+        raise wrong from None
+    if size.unit != "tokens" or not size.amount:
+        raise wrong
+    return size.amount
 
 
 def grouped(name: str, kind: type, options: list[Option]) -> Option:

@@ -6,10 +6,11 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from farspan import Model, Session
     from farspan.methods import Method
     from farspan.readers.kit.session import ReaderSession
+    from farspan.text import Document
 
 STDIN = "-"
 RECORD = "session.json"
@@ -58,6 +60,21 @@ def inputs(files: Sequence[str]) -> list[str]:
         if name != STDIN and not Path(name).is_dir():
             Document.from_path(name)
     return list(files) or _piped()
+
+
+def documents(path: Path) -> list[Document]:
+    """The documents of a file, of all that can be read in a folder, or (`-`) of standard input, to be read repeatedly.
+
+    Raises InputError when there are none.
+    """
+    from farspan.text import open_documents
+
+    return list(open_documents(path, notice=show.note))
+
+
+def pieces(found: Iterable[Document]) -> Iterator[str]:
+    """Their text, one after the other."""
+    return chain.from_iterable(document.pieces() for document in found)
 
 
 def chosen_methods(listed_methods: str | None) -> list[Method]:

@@ -87,6 +87,12 @@ class Plan:
             budget="" if served else str(Budget.parse(self.budget)),
         )
 
+    def try_out(self) -> Plan:
+        """The same, once a sample of every task could be drawn. Raises InputError and UsageError as `Task.try_out`."""
+        for cell in {str(cell.task): cell for cell in self.cells()}.values():
+            cell.task.try_out(cell.modes, self.filler)
+        return self
+
     def cells(self) -> Iterator[Cell]:
         """Every task at its lengths, shortest first."""
         for task in {str(task): task for task in map(self._task, self.tasks)}.values():

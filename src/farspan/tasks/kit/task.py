@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from farspan.errors import InputError
+from farspan.errors import InputError, UsageError
 from farspan.tasks.kit.card import Card
+from farspan.tasks.kit.fillers import Filler
 from farspan.tasks.kit.sample import Sample, Turn
 from farspan.tasks.kit.space import FULLEST, Space, TooShort
 
 Make = Callable[..., Sample]
 Read = Callable[..., Iterator[Sample]]
-_TRIES = 8
+_TRIES, _TRIAL, _CHARS_PER_TOKEN = 8, 4096, 4
 _ECHO = 40
 
 
@@ -70,6 +71,22 @@ class Task:
             return
         for number in range(amount):
             yield self.sample(number, seed=seed, space=space)
+
+    def try_out(self, modes: tuple[str, ...], filler: Filler) -> None:
+        """Draw a sample and throw it away, with no model to count its tokens.
+
+        Raises InputError for a file that cannot be read and UsageError for a knob's value that means nothing; whether
+        a length holds the task, and what else goes wrong, shows when it is measured.
+        """
+        space = Space(_TRIAL, lambda text: len(text) // _CHARS_PER_TOKEN, filler, modes=modes)
+        try:
+            next(self.samples(1, seed=0, space=space), None)
+        except TooShort:
+            return
+        except (InputError, UsageError):
+            raise
+        except Exception:
+            return
 
     def sample(self, number: int, *, seed: int, space: Space) -> Sample:
         """One sample, drawn to fill the space: at most its length, at least .97 of it from 512 tokens on.

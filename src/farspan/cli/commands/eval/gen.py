@@ -10,7 +10,7 @@ import click
 
 from farspan.cli.commands.eval.run import planned
 from farspan.cli.commands.eval.shared import subject
-from farspan.cli.options import debug_option, model_option
+from farspan.cli.options import debug_option, model_option, out_file_option
 
 
 @click.command("gen")
@@ -25,7 +25,7 @@ from farspan.cli.options import debug_option, model_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses contexts and questions.")
 @click.option("--filler", metavar="PATH", help="Hide the facts in this text instead of a synthetic one.")
 @click.option("--slack", type=click.IntRange(min=0), default=24, show_default=True, help="Spare tokens of an answer.")
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="A file. [default: stdout]")
+@out_file_option("A file. [default: stdout]")
 @debug_option
 def command(
     task: str,
@@ -46,7 +46,7 @@ def command(
     plan = planned(
         (task,), methods="full", sizes=sizes, budget=None, questions=None, turns=turns, modes=modes, history="gold",
         baselines=False, stop_below=0.0, seed=seed, slack=slack, filler=filler,
-    )  # fmt: skip
+    ).try_out()  # fmt: skip
     measured = subject(model, None, None, None, None)
     with click.open_file(str(out) if out else "-", "w", encoding="utf-8") as file:
         for cell in plan.cells():

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from farspan.cli import show, work
-from farspan.cli.options import debug_option, json_option, model_option, token_count
+from farspan.cli.options import debug_option, json_option, model_option, out_file_option, token_count
 
 
 @click.command("heads")
@@ -16,7 +16,7 @@ from farspan.cli.options import debug_option, json_option, model_option, token_c
 @click.option("--needles", type=click.IntRange(min=1), default=20, show_default=True, help="How many are averaged.")
 @click.option("--top", type=click.IntRange(min=1), default=16, show_default=True, help="How many heads to show.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the needles.")
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write all scores as JSON there.")
+@out_file_option("Write all scores as JSON there.")
 @json_option
 @debug_option
 def command(model: str | None, length: str, needles: int, top: int, seed: int, out: Path | None, as_json: bool) -> None:
@@ -28,9 +28,10 @@ def command(model: str | None, length: str, needles: int, top: int, seed: int, o
     import farspan
     from farspan.evals.heads import head_profile
 
+    tokens = token_count(length, "--length")
     work.hush()
     ready = farspan.load(model)
-    profile = head_profile(ready, length=token_count(length, "--length"), needles=needles, seed=seed)
+    profile = head_profile(ready, length=tokens, needles=needles, seed=seed)
     if out is not None:
         profile.save(out)
     if as_json:
