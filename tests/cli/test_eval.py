@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from farspan import tasks
+from farspan import methods, tasks
 from tests.cli.conftest import Run
+from tests.cli.fakes import FakeModel
 from tests.cli.test_errors import check
 
 SMALL = ["needle(turns=4)", "--method", "full,streaming", "--lengths", "512,1024", "--n", "8", "-q"]
@@ -64,14 +65,56 @@ def test_a_killed_run_goes_on_to_the_same_summary(run: Run, tmp_path: Path) -> N
     assert files(cut) == files(whole)
 
 
-def test_a_failed_cell_is_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
-    out = tmp_path / "tight"
-    result = run("eval", "run", "needle", "--method", "full,topk", "--budget", "64KiB", "--n", "1", "-o", out, "--json")
-    assert result.exit_code == 1
+def test_a_method_that_the_budget_cannot_hold_is_left_out(run: Run, tmp_path: Path) -> None:
+    out, need = tmp_path / "run", "87.91MiB is the least"
+    asked = ["needle(turns=2)", "--n", "1", "--lengths", "512", "-q"]
+    result = run("eval", "run", *asked, "--method", "abf,full", "--json", "-o", out)
+    assert result.exit_code == 1 and need in result.stderr and "left out, since" in result.stderr
     shown = json.loads(result.stdout)
-    assert shown["failed"] > 0
-    assert any(cell["failed"] for cell in shown["cells"])
-    assert "64KiB" in (out / "rows.jsonl").read_text(encoding="utf-8")
+    assert set(shown["refused"]) == {"abf"} and shown["failed"] == 0
+    assert {(cell["method"], cell["failed"]) for cell in shown["cells"]} == {("full", 0)}
+    assert need in (out / "report.md").read_text(encoding="utf-8")
+    none = tmp_path / "none"
+    check(
+        run("eval", "run", *asked, "--method", "full,topk", "--budget", "64KiB", "-o", none),
+        4,
+        "none of the 2",
+        "64KiB",
+    )
+    assert not none.exists()
+
+
+def test_without_a_method_named_all_that_can_run_are_measured(run: Run, tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    book.write_text("It was late. The rain had stopped and nobody spoke of it. " * 10)
+    result = run("eval", "loss", book, "--tokens", "32", "--json", "-q")
+    done(result)
+    shown = json.loads(result.stdout)
+    measured = {one["method"] for one in shown["bins"]}
+    assert set(shown["refused"]) == {"abf"} and measured | {"abf"} == set(methods.self_sufficient())
+    assert result.stderr.count("88MiB") == 1
+    assert run("eval", "loss", book, "--tokens", "32", "--method", "abf,full", "-q").exit_code == 1
+    check(run("eval", "loss", book, "--method", "abf"), 4, "88MiB")
+
+
+def test_why_questions_failed_is_told_once_and_binds_nothing(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    asked = ["eval", "run", "needle(turns=2)", "--method", "full,streaming", "--n", "2", "--no-baselines", "-o", out]
+    result = run(*asked, "--lengths", "16", "-q")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("failed: 4 questions: TooShort: the questions alone") and "ask for a longer length" in line
+    told = (out / "report.md").read_text(encoding="utf-8")
+    assert "4 questions failed: TooShort" in told
+    done(run(*asked, "--lengths", "512", "--seed", "4", "-q"))
+    check(run(*asked, "--lengths", "512", "--seed", "5", "-q"), 2, "seed 4, this run has 5")
+
+
+def test_budgets_stand_in_the_table(run: Run, tmp_path: Path) -> None:
+    asked = ["eval", "run", "needle(turns=2)", "--method", "full", "--n", "1", "--lengths", "256", "--no-baselines"]
+    done(run(*asked, "--budget", "32MiB", "-q", "-o", tmp_path / "run"))
+    result = run(*asked, "--budget", "64MiB", "-q", "-o", tmp_path / "run")
+    assert "device=32MiB" in result.stdout and "device=64MiB" in result.stdout
 
 
 def test_score_report_and_compare(run: Run, tmp_path: Path) -> None:
@@ -92,7 +135,7 @@ def test_score_report_and_compare(run: Run, tmp_path: Path) -> None:
 
 
 def test_gen_writes_samples(run: Run, tmp_path: Path) -> None:
-    out = tmp_path / "samples.jsonl"
+    out = tmp_path / "new" / "samples.jsonl"
     done(run("eval", "gen", "niah_multikey_2", "--lengths", "512,1K", "--n", "2", "-o", out))
     samples = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [(sample["length"], sample["number"]) for sample in samples] == [(512, 0), (512, 1), (1024, 0), (1024, 1)]
@@ -141,11 +184,35 @@ def test_loss_and_heads(run: Run, tmp_path: Path) -> None:
         (["smoke", "ruler"], "2 suites"),
         (["needle", "--tokenizer", "somewhere"], "--endpoint"),
         (["needle", "--endpoint", "http://127.0.0.1:9/v1", "--budget", "1GiB"], "--budget says nothing"),
+        (["needle", "--lengths", "0"], "'0' is no number of tokens"),
+        (["quotes", "plan(scenario=sea)"], "no scenario 'sea'"),
     ],
 )
 def test_what_cannot_be_run_is_told(run: Run, tmp_path: Path, arguments: list[str], told: str) -> None:
     check(run("eval", "run", *arguments, "-o", tmp_path / "out"), 2, told)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("task", ["longbench(path=nowhere)", "documents(path=nowhere)", "babi(path=nowhere)"])
+def test_a_task_without_its_file_is_told_at_once(run: Run, tmp_path: Path, task: str) -> None:
+    check(run("eval", "run", "needle", task, "-o", tmp_path / "out"), 3, "nowhere")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_nothing_can_be_written_is_told_at_once(run: Run, model: FakeModel, book: Path) -> None:
+    inside = book / "out"
+    check(run("eval", "run", "needle", "-o", inside), 2, f"the folder {inside} cannot be made")
+    for command in (["gen", "needle"], ["loss", book], ["heads"]):
+        check(run("eval", *command, "-o", inside / "file"), 2, f"the folder {inside} cannot be made")
+    assert not model.sessions
+
+
+def test_loss_reads_what_the_other_commands_read(run: Run, tmp_path: Path, book: Path) -> None:
+    asked = ["--method", "full", "--tokens", "64", "-q", "--json"]
+    alone, folder = (json.loads(run("eval", "loss", path, *asked).stdout) for path in (book, tmp_path))
+    assert folder == alone and alone["bins"]
+    check(run("eval", "loss", book, "--bin", "0"), 2, "--bin: '0' is no number of tokens", "--bin 4K")
+    check(run("eval", "loss", book, "--tokens", "1"), 2, "--tokens", "2 or more")
 
 
 @pytest.mark.slow

@@ -156,6 +156,17 @@ def test_another_run_is_refused_and_what_differs_named(tmp_path: Path, changes: 
         measured(tmp_path, FakeSubject("another"))
 
 
+def test_a_run_that_answered_nothing_binds_nothing(tmp_path: Path) -> None:
+    failed, _ = measured(tmp_path, lengths=(20,), tasks=("needle(turns=3)",))
+    assert failed.failed and not failed.answered
+    _, results = measured(tmp_path, lengths=(30,), tasks=("needle(turns=3)",))
+    assert {row["length"] for row in results} == {20, 30}
+    other, results = measured(tmp_path, lengths=(300,), tasks=("needle(turns=3)",), seed=1)
+    assert other.answered == len(results.rows) == len(Results.open(tmp_path).rows)
+    with pytest.raises(UsageError, match="seed"):
+        measured(tmp_path, seed=2)
+
+
 def test_two_processes_do_not_write_to_one_folder(tmp_path: Path) -> None:
     measured(tmp_path, questions=1)
     config = (tmp_path / "config.json").read_bytes()

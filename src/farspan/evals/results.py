@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from farspan.errors import InputError, UsageError
-from farspan.folders import LOCK, hold
+from farspan.folders import LOCK, hold, make_folder
 
 CONFIG, ROWS, FRESH = "config.json", "rows.jsonl", ".new"
 UNIT = ("sample", "method", "budget", "context")
@@ -67,17 +67,17 @@ class Results:
     def begin(cls, folder: Path, config: Mapping[str, Any]) -> Self:
         """Results to be added to until closed: a new folder, or one whose run is the same in all but its extent.
 
-        Raises UsageError that names what differs, and when another process writes there.
+        A run that answered nothing binds nothing: another one may take its folder. Raises UsageError that names what
+        differs, when another process writes there, and where no folder can be made.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / CONFIG).is_file() and _foreign(folder):
-            raise UsageError(f"{folder} holds other files", fix="give a new folder with -o")
+        check_free(folder)
+        make_folder(folder)
         results = cls(folder)
         results._hold()
         try:
             if (folder / CONFIG).is_file():
-                results._compare(config)
                 results._load()
+                results._agree(config)
             results._write(CONFIG, json.dumps(config, indent=2) + "\n")
         except BaseException:
             results.close()
@@ -163,14 +163,19 @@ class Results:
             row = _row(path, number, line)
             self._rows[key_of(row)] = row
 
-    def _compare(self, config: Mapping[str, Any]) -> None:
-        old = self.config["identity"]
-        for name, value in config["identity"].items():
-            if old.get(name) != value:
-                raise UsageError(
-                    f"{self.folder} was measured with {name} {old.get(name)!r}, this run has {value!r}",
-                    fix="give another folder with -o, or run with what was used there",
-                )
+    def _agree(self, config: Mapping[str, Any]) -> None:
+        """Refuse to mix answers of two runs. Where nothing was answered there are none to mix: failed rows go."""
+        old, new = self.config["identity"], config["identity"]
+        differing = [name for name, value in new.items() if old.get(name) != value]
+        if not differing:
+            return
+        if any(not row["error"] for row in self):
+            name = differing[0]
+            raise UsageError(
+                f"{self.folder} was measured with {name} {old.get(name)!r}, this run has {new[name]!r}",
+                fix="give another folder with -o, or run with what was used there",
+            )
+        self.replace(())
 
     def _write(self, name: str, text: str) -> None:
         fresh = self.folder / f"{name}{FRESH}"
@@ -179,6 +184,18 @@ class Results:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self.folder / name)
+
+
+def check_free(folder: Path) -> None:
+    """Raise UsageError where no run can be kept, without making anything: other files are there, or no folder can be.
+
+    Looked at before a model is loaded.
+    """
+    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"the folder {folder} cannot be made in {above}", fix="give another folder with -o")
+    if above == folder and not (folder / CONFIG).is_file() and _foreign(folder):
+        raise UsageError(f"{folder} holds other files", fix="give a new folder with -o")
 
 
 def _foreign(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -21,12 +22,22 @@ Done = dict[Key, dict[int, str]]
 
 @dataclass(slots=True)
 class Outcome:
-    """How a run ended: questions answered now, those that were there already, those that failed, cells left out."""
+    """How a run ended.
+
+    answered: questions answered now. kept: those that were there already. errors: why others failed, and how many did.
+    left_out: cells that were not measured. refused: methods that cannot run on this model and budget, and why.
+    """
 
     answered: int = 0
     kept: int = 0
-    failed: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
     left_out: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """How many questions failed."""
+        return self.errors.total()
 
 
 def run(plan: Plan, subject: Subject, results: Results, tell: Tell = lambda _: None) -> Outcome:
@@ -52,7 +63,7 @@ def run(plan: Plan, subject: Subject, results: Results, tell: Tell = lambda _: N
             rows = _measure(plan, unit, subject)
             results.add(rows)
             outcome.answered += sum(not row["error"] for row in rows)
-            outcome.failed += sum(bool(row["error"]) for row in rows)
+            outcome.errors.update(str(row["error"]) for row in rows if row["error"])
         if plan.stop_below:
             methods_of[str(cell.task)] = [name for name in methods if _holds(plan, results, cell, name)]
     return outcome

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -30,6 +31,7 @@ COLUMNS = (
 )
 _ACCOUNT = ("seen", "kept", "stored", "fetched", "dropped")
 _PLACES = 4
+_NUMBER = re.compile(r"\d[\d,.]*")
 
 
 def summarise(rows: Iterable[Row]) -> list[Cell]:
@@ -58,6 +60,17 @@ def grouped(rows: Iterable[Row]) -> list[list[Row]]:
     for row in rows:
         contexts[row["sample"]].append(row)
     return [sorted(contexts[name], key=lambda row: (row["turn"], row["mode"])) for name in sorted(contexts)]
+
+
+def why_failed(errors: Iterable[str]) -> list[tuple[str, int]]:
+    """Why questions failed and how many did for that, the most frequent first; told alike but for numbers is one."""
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for error in errors:
+        kind = _NUMBER.sub("0", error)
+        first.setdefault(kind, error)
+        counts[kind] += 1
+    return [(first[kind], count) for kind, count in counts.most_common()]
 
 
 def scored(row: Row) -> bool:

@@ -13,9 +13,11 @@ from farspan.evals.report import accounts, boxes, curves, scores
 from farspan.evals.report.names import MODES, Names, length_name, percent, plural, size, spread
 from farspan.evals.report.parts import Figure, Part, memory_figure, parts
 from farspan.evals.report.tables import Field, Record, Table, heads, method_field
-from farspan.evals.summary import Cell, Row
+from farspan.evals.report.wrong import shortened
+from farspan.evals.summary import Cell, Row, why_failed
 
 _FIRST_MODE = "multi_request"
+_MOST_REASONS = 5
 _MEMORY = "Mean over tasks against memory, shortest to longest length"
 
 
@@ -81,11 +83,14 @@ class Content:
         failed, cut, asked = (
             sum(int(cell[name]) for cell in self.cells) for name in ("failed", "truncated", "questions")
         )
-        found = []
+        found = [
+            f"Left out, since it cannot run on this model and budget: {method}: {why}."
+            for method, why in self.config.get("left_out", {}).items()
+        ]
         if failed:
-            found.append(
-                f"Failed, with no score: {failed:,} of {failed + asked:,} questions; see Replies for the reasons."
-            )
+            found.append(f"Failed, with no score: {failed:,} of {failed + asked:,} questions; Replies says which.")
+            told = why_failed(str(row["error"]) for row in self.rows if row["error"])
+            found += [f"{plural(count, 'question')} failed: {shortened(why)}" for why, count in told[:_MOST_REASONS]]
         if cut:
             found.append(f"Cut off at the longest that was allowed: {cut:,} of {asked:,} answers.")
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,13 +15,19 @@ from farspan.cli.options import (
     debug_option,
     json_option,
     model_option,
+    out_file_option,
     quiet_option,
     self_sufficient_option,
     token_count,
 )
-from farspan.types import format_count
+from farspan.errors import UsageError
+from farspan.types import Budget, format_count
+
+if TYPE_CHECKING:
+    from farspan.evals.loss import LossBin
 
 DEFAULT_BUDGET = "64MiB"
+FAILED, LEAST = 1, 2
 
 
 @click.command("loss")
@@ -30,7 +37,7 @@ DEFAULT_BUDGET = "64MiB"
 @budget_option(DEFAULT_BUDGET)
 @click.option("--tokens", default="8K", show_default=True, metavar="N", help="How much of the text.")
 @click.option("--bin", "bin_tokens", default="1K", show_default=True, metavar="N", help="Tokens in a mean.")
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the means as CSV there.")
+@out_file_option("Write the means as CSV there.")
 @json_option
 @quiet_option
 @debug_option
@@ -44,47 +51,58 @@ def command(
     out: Path | None,
     as_json: bool,
     quiet: bool,
-) -> None:
+) -> int:
     """Read a text token by token and show the mean loss (nats a token) against the position, for every method.
 
-    No question is asked: a method whose loss climbs beyond the model's window has lost its footing there.
+    No question is asked: a method whose loss climbs beyond the model's window has lost its footing there. PATH is a
+    file, a folder or - for standard input. A method that cannot run on this model and budget is left out, and a line
+    says why; where it was named, the exit code is then 1.
     """
     import farspan
-    from farspan.evals.loss import LossBin, loss_curve
-    from farspan.text import Document
+    from farspan.evals.fitting import fitting
+    from farspan.evals.loss import loss_curve
+    from farspan.evals.subjects.local import LocalSubject
 
-    document = Document.from_path(path)
     length, each = token_count(tokens, "--tokens"), token_count(bin_tokens, "--bin")
-    chosen = work.chosen_methods(methods)
+    if length < LEAST:
+        raise UsageError(f"--tokens: {length} token has none before it to be foretold by", fix=f"give {LEAST} or more")
+    found, chosen = work.documents(path), work.chosen_methods(methods)
+    limit = str(Budget.parse(budget or DEFAULT_BUDGET))
     work.hush()
     ready = farspan.load(model)
+    able = fitting(LocalSubject(ready), [str(method) for method in chosen], limit)
+    for name, why in able.reasons.items():
+        show.note(f"left out: {name}: {why}")
     bins: list[LossBin] = []
-    for method in chosen:
+    for name in able.methods:
         if not quiet:
-            show.note(f"{path}, {method}")
-        bins += loss_curve(
-            ready,
-            document.pieces(),
-            method,
-            tokens=length,
-            budget=budget or DEFAULT_BUDGET,
-            bin_tokens=each,
-        )
+            show.note(f"{path}, {name}")
+        bins += loss_curve(ready, work.pieces(found), name, tokens=length, budget=limit, bin_tokens=each)
     rows = [asdict(one) for one in bins]
     if out is not None:
-        with out.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, ("method", "start", "end", "loss"))
-            writer.writeheader()
-            writer.writerows(rows)
+        _write(out, rows)
     if as_json:
-        show.as_json({"bins": rows})
-        return
-    names = list(dict.fromkeys(one.method for one in bins))
-    by_start = {(one.method, one.start): f"{one.loss:.3f}" for one in bins}
-    show.table(
-        ("tokens", *names),
-        [
-            (format_count(start), *(by_start.get((name, start), "-") for name in names))
-            for start in sorted({one.start for one in bins})
-        ],
-    )
+        show.as_json({"bins": rows, "refused": able.reasons})
+    else:
+        _table(bins)
+    return FAILED if methods and able.refused else 0
+
+
+def _write(out: Path, rows: list[dict[str, Any]]) -> None:
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ("method", "start", "end", "loss"))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _table(bins: list[LossBin]) -> None:
+    """Methods against positions; whichever are more go down the page."""
+    losses = {(one.method, one.start): f"{one.loss:.3f}" for one in bins}
+    names, starts = dict.fromkeys(one.method for one in bins), dict.fromkeys(one.start for one in bins)
+    lines = [
+        ["tokens", *names],
+        *([format_count(at), *(losses.get((name, at), "-") for name in names)] for at in starts),
+    ]
+    if len(names) > len(starts):
+        lines = [list(column) for column in zip(*lines, strict=True)]
+    show.table(lines[0], lines[1:])

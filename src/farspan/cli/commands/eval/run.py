@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from farspan.cli import progress, show
-from farspan.cli.commands.eval.shared import cells_table, check_extra, subject
+from farspan.cli.commands.eval.shared import cells_table, check_extra, failure_lines, subject
 from farspan.cli.options import (
     budget_option,
     debug_option,
@@ -26,7 +27,7 @@ from farspan.cli.options import (
 from farspan.errors import UsageError
 
 if TYPE_CHECKING:
-    from farspan.evals import Plan
+    from farspan.evals import Outcome, Plan
 
 DEFAULT_BUDGET = "64MiB"
 FAILED = 1
@@ -35,7 +36,7 @@ FAILED = 1
 @click.command("run")
 @click.argument("tasks", nargs=-1, required=True)
 @model_option
-@methods_option("Methods. [default: all but those that re-read]")
+@methods_option("Methods. [default: all that the budget can hold, but those that re-read]")
 @budget_option(DEFAULT_BUDGET)
 @click.option("--lengths", "sizes", metavar="N,N,...", help="Tokens of context, question and answer together.")
 @click.option("--n", "questions", type=click.IntRange(min=1), help="At least so many questions in every cell.")
@@ -97,33 +98,53 @@ def command(
     """Measure TASKS: families, presets, expressions such as "needle(needles=4)", or suites (see eval list).
 
     Every method gets the same contexts and questions; each context is read before its questions are known. The same
-    command with the same -o goes on where it was broken off. Exits with 1 when something failed; its rows say why.
+    command with the same -o goes on where it was broken off. A method that cannot run on this model and budget is left
+    out, and a line says why. Exits with 1 when something failed, or a method that was named is left out.
     """
     check_extra()
     from farspan.evals.api import measured
+    from farspan.evals.results import check_free
     from farspan.evals.summary import summarise
 
-    plan = planned(tasks, endpoint=endpoint is not None, **given)
+    plan = planned(tasks, endpoint=endpoint is not None, **given).try_out()
     _check_endpoint(endpoint, tokenizer, dtype, given)
     folder = out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     note = show.nothing if quiet else show.note
+    check_free(folder)
     note(f"results: {folder}")
     measuring = subject(model, endpoint, tokenizer, dtype, device)
     command = shlex.join(["farspan", *sys.argv[1:], *([] if out else ["-o", str(folder)])])
     with progress.telling(quiet) as tell:
-        outcome, results = measured(plan, measuring, folder, tell, command=command)
+        outcome, results = measured(plan, measuring, folder, tell, warn=show.note, command=command)
     cells = summarise(results.rows)
     if as_json:
-        show.as_json({"folder": str(folder), "cells": cells, "failed": outcome.failed, "left_out": outcome.left_out})
+        ended = {name: getattr(outcome, name) for name in ("failed", "errors", "left_out", "refused")}
+        show.as_json({"folder": str(folder), "cells": cells, **ended})
     else:
         cells_table(cells)
+    _tell_end(plan, outcome, folder, note)
+    return FAILED if _fell_short(plan, outcome) else 0
+
+
+def _tell_end(plan: Plan, outcome: Outcome, folder: Path, note: Callable[[str], None]) -> None:
+    """How the run went, on stderr; what was not measured, and why, also when quiet."""
     for line in outcome.left_out:
         note(f"left out: {line}, which scored below {plan.stop_below:g} at the length before")
     note(
         f"{outcome.answered:,} questions answered, {outcome.kept:,} were there already, {outcome.failed:,} failed; "
         f"report: {folder / 'report.html'}"
     )
-    return FAILED if outcome.failed or not outcome.answered + outcome.kept else 0
+    if outcome.refused:
+        show.note(f"left out, since they cannot run on this model and budget: {', '.join(outcome.refused)}")
+    failure_lines(outcome)
+
+
+def _fell_short(plan: Plan, outcome: Outcome) -> bool:
+    """Whether something that was asked for is missing; without --method that is what can run, whichever that is."""
+    from farspan import methods
+
+    named = set(plan.methods) != set(methods.self_sufficient())
+    return bool(outcome.failed or (named and outcome.refused) or not outcome.answered + outcome.kept)
 
 
 def planned(tasks: tuple[str, ...], *, endpoint: bool = False, **given: Any) -> Plan:
@@ -174,8 +195,8 @@ def _filler(path: str | None) -> dict[str, Any]:
         return {}
     import hashlib
 
+    from farspan.cli import work
     from farspan.tasks import Text
-    from farspan.text import Document
 
-    text = "".join(Document.from_path(path).pieces())
+    text = "".join(work.pieces(work.documents(Path(path))))
     return {"filler": Text(text), "filler_name": f"{Path(path).name} {hashlib.sha256(text.encode()).hexdigest()[:16]}"}

@@ -13,8 +13,10 @@ from farspan.cli.options import Option
 from farspan.types import format_bytes, format_count
 
 if TYPE_CHECKING:
+    from farspan.evals import Outcome
     from farspan.evals.subjects import Subject
 
+_MOST_REASONS = 5
 _EXTRA = ("scipy", "matplotlib", "jinja2", "rapidfuzz")
 
 
@@ -50,13 +52,27 @@ def subject(
 def cells_table(cells: Sequence[dict[str, Any]]) -> None:
     """The cells of a summary, a line each."""
     show.table(
-        ("task", "context", "mode", "method", "tokens", "n", "contexts", "score", "95% interval", "failed", "device"),
+        (
+            "task",
+            "context",
+            "mode",
+            "method",
+            "budget",
+            "tokens",
+            "n",
+            "contexts",
+            "score",
+            "95% interval",
+            "failed",
+            "device",
+        ),
         [
             (
                 cell["task"],
                 cell["context"],
                 cell["mode"],
                 cell["method"],
+                cell["budget"] or "-",
                 format_count(cell["length"]) if cell["length"] else "native",
                 str(cell["questions"]),
                 str(cell["contexts"]),
@@ -67,6 +83,17 @@ def cells_table(cells: Sequence[dict[str, Any]]) -> None:
             for cell in cells
         ],
     )
+
+
+def failure_lines(outcome: Outcome) -> None:
+    """Why questions failed, on stderr: each reason once, the most frequent first."""
+    from farspan.evals.summary import why_failed
+
+    told = why_failed(outcome.errors.elements())
+    for why, count in told[:_MOST_REASONS]:
+        show.note(f"failed: {count:,} question{'s' if count > 1 else ''}: {why}")
+    if left := told[_MOST_REASONS:]:
+        show.note(f"failed: {sum(count for _, count in left):,} more, for {len(left)} other reasons: see the report")
 
 
 def _score(cell: dict[str, Any]) -> tuple[str, str]:
