@@ -134,6 +134,26 @@ def test_score_report_and_compare(run: Run, tmp_path: Path) -> None:
     check(run("eval", "compare", one, tmp_path / "none"), 3, "no results")
 
 
+def test_what_one_run_alone_has_is_told_by_compare(run: Run, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    asked = ["--n", "1", "--no-baselines", "-q"]
+    done(run("eval", "run", "needle(turns=1)", "--method", "full", "--lengths", "256,512", *asked, "-o", one))
+    done(run("eval", "run", "needle(turns=1)", "--method", "full,topk", "--lengths", "256", *asked, "-o", two))
+    first, second = run("eval", "compare", one, two).stderr.splitlines()
+    assert first.endswith(f"{one} alone has it: 512 tokens")
+    assert second.endswith(f"{two} alone has it: topk @ device=64MiB")
+    assert run("eval", "compare", one, one).stderr == ""
+
+
+def test_a_stopped_run_says_how_to_go_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("farspan.evals.api.run", stopped)
+    result = run("eval", "run", "needle", "--method", "full", "-q", "-o", tmp_path)
+    assert result.exit_code == 130 and f"-o {tmp_path} goes on" in result.stderr
+
+
 def test_gen_writes_samples(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "new" / "samples.jsonl"
     done(run("eval", "gen", "niah_multikey_2", "--lengths", "512,1K", "--n", "2", "-o", out))
@@ -191,6 +211,13 @@ def test_loss_and_heads(run: Run, tmp_path: Path) -> None:
 def test_what_cannot_be_run_is_told(run: Run, tmp_path: Path, arguments: list[str], told: str) -> None:
     check(run("eval", "run", *arguments, "-o", tmp_path / "out"), 2, told)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_filler_that_holds_no_question_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tiny.txt").write_text("hi\n")
+    asked = ["quotes", "--filler", tmp_path / "tiny.txt", "--lengths", "512", "--n", "1", "--method", "full", "-q"]
+    result = run("eval", "run", *asked, "-o", tmp_path / "out")
+    assert result.exit_code == 1 and "nothing to ask" in result.stderr and "--filler" in result.stderr
 
 
 @pytest.mark.parametrize("task", ["longbench(path=nowhere)", "documents(path=nowhere)", "babi(path=nowhere)"])

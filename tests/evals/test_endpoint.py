@@ -29,6 +29,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        if self.path.startswith("/bare"):
+            self._send(404, {"error": {"message": "nothing is listed", "type": "x", "param": None, "code": "x"}})
+            return
         self._send(
             200, {"object": "list", "data": [{"id": "served", "object": "model", "created": 0, "owned_by": "x"}]}
         )
@@ -137,3 +140,17 @@ def test_the_prefix_of_an_answer_goes_behind_the_question(url: str) -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(ModelError, match=r"127\.0\.0\.1:9"):
         EndpointSubject("http://127.0.0.1:9/v1", retries=0)
+
+
+@pytest.mark.parametrize("model", [None, "served"])
+def test_a_server_that_is_not_there_is_told_at_once(model: str | None) -> None:
+    with pytest.raises(ModelError, match=r"no server can be reached at http://127\.0\.0\.1:9/v1") as told:
+        EndpointSubject("http://127.0.0.1:9/v1", model, retries=0)
+    assert "start it" in told.value.fix
+
+
+def test_a_model_that_is_named_need_not_be_listed(url: str) -> None:
+    bare = url.replace("/v1", "/bare")
+    assert EndpointSubject(url, "another").model == EndpointSubject(bare, "another").model == "another"
+    with pytest.raises(ModelError, match="lists no model"):
+        EndpointSubject(bare)

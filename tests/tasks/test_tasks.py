@@ -100,13 +100,21 @@ def test_text_filler_is_verbatim_and_starts_again() -> None:
 
 
 def test_trying_out_tells_what_no_length_would_mend() -> None:
-    modes, filler = (MULTI_REQUEST,), tasks.Synthetic()
+    trial: tuple[tuple[str, ...], tasks.Filler] = (MULTI_REQUEST,), tasks.Synthetic()
     for name in tasks.names():
         if not tasks.needs(name):
-            tasks.get(name).try_out(modes, filler)
+            tasks.get(name).try_out(*trial)
     with pytest.raises(InputError, match="nowhere"):
-        tasks.parse("longbench(path=nowhere)").try_out(modes, filler)
+        tasks.parse("longbench(path=nowhere)").try_out(*trial)
     with pytest.raises(UsageError, match="scenario"):
-        tasks.parse("plan(scenario=sea)").try_out(modes, filler)
-    tasks.parse("needle(needles=4000,haystack=noise)").try_out(modes, filler)  # too many for that length
-    tasks.parse("needle(keys_asked=0)").try_out(modes, filler)  # a fault of the family
+        tasks.parse("plan(scenario=sea)").try_out(*trial)
+    tasks.parse("needle(needles=4000,haystack=noise)").try_out(*trial)  # too many for that length
+    tasks.parse("needle(keys_asked=0)").try_out(*trial)  # a fault of the family
+    tasks.get("quotes").try_out((MULTI_REQUEST,), tasks.Text("hi"))  # nothing to ask, but pieces of half a token
+
+
+def test_a_text_that_repeats_itself_is_no_quiz() -> None:
+    said = "The keeper counted the waves and the hours, and wrote both in the book. "
+    words = tasks.Space(200, lambda text: len(text.split()), tasks.Text(said))
+    with pytest.raises(tasks.TooShort, match="nothing to ask"):
+        tasks.get("quotes").sample(0, seed=0, space=words)

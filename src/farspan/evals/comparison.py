@@ -67,6 +67,19 @@ def compare(rows_a: Iterable[Row], rows_b: Iterable[Row], *, by_length: bool = F
     return found
 
 
+def left_over(rows: Iterable[Row], found: Sequence[Comparison]) -> list[str]:
+    """The tasks, methods and lengths of a run of which nothing was compared, in a comparison by length."""
+    paired = [one for one in found if one.paired]
+    tasks, lengths = {one.task for one in paired}, {one.length for one in paired}
+    subjects = {subject for one in paired for subject in (one.first, one.second)}
+    whole = [row for row in rows if row["context"] == FULL]
+    return [
+        *sorted({row["task"] for row in whole} - tasks),
+        *(name_of(subject) for subject in sorted({(row["method"], row["budget"]) for row in whole} - subjects)),
+        *(f"{format_count(length)} tokens" for length in sorted({row["length"] for row in whole} - lengths)),
+    ]
+
+
 def table(found: Sequence[Comparison]) -> list[list[str]]:
     """The comparisons for a reader, in points of 100, first the names of the columns."""
     head = "task,length,mode,first,second,questions,first scores,second scores,difference,wins,losses,p".split(",")

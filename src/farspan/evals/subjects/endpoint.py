@@ -38,12 +38,12 @@ class EndpointSubject:
             raise UsageError(
                 "an endpoint is asked with the openai package", fix="pip install 'farspan[eval]'"
             ) from error
-        self._failure = openai.OpenAIError
+        self._failure, self._unreachable = openai.OpenAIError, openai.APIConnectionError
         self._client = openai.OpenAI(
             base_url=url, api_key=os.environ.get(KEY, "none"), max_retries=retries, timeout=_TIMEOUT_S
         )
         self.url = url
-        self.model = model or self._first()
+        self.model = self._served(model)
         self.frame = Frame(8, 2, 8, 8)
         self.tokenizer = tokenizer
         self._counted = _counter(tokenizer)
@@ -97,10 +97,19 @@ class EndpointSubject:
                 fix="serve it with a longer context, or ask for shorter --lengths",
             )
 
-    def _first(self) -> str:
+    def _served(self, model: str | None) -> str:
+        """The model of that name, whatever the server lists; else the first that it does."""
         try:
-            return str(next(iter(self._client.models.list())).id)
+            first = next(iter(self._client.models.list()))
+            return model or str(first.id)
+        except self._unreachable as error:
+            raise ModelError(
+                f"no server can be reached at {self.url}: {error}",
+                fix="start it, or give the address that it serves under, such as http://127.0.0.1:8000/v1",
+            ) from error
         except (self._failure, StopIteration, ValueError, AttributeError, TypeError) as error:
+            if model:
+                return model
             raise ModelError(f"{self.url} lists no model: {error}", fix="name one with -m") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -78,7 +79,7 @@ class Task:
         Raises InputError for a file that cannot be read and UsageError for a knob's value that means nothing; whether
         a length holds the task, and what else goes wrong, shows when it is measured.
         """
-        space = Space(_TRIAL, lambda text: len(text) // _CHARS_PER_TOKEN, filler, modes=modes)
+        space = Space(_TRIAL, lambda text: math.ceil(len(text) / _CHARS_PER_TOKEN), filler, modes=modes)
         try:
             next(self.samples(1, seed=0, space=space), None)
         except TooShort:
@@ -113,6 +114,11 @@ class Task:
                 aim -= total - space.length
         if best is None:
             raise TooShort(f"{self} does not fit in {space.length:,} tokens", fix="ask for a longer length")
+        if not best.turns:
+            raise TooShort(
+                f"{self} finds nothing to ask about {space.length:,} tokens of this text",
+                fix="ask for a longer length, or give a --filler that is longer and repeats itself less",
+            )
         return finished(best, space)
 
     def _nearest(self, shares: Mapping[str, float], otherwise: float) -> float:

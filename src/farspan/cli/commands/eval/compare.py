@@ -27,7 +27,11 @@ def command(first: Path, second: Path, as_json: bool) -> None:
     check_extra()
     from farspan.evals import Results, comparison
 
-    found = comparison.compare(Results.open(first).rows, Results.open(second).rows, by_length=True)
+    runs = {folder: Results.open(folder).rows for folder in (first, second)}
+    found = comparison.compare(runs[first], runs[second], by_length=True)
+    for folder, rows in runs.items():
+        if names := comparison.left_over(rows, found):
+            show.note(f"not compared, since {folder} alone has it: {', '.join(names)}")
     if as_json:
         show.as_json({"comparisons": [asdict(one) for one in found]})
         return

@@ -114,8 +114,12 @@ def command(
     note(f"results: {folder}")
     measuring = subject(model, endpoint, tokenizer, dtype, device)
     command = shlex.join(["farspan", *sys.argv[1:], *([] if out else ["-o", str(folder)])])
-    with progress.telling(quiet) as tell:
-        outcome, results = measured(plan, measuring, folder, tell, warn=show.note, command=command)
+    try:
+        with progress.telling(quiet) as tell:
+            outcome, results = measured(plan, measuring, folder, tell, warn=show.note, command=command)
+    except KeyboardInterrupt:
+        show.note(f"stopped: what was answered is kept; the same command with -o {folder} goes on from here")
+        raise
     cells = summarise(results.rows)
     if as_json:
         ended = {name: getattr(outcome, name) for name in ("failed", "errors", "left_out", "refused")}
