@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 
 import farspan
+from farspan.cli.explain import explain
 from farspan.errors import StorageFull
 from farspan.folders import hold
 from tests.cli.conftest import Run
@@ -78,6 +80,7 @@ def test_session_keeps_its_method_budget_and_dtype(run: Run, model: FakeModel, b
 
 def test_session_names(run: Run, model: FakeModel, book: Path) -> None:
     check(run("ask", "what?", "--session", ".."), 2, "cannot name a session")
+    check(run("ask", "what?", "--session", "long" * 75), 2, "300 bytes", "thesis")
     check(run("sessions", "show", "nothing"), 3, "no session 'nothing'")
 
 
@@ -120,6 +123,38 @@ def test_disk_full_by_the_system(run: Run, model: FakeModel, book: Path, monkeyp
 
     monkeypatch.setattr(FakeSession, "read", full)
     check(run("read", book, "--session", "thesis"), 4, "/scratch/kv.bin")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (errno.ENOSPC, 4, "no space left on device"),
+        (errno.EFBIG, 4, "ulimit -f"),
+        (errno.EROFS, 3, "read-only file system"),
+        (errno.EACCES, 3, "permission denied"),
+        (errno.ENOENT, 3, "check the path"),
+        (errno.ENAMETOOLONG, 2, "shorter name"),
+        (errno.EMFILE, 1, "ulimit -n"),
+        (errno.EPROTO, 1, "--debug"),
+    ],
+)
+def test_what_the_system_refuses(
+    run: Run, model: FakeModel, book: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int, words: str
+) -> None:
+    def refuse(self: FakeSession, source: object, progress: object = None) -> None:
+        raise OSError(number, os.strerror(number), "/kept/kv.bin")
+
+    monkeypatch.setattr(FakeSession, "read", refuse)
+    check(run("read", book, "--session", "thesis"), code, "/kept/kv.bin", words)
+
+
+def test_what_the_system_refuses_to_a_library_in_rust() -> None:
+    refused = explain(ValueError("Error while serializing: I/O error: File too large (os error 27)"))
+    assert refused == explain(OSError(27, "File too large"))
+
+
+def test_a_folder_that_cannot_be_made(run: Run, model: FakeModel, book: Path) -> None:
+    check(run("demo", "--out", book / "below", "-q"), 3, str(book / "below"), "not a directory")
 
 
 def test_usage(run: Run, model: FakeModel, book: Path) -> None:

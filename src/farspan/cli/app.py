@@ -1,12 +1,12 @@
 """The `farspan` command itself: finds its commands, and turns what goes wrong into one message and an exit code.
 
-0 done    1 failure while running    2 usage    3 model, input or session not available
+0 done    1 failure while running, or nobody reads the output any more    2 usage
+3 model, input or session not available
 4 budget impossible or storage full    130 stopped by Ctrl-C
 """
 
 from __future__ import annotations
 
-import errno
 import sys
 import traceback
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 from farspan import __version__
+from farspan.cli.explain import explain
 from farspan.cli.groups import CommandFolder
-from farspan.errors import FarspanError
 
 INTERRUPTED = 130
 
@@ -40,32 +40,19 @@ class App(CommandFolder):
         except (click.Abort, KeyboardInterrupt):
             sys.exit(INTERRUPTED)
         except Exception as error:
-            if state.debug:
-                traceback.print_exc()
-            sys.exit(report(error))
+            sys.exit(report(error, debug=state.debug))
         sys.exit(result if isinstance(result, int) else 0)
 
 
-def report(error: Exception) -> int:
+def report(error: Exception, *, debug: bool = False) -> int:
     """Write an error on stderr as `error: what` and `fix: what to do`; return its exit code."""
-    message, fix, code = _explain(error)
+    if debug:
+        traceback.print_exception(error)
+    message, fix, code = explain(error)
     click.echo(f"error: {message}", err=True)
     if fix:
         click.echo(f"fix: {fix}", err=True)
     return code
-
-
-def _explain(error: Exception) -> tuple[str, str, int]:
-    if isinstance(error, FarspanError):
-        return error.message, error.fix, error.exit_code
-    if isinstance(error, click.ClickException):
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context else "farspan"
-        return error.format_message(), f"see {path} --help", error.exit_code
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        where = error.filename or "the disk"
-        return f"no space is left on {where}", "free some, or point FARSPAN_HOME and FARSPAN_SCRATCH elsewhere", 4
-    return f"{type(error).__name__}: {error}", "run it again with --debug for the traceback", 1
 
 
 app = App(

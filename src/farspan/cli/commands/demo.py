@@ -62,6 +62,7 @@ def command(
     length, limit = Size.parse(tokens), Budget.parse(budget or DEFAULT_BUDGET)
     if length.unit != "tokens":
         raise UsageError(f"--tokens {tokens} is not a number of tokens", fix="write --tokens 64K")
+    out.mkdir(parents=True, exist_ok=True)
     host = work.load_model(SessionOptions(model=model, method=None, budget=None, session=None, dtype=None, device=None))
     chosen = readers.parse(method or DEFAULT_METHOD)
     book = _write_book(host, length.amount, seed, out)
@@ -97,7 +98,6 @@ def _write_book(model: Model, tokens: int, seed: int, out: Path) -> Book:
         return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     sample = needle.make(random.Random(seed), Space(tokens, count, modes=()), needles=FACTS, turns=QUESTIONS)
-    out.mkdir(parents=True, exist_ok=True)
     path = out / "book.txt"
     path.write_text(sample.document, encoding="utf-8")
     book = Book(path, sample, count(sample.document))
