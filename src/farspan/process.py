@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
+import sys
 from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _BYTES = 1 << 30
 _OPEN_MAX = 10_240
+
+
+def open_missing_streams() -> None:
+    """Put the null device in the place of each standard stream that was closed before the program began.
+
+    Python gives None for such a stream, and its descriptor to the next file that is opened, over which a library that
+    prints would then write.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (lives as long as the process)
 
 
 def keep_freed_memory() -> bool:

@@ -1,8 +1,9 @@
-"""Standard input: a pipe is a document where no file is named."""
+"""Standard input: a pipe is a document where no file is named and no session has read one."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from farspan.cli import work
+from farspan.cli import piped
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeModel
 
@@ -34,26 +35,76 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
         stream.close()
 
 
-def test_a_pipe_is_a_document(pipe: Pipe) -> None:
+@pytest.fixture
+def told() -> list[str]:
+    """The lines that were written for the user."""
+    return []
+
+
+def test_a_pipe_is_a_document(pipe: Pipe, told: list[str]) -> None:
     pipe(b"a piped text")
-    assert work.inputs([]) == ["-"]
+    assert piped.piped(None, told.append) == ["-"]
+    assert told == []
 
 
-def test_an_empty_pipe_is_said_to_be_empty(pipe: Pipe, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_pipe_is_said_to_be_empty(pipe: Pipe, told: list[str]) -> None:
     pipe(b"")
-    assert work.inputs([]) == []
-    assert "standard input is empty" in capsys.readouterr().err
+    assert piped.piped(None, told.append) == []
+    assert "standard input is empty" in told[0]
 
 
-def test_no_pipe_beside_files(pipe: Pipe, book: Path) -> None:
-    pipe(b"a piped text")
-    assert work.inputs([str(book)]) == [str(book)]
+def test_a_pipe_that_stays_silent_is_said_to_be_waited_for(
+    monkeypatch: pytest.MonkeyPatch, told: list[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(piped, "PATIENCE_S", 0.0)
+    out, into = os.pipe()
+
+    def end(line: str) -> None:
+        told.append(line)
+        os.write(into, b"at last")
+
+    with os.fdopen(into, "wb"), io.TextIOWrapper(os.fdopen(out, "rb")) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert piped.piped(None, end) == ["-"]
+    assert len(told) == 1 and "</dev/null" in told[0]
 
 
-def test_nothing_is_read_from_the_null_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_pipe_beside_files(run: Run, model: FakeModel, book: Path) -> None:
+    assert run("ask", "what?", "-f", book, stdin="five words are in here").exit_code == 0
+    assert model.sessions[0].reads == [str(book)]
+
+
+def test_nothing_is_read_from_the_null_device(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     with Path(os.devnull).open() as null:
         monkeypatch.setattr(sys, "stdin", null)
-        assert work.inputs([]) == []
+        assert piped.piped(None, told.append) == []
+
+
+@pytest.mark.parametrize("files", [[{"complete": True}], None])
+def test_a_session_that_has_read_leaves_the_pipe_alone(
+    pipe: Pipe, told: list[str], tmp_path: Path, files: list[dict[str, bool]] | None
+) -> None:
+    (tmp_path / "session.json").write_text(json.dumps({"files": files}))  # None: a damaged record
+    pipe(b"the next question")
+    assert piped.piped(tmp_path, told.append) == []
+    assert os.read(sys.stdin.fileno(), 99) == b"the next question"
+    assert "-f - reads it too" in told[0]
+    assert piped.piped(tmp_path, told.append) == [] and len(told) == 1  # there is nothing to tell of
+
+
+@pytest.mark.parametrize("files", [[], [{"complete": False}]])
+def test_a_session_that_has_read_no_whole_text_reads_the_pipe(
+    pipe: Pipe, told: list[str], tmp_path: Path, files: list[dict[str, bool]]
+) -> None:
+    (tmp_path / "session.json").write_text(json.dumps({"files": files}))
+    pipe(b"the whole of it")
+    assert piped.piped(tmp_path, told.append) == ["-"]
+
+
+def test_an_answer_from_no_text_is_said_to_be_one(run: Run, model: FakeModel, book: Path) -> None:
+    assert "no text was read" in run("what?").stderr
+    assert "no text was read" not in run("what?", "-q").stderr
+    assert "no text was read" not in run("what?", "-f", book).stderr
 
 
 def test_standard_input_by_name(run: Run, model: FakeModel) -> None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 def main() -> None:
     """Run the `farspan` command."""
     from farspan.cli.app import app
-    from farspan.process import keep_freed_memory
+    from farspan.process import keep_freed_memory, open_missing_streams
 
+    open_missing_streams()
     keep_freed_memory()
     app()

@@ -120,14 +120,6 @@ debug_option = _shared(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object on stdout.")
 quiet_option = _shared("-q", "--quiet", is_flag=True, help="No progress, sources or account on stderr.")
-file_option = click.option(
-    "-f",
-    "--file",
-    "files",
-    multiple=True,
-    metavar="PATH",
-    help="A file or folder to read, `-` for standard input. May be repeated. Without it, a pipe is read.",
-)
 highlight_option = click.option(
     "--highlight",
     multiple=True,
@@ -148,6 +140,12 @@ def _with_folder(_ctx: click.Context, _param: click.Parameter, value: Path | Non
         if not os.access(value.parent, os.W_OK):
             raise UsageError(f"no file can be written in {value.parent}", fix="write somewhere else")
     return value
+
+
+def file_option(without: str = "") -> Option:
+    """`--file`, any number of them, `files`; the help ends with what happens without it."""
+    told = f"A file or folder to read, `-` for standard input. May be repeated. {without}"
+    return click.option("-f", "--file", "files", multiple=True, metavar="PATH", help=told.rstrip())
 
 
 def named_model_option(default: str) -> Option:

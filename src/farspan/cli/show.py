@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +22,11 @@ def note(line: str) -> None:
 
 def nothing(_line: str) -> None:
     """Write nothing: what takes the place of `note` when quiet."""
+
+
+def notice(output: OutputOptions) -> Callable[[str], None]:
+    """What writes a line that a user who wants quiet does not want."""
+    return nothing if output.quiet else note
 
 
 def as_json(value: Mapping[str, Any]) -> None:

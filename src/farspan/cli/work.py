@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from farspan import env
 from farspan.cli import progress, show
 from farspan.cli.options import DEFAULT_BUDGET, DEFAULT_METHOD, OutputOptions, SessionOptions
+from farspan.cli.piped import STDIN, piped
 from farspan.errors import SessionError, UsageError, nearest
 from farspan.types import Budget
 
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from farspan.readers.kit.session import ReaderSession
     from farspan.text import Document
 
-STDIN = "-"
 RECORD = "session.json"
+LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +49,21 @@ class Reading:
 
 
 def inputs(files: Sequence[str]) -> list[str]:
-    """The files to read, looked at before a model is loaded; a pipe when none is named.
+    """The files to read, looked at before a model is loaded.
 
     Raises InputError for a file that is missing, empty or binary.
     """
     from farspan.text import Document
 
     for name in files:
-        if name != STDIN and not Path(name).is_dir():
+        if name != STDIN and not os.path.isdir(name):
             Document.from_path(name)
-    return list(files) or _piped()
+    return list(files)
+
+
+def inputs_or_pipe(files: Sequence[str], output: OutputOptions, asked: str | None = None) -> list[str]:
+    """The same; a pipe when none is named, unless a session that is `asked` has read something."""
+    return inputs(files) or piped(session_folder(asked) if asked else None, show.notice(output))
 
 
 def documents(path: Path) -> list[Document]:
@@ -86,20 +90,6 @@ def chosen_methods(listed_methods: str | None) -> list[Method]:
     from farspan.tasks.kit.expression import listed
 
     return [readers.parse_method(name) for name in listed(listed_methods or "") or methods.self_sufficient()]
-
-
-def _piped() -> list[str]:
-    """Standard input where it is a pipe or a file with something in it (a terminal and /dev/null are not)."""
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError):
-        return []
-    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
-        return []
-    if not cast(BufferedReader, sys.stdin.buffer).peek(1):
-        show.note("note: standard input is empty, so no document is read")
-        return []
-    return [STDIN]
 
 
 def load_model(options: SessionOptions) -> Model:
@@ -130,9 +120,12 @@ def session_folder(name: str) -> Path:
     """
     if os.sep in name:
         return Path(name)
-    if not name or name.startswith("."):
+    length = len(os.fsencode(name))
+    if not name or name.startswith(".") or length > LONGEST_NAME:
+        too_long = f": it has {length} bytes, and {LONGEST_NAME} are allowed" if length > LONGEST_NAME else ""
         raise UsageError(
-            f"{name!r} cannot name a session", fix="use a plain name such as thesis, or a path such as ./thesis"
+            f"{name!r} cannot name a session{too_long}",
+            fix="use a plain name such as thesis, or a path such as ./thesis",
         )
     return env.sessions_folder() / name
 
@@ -211,7 +204,7 @@ def read_all(
     from farspan.text import open_documents, unread
 
     before, start = session.counts.seen, time.perf_counter()
-    documents = open_documents(files, notice=show.nothing if output.quiet else show.note)
+    documents = open_documents(files, notice=show.notice(output))
     try:
         with progress.showing(output.quiet) as callback:
             for document in unread(documents, session.files):
@@ -240,8 +233,9 @@ def write_answer(answer: Any, output: OutputOptions) -> Written:
                 click.echo(piece, nl=False)
                 sys.stdout.flush()
     except KeyboardInterrupt:
-        answer.close()
         interrupted = True
+    finally:
+        answer.close()  # also where nobody listens any more: what it holds open goes before its session does
     if not output.as_json:
         click.echo("" if streaming else answer.text)
     return Written(time.perf_counter() - start, interrupted)

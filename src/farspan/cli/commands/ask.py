@@ -21,7 +21,7 @@ from farspan.cli.options import (
 
 @click.command("ask")
 @click.argument("question")
-@file_option
+@file_option("Without it, a pipe is read, unless the session has read something already.")
 @session_options
 @sampling_options
 @output_options
@@ -39,9 +39,11 @@ def command(
     The answer is written on stdout; its sources and an account of what was seen, kept, fetched and dropped go to
     stderr. With --session, what was read is kept: the next question needs no reading.
     """
-    sources = work.inputs(files)
+    sources = work.inputs_or_pipe(files, output, asked=options.session)
     with work.opened(options, begins=bool(sources)) as session:
         reading = work.read_all(session, sources, output, options.session)
+        if not session.files:
+            show.notice(output)("note: no text was read, so the model answers from what it has learnt")
         steering: dict[str, Any] = {"highlight": list(highlight)} if highlight else {}
         answer = session.ask(question, **steering, **sampling.as_arguments())
         written = work.write_answer(answer, output)

@@ -32,7 +32,7 @@ HELP = """/status       what was seen, kept, fetched and dropped so far
 
 
 @click.command("chat")
-@file_option
+@file_option()
 @session_options
 @sampling_options
 @output_options
@@ -43,7 +43,7 @@ def command(files: tuple[str, ...], options: SessionOptions, sampling: SamplingO
     """
     if output.as_json:
         raise UsageError("chat has no --json", fix="use farspan ask --json, with --session to keep what was read")
-    sources = work.inputs(files) if files else []
+    sources = work.inputs(files)
     with work.opened(options) as session:
         work.read_all(session, sources, output, options.session)
         Chat(session, options, sampling, output).run()

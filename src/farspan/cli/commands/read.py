@@ -12,7 +12,7 @@ from farspan.errors import InputError, UsageError
 
 @click.command("read")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@file_option
+@file_option("Without it, a pipe is read.")
 @session_options
 @output_options
 def command(paths: tuple[str, ...], files: tuple[str, ...], options: SessionOptions, output: OutputOptions) -> None:
@@ -25,7 +25,7 @@ def command(paths: tuple[str, ...], files: tuple[str, ...], options: SessionOpti
         raise UsageError(
             "read needs a session to keep what it reads", fix="name one: farspan read book.txt --session book"
         )
-    sources = work.inputs([*paths, *files])
+    sources = work.inputs_or_pipe([*paths, *files], output)
     if not sources:
         raise InputError("there is nothing to read", fix="name a file or folder, or pipe a text in")
     with work.opened(options) as session:
