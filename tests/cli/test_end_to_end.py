@@ -269,6 +269,13 @@ def test_doctor_says_which_kernels_are_used(run: Run, monkeypatch: pytest.Monkey
     check(run("doctor"), 2, "did you mean 'native'")
 
 
+def test_kernels_that_are_not_known_are_no_fault_of_the_model(
+    run: Run, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FARSPAN_KERNELS", "nativ")
+    check(run("ask", QUESTION, "-f", short), 2, "FARSPAN_KERNELS is 'nativ'", "did you mean 'native'")
+
+
 def test_models(run: Run, tmp_path: Path) -> None:
     listed = json.loads(run("models", "--json").stdout)["models"]
     assert listed[0]["name"] == "farspan-tiny" and listed[0]["hosted"] is True
@@ -280,4 +287,9 @@ def test_models(run: Run, tmp_path: Path) -> None:
 def test_models_that_cannot_be_hosted(run: Run, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"}))
     check(run("models", "show", tmp_path), 3, "cannot host")
-    check(run("models", "show", "./nowhere"), 3, "nowhere")
+    check(run("models", "show", "./nowhere"), 3, "there is no model folder './nowhere'")
+    check(run("models", "show", tmp_path / "nowhere"), 3, "there is no model folder")
+    (tmp_path / "config.json").write_text("{broken")
+    check(run("models", "show", tmp_path), 3, "cannot load the configuration", "fetch or save it again")
+    (tmp_path / "config.json").unlink()
+    check(run("models", "show", tmp_path), 3, "has no config.json")

@@ -19,8 +19,8 @@ FARSPAN = f"{sys.executable} -m farspan"
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of shell, in which $0 is farspan."""
-    line = command.replace("farspan", FARSPAN)
+    """Run a line of shell that begins with farspan."""
+    line = command.replace("farspan", FARSPAN, 1)
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
 
 
@@ -55,6 +55,13 @@ def test_an_answer_that_nobody_reads_on_is_closed_before_its_session(
     monkeypatch.setattr(click, "echo", deaf)
     result = run("ask", "what?", "-q")
     assert (result.exit_code, result.stderr, closed) == (1, "", ["after"])
+
+
+def test_what_transformers_says_is_not_for_the_user(tmp_path: Path) -> None:
+    done = shell(f"farspan demo --tokens 2K --out {tmp_path} -m farspan-tiny -q")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = shell("farspan doctor")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_pipe_closed_early_ends_it_quietly(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -72,6 +74,14 @@ def test_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
 
     with path.open("rb") as file:
         assert next(read(file, "book.pdf", print)) == "first"
+
+
+def test_what_the_parser_says_of_a_pdf_is_not_for_the_user(tmp_path: Path) -> None:
+    path = write_pdf(tmp_path / "book.pdf", ["first", "second"])
+    path.write_bytes(b"junk\n" + path.read_bytes())
+    code = f"from farspan.text import Document; print(*Document.from_path({str(path)!r}).pieces())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("first\n\nsecond\n", "")
 
 
 def test_a_scanned_pdf(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from farspan.attention.probe import LayerFacts, RopeSource, probe, rotary_module
 from farspan.attention.rope import Rope
 from farspan.attention.shortcuts import hasten
 from farspan.attention.twin import twin
-from farspan.errors import ModelError
+from farspan.errors import FarspanError, ModelError
 
 __all__ = [
     "AttendCall",
@@ -169,6 +169,8 @@ def host(model: PreTrainedModel) -> HostedModel:
         return _host(model)
     except ModelError as error:
         raise ModelError(f"{name} cannot be hosted: {error.message}", fix=error.fix or _FIX) from error.__cause__
+    except FarspanError:
+        raise
     except Exception as error:
         first = next(iter(str(error).splitlines()), "")
         reason = f"its forward fails under farspan ({type(error).__name__}: {first})"

@@ -21,14 +21,10 @@ def load_pretrained(
 
     Raises ModelError when the folder or name is no complete causal language model that transformers itself can run.
     """
-    name = str(path_or_name)
-    local = Path(name).expanduser()
-    if local.exists():
-        name = str(local)
-        _check_folder(local)
-    elif name.startswith((".", "/", "~")) or isinstance(path_or_name, Path):
-        raise ModelError(f"there is no model folder {name!r}", fix="check the path")
-    _check_config(name, _ask(name, AutoConfig))
+    name = _place(path_or_name)
+    if Path(name).exists():
+        _check_weights(Path(name))
+    load_config(name)
     tokenizer = _ask(name, AutoTokenizer)
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(f"{name!r} has no fast tokenizer", fix="save it once with a tokenizer.json")
@@ -38,11 +34,30 @@ def load_pretrained(
     return model.to(device or "cpu").eval(), tokenizer
 
 
-def _check_folder(folder: Path) -> None:
+def load_config(path_or_name: str | Path) -> Any:
+    """The configuration alone. Raises ModelError where it is missing, damaged, or not one of a decoder."""
+    name = _place(path_or_name)
+    config = _ask(name, AutoConfig)
+    _check_config(name, config)
+    return config
+
+
+def _place(path_or_name: str | Path) -> str:
+    """The folder of a model, or its name on the Hub where no folder can be meant."""
+    name = str(path_or_name)
+    folder = Path(name).expanduser()
+    if not folder.exists():
+        if name.startswith((".", "/", "~")) or isinstance(path_or_name, Path):
+            raise ModelError(f"there is no model folder {name!r}", fix="check the path")
+        return name
     if not folder.is_dir():
         raise ModelError(f"{str(folder)!r} is a file, not a model folder", fix=_LAYOUT)
     if not (folder / "config.json").is_file():
         raise ModelError(f"the folder {str(folder)!r} has no config.json", fix=_LAYOUT)
+    return str(folder)
+
+
+def _check_weights(folder: Path) -> None:
     if not any(any(folder.glob(pattern)) for pattern in _WEIGHTS):
         raise ModelError(f"the folder {str(folder)!r} has no weights", fix=_LAYOUT)
     if not any(folder.glob("tokenizer*")):
@@ -78,5 +93,5 @@ def _fix(name: str, error: Exception) -> str:
     if "trust_remote_code" in str(error):
         return "use a model that transformers knows by itself"
     if Path(name).exists():
-        return _LAYOUT
+        return f"fetch or save it again: {_LAYOUT}"
     return "check the name, the network, and for a gated model `hf auth login`; or give a local folder"

@@ -93,24 +93,22 @@ def chosen_methods(listed_methods: str | None) -> list[Method]:
 
 
 def load_model(options: SessionOptions) -> Model:
-    """Load the model that the options name. Of transformers' own output only a download's progress is shown."""
+    """Load the model that the options name."""
     import farspan
 
-    _hush_for(options.model)
+    hush()
     return farspan.load(options.model, dtype=options.dtype, device=options.device)
 
 
-def _hush_for(model: str | None) -> None:
-    hush(bars=model is None or Path(model).exists())
-
-
-def hush(*, bars: bool = True) -> None:
-    """Keep transformers' notes off stderr, and with `bars` its progress bars too."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+def hush() -> None:
+    """Keep transformers' notes and bars off stderr. A download's bars, which are the Hub's, stay."""
+    from huggingface_hub.utils.tqdm import enable_progress_bars
     from transformers.utils import logging
 
-    if bars:
-        logging.disable_progress_bar()
+    if "TRANSFORMERS_VERBOSITY" not in os.environ:
+        logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    enable_progress_bars()
 
 
 def session_folder(name: str) -> Path:
@@ -170,7 +168,7 @@ def _is_new(name: str) -> bool:
 def _reopened(folder: Path, options: SessionOptions) -> Session:
     import farspan
 
-    _hush_for(options.model)
+    hush()
     session = farspan.open(folder, options.model, device=options.device)
     try:
         _refuse_changes(session, options)

@@ -81,17 +81,18 @@ def _row(name: str) -> dict[str, Any]:
 def _facts(name: str) -> dict[str, Any]:
     """What the configuration says. Raises ModelError with the reason when farspan cannot host such a model."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     from farspan.attention.adapter import refuse, window_of
+    from farspan.attention.loading import load_config
 
-    folder = Path(farspan.__file__).parent / "models" / "tiny" if name == BUNDLED else Path(name).expanduser()
+    config = load_config(Path(farspan.__file__).parent / "models" / "tiny" if name == BUNDLED else name)
     try:
-        config = AutoConfig.from_pretrained(str(folder) if folder.exists() else name)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
     except Exception as error:
-        raise ModelError(str(error).strip().splitlines()[0], fix="give a folder with a config.json") from error
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(first, fix="choose another model, or mend its config.json") from error
     refuse(model)
     config = config.get_text_config(decoder=True)
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads

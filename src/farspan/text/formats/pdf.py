@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ def read(file: BinaryIO, name: str, notice: Callable[[str], None]) -> Iterator[s
     """
     from pypdf import PdfReader
 
+    _keep_off_stderr("pypdf")
     try:
         document = PdfReader(file)
         locked = document.is_encrypted and not _unlocked(document.decrypt)
@@ -46,6 +48,13 @@ def read(file: BinaryIO, name: str, notice: Callable[[str], None]) -> Iterator[s
             f"{name} has {pages} pages and no text in them (a scan?)",
             fix="run text recognition first: ocrmypdf IN OUT",
         )
+
+
+def _keep_off_stderr(logger: str) -> None:
+    """What is logged there goes to handlers that somebody has set up, and no longer to stderr where nobody has."""
+    handlers = logging.getLogger(logger).handlers
+    if not handlers:
+        handlers.append(logging.NullHandler())
 
 
 def _unlocked(decrypt: Callable[[str], object]) -> bool:
