@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from farspan import env, telling
+from farspan.cli.app import app
 from farspan.cli.progress import PlainLines, describe
 from farspan.types import Counts, Progress
 from tests.cli.conftest import Run
-from tests.cli.fakes import FakeModel
+from tests.cli.fakes import FakeAnswer, FakeModel, FakeSession
 
 
 def test_read_keeps_a_session(run: Run, model: FakeModel, book: Path) -> None:
@@ -23,6 +25,15 @@ def test_read_keeps_a_session(run: Run, model: FakeModel, book: Path) -> None:
     report = json.loads(run("read", book, "--session", "thesis", "--json").stdout)
     assert report["context"]["seen"] == 36
     assert report["timing"]["read_tokens_per_s"] == 0
+
+
+def test_help_and_version_are_no_questions(run: Run, model: FakeModel) -> None:
+    assert run("help").stdout == run("--help").stdout
+    assert run("version").stdout == run("--version").stdout
+    assert run("help", "eval", "run").stdout == run("eval", "run", "--help").stdout
+    assert not model.sessions
+    assert run("help", "-n", "3").exit_code == 0
+    assert model.sessions[0].asked[0][0] == "help"
 
 
 def test_sessions(run: Run, model: FakeModel, book: Path) -> None:
@@ -70,6 +81,41 @@ def test_chat(run: Run, model: FakeModel, book: Path, tmp_path: Path) -> None:
 def test_chat_goes_on_after_ctrl_c(run: Run, model: FakeModel) -> None:
     result = run("chat", stdin="interrupt\nwhat?\n")
     assert (result.exit_code, result.stdout) == (0, "The key \nThe key is 42.\n")
+
+
+def test_an_error_ends_a_turn_never_the_chat(
+    run: Run, model: FakeModel, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(self: FakeSession, question: str, **how: object) -> FakeAnswer:
+        if question != "what?":
+            raise RuntimeError("shapes differ")
+        return FakeAnswer(["42."], [], self.counts)
+
+    monkeypatch.setattr(FakeSession, "chat", ask)
+    result = run("chat", stdin=f"/save {book / 'below'}\ncrash\nwhat?\n")
+    assert (result.exit_code, result.stdout) == (0, "42.\n")
+    assert f"error: {book / 'below'}: not a directory" in result.stderr
+    assert "error: RuntimeError: shapes differ" in result.stderr
+    assert "Traceback" in run("chat", "--debug", stdin="crash\n").stderr
+
+
+def test_a_message_that_is_not_utf8_ends_a_turn(run: Run, model: FakeModel) -> None:
+    result = CliRunner().invoke(app, ["chat"], input=b"caf\xe9\nwhat?\n")
+    assert (result.exit_code, result.stdout) == (0, "The key is 42.\n" * 2)
+    assert [question for question, _ in model.sessions[0].asked] == ["caf\udce9", "what?"]
+
+
+def test_chat_reads_below_the_home_folder(
+    run: Run, model: FakeModel, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(book.parent))
+    assert run("chat", stdin="/read ~/book.txt").stderr.count("error") == 0
+    assert model.sessions[0].reads == [str(book)]
+
+
+def test_chat_tells_of_no_json(run: Run) -> None:
+    assert "--json" in run("ask", "--help").stdout
+    assert "--json" not in run("chat", "--help").stdout
 
 
 def test_train_hands_over_its_settings(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

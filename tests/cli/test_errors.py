@@ -32,6 +32,16 @@ def test_missing_file(run: Run, model: FakeModel) -> None:
     assert not model.sessions
 
 
+def test_a_link_to_nothing(run: Run, model: FakeModel, tmp_path: Path) -> None:
+    (tmp_path / "link.txt").symlink_to("gone.txt")
+    check(run("ask", "what?", "-f", tmp_path / "link.txt"), 3, "link.txt is a link to gone.txt")
+
+
+def test_a_file_without_a_name(run: Run, model: FakeModel) -> None:
+    check(run("ask", "what?", "-f", ""), 3, "the name of a file is empty")
+    assert not model.sessions
+
+
 def test_empty_file(run: Run, model: FakeModel, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     check(run("ask", "what?", "-f", tmp_path / "empty.txt"), 3, "empty.txt", "empty")
@@ -157,6 +167,13 @@ def test_a_folder_that_cannot_be_made(run: Run, model: FakeModel, book: Path) ->
     check(run("demo", "--out", book / "below", "-q"), 3, str(book / "below"), "not a directory")
 
 
+def test_words_that_are_not_utf8(run: Run, model: FakeModel, book: Path) -> None:
+    check(run("ask", "caf\udce9", "-f", book), 2, "QUESTION is not UTF-8", "0xe9", "'caf'")
+    check(run("what?", "--stop", "caf\udce9", "-f", book), 2, "--stop is not UTF-8")
+    check(run("what?", "--highlight", "caf\udce9", "-f", book), 2, "--highlight is not UTF-8")
+    assert not model.sessions
+
+
 def test_usage(run: Run, model: FakeModel, book: Path) -> None:
     check(run("ask"), 2, "QUESTION", "farspan ask --help")
     check(run("ask", "what?", "--metod", "infllm"), 2, "--method")
@@ -172,6 +189,9 @@ def test_usage(run: Run, model: FakeModel, book: Path) -> None:
 
 def test_a_slip_in_a_command_is_no_question(run: Run, model: FakeModel) -> None:
     check(run("dotcor"), 2, "did you mean 'doctor'?", "farspan ask 'dotcor'")
+    check(run("Sesions"), 2, "did you mean 'sessions'?")
+    check(run("reads", "book.txt", "--session", "s"), 2, "did you mean 'read'?")
+    assert run("reads", "-n", "3").exit_code == 0
 
 
 def test_nothing_to_read(run: Run, model: FakeModel) -> None:

@@ -107,6 +107,8 @@ def test_from_text() -> None:
     for text in ("", " \n", "bad \ud800"):
         with pytest.raises(InputError):
             Document.from_text(text)
+    with pytest.raises(InputError, match="half of a surrogate pair"):
+        Document.from_text("bad \ud800")
 
 
 def test_from_stdin_reads_twice_and_knows_its_length() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from transformers import AddedToken, PreTrainedTokenizerFast
 
-from farspan.errors import ModelError
+from farspan.errors import InputError, ModelError
 from farspan.text import TextEncoder, TokenPiece, encode_pieces
 
 ENCODERS: dict[str, TextEncoder] = {}
@@ -166,6 +166,12 @@ def test_the_users_tokenizer_is_left_as_it_was(tokenizers: Any) -> None:
     before = json.loads(tokenizers["gpt2"].backend_tokenizer.to_str())
     list(encode_pieces(tokenizers["gpt2"], ["some text"]))
     assert json.loads(tokenizers["gpt2"].backend_tokenizer.to_str()) == before
+
+
+@pytest.mark.parametrize(("text", "words"), [("caf\udce9", "byte 0xe9 behind 'caf'"), ("a \ud800", "surrogate pair")])
+def test_a_text_that_is_none_is_refused(text: str, words: str, tokenizers: Any) -> None:
+    with pytest.raises(InputError, match=words):
+        TextEncoder(tokenizers["gpt2"]).encode(text)
 
 
 def test_a_slow_tokenizer_is_refused() -> None:

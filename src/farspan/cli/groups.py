@@ -12,6 +12,7 @@ import click
 from farspan.errors import UsageError
 
 _OWN_OPTIONS = ("-h", "--help", "--version")
+_AS_WORDS = {"help": "--help", "version": "--version"}
 
 
 class DefaultGroup(click.Group):
@@ -63,13 +64,18 @@ class CommandFolder(DefaultGroup):
         """Whatever names no command is a question; a lone word that is nearly a command is taken for a slip."""
         if not args:
             return ["--help"]
+        first, *rest = args
         known = self.list_commands(click.Context(self))
-        if args[0] in known or args[0] in _OWN_OPTIONS:
+        if first in known or first in _OWN_OPTIONS:
             return args
-        close = difflib.get_close_matches(args[0], known, n=1, cutoff=0.8)
-        if close and len(args) == 1:
+        if first in _AS_WORDS and not rest:
+            return [_AS_WORDS[first]]
+        if first == "help" and rest[0] in known:
+            return [*rest, "--help"]
+        close = difflib.get_close_matches(first.lower(), [*known, *_AS_WORDS], n=1, cutoff=0.8)
+        if close and first not in _AS_WORDS and (not rest or not rest[0].startswith("-")):
             raise UsageError(
-                f"there is no command {args[0]!r}; did you mean {close[0]!r}?",
-                fix=f"farspan {close[0]}, or to ask it as a question: farspan {self.default} {args[0]!r}",
+                f"there is no command {first!r}; did you mean {close[0]!r}?",
+                fix=f"farspan {close[0]}, or to ask it as a question: farspan {self.default} {first!r}",
             )
         return [self.default, *args]

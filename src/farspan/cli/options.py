@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from farspan import env
-from farspan.errors import BudgetError, UsageError
+from farspan.errors import BudgetError, InputError, UsageError
 from farspan.folders import make_folder
 from farspan.types import Size
 
@@ -100,7 +100,24 @@ class Bytes(click.ParamType[int]):
         return size.amount
 
 
+class Words(click.ParamType[str]):
+    """A text that a model can read."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, if it is UTF-8."""
+        from farspan.text.unicode import to_utf8
+
+        try:
+            to_utf8(value, param.get_error_hint(ctx).strip("'") if param else "the text")
+        except InputError as error:
+            raise UsageError(error.message, fix=error.fix) from None
+        return str(value)
+
+
 BYTES = Bytes()
+WORDS = Words()
 
 
 def _shared(*names: str, **attributes: Any) -> Option:
@@ -115,13 +132,23 @@ def _set_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None
         ctx.obj.debug = True
 
 
+def _refuse_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    if value:
+        raise UsageError(
+            f"{ctx.info_name} has no --json", fix="use farspan ask --json, with --session to keep what was read"
+        )
+    return value
+
+
 debug_option = _shared(
     "--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show the traceback of an error."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object on stdout.")
+no_json_option = click.option("--json", "as_json", is_flag=True, hidden=True, callback=_refuse_json)
 quiet_option = _shared("-q", "--quiet", is_flag=True, help="No progress, sources or account on stderr.")
 highlight_option = click.option(
     "--highlight",
+    type=WORDS,
     multiple=True,
     metavar="TEXT",
     help="Words of the files to look at, with a method that steers attention (pasta). May be repeated.",
@@ -214,10 +241,11 @@ _SAMPLING: list[Option] = [
     _shared("--temp", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0 takes the likeliest."),
     _shared("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Draw from this share of the probability."),
     _shared("--seed", type=int, help="Makes drawing repeatable."),
-    click.option("--stop", multiple=True, metavar="TEXT", help="End the answer before this text. May be repeated."),
+    click.option(
+        "--stop", type=WORDS, multiple=True, metavar="TEXT", help="End the answer before this text. May be repeated."
+    ),
 ]
 _OUTPUT: list[Option] = [
-    json_option,
     click.option("--stream/--no-stream", default=True, help="Write the answer as it comes, or all at once."),
     quiet_option,
     click.option("-u", "--usage", is_flag=True, help="Write the tokens used on stderr."),
@@ -265,4 +293,5 @@ def grouped(name: str, kind: type, options: list[Option]) -> Option:
 served_options = grouped("served", ServedOptions, _SERVED)
 session_options = grouped("options", SessionOptions, _SESSION)
 sampling_options = grouped("sampling", SamplingOptions, _SAMPLING)
-output_options = grouped("output", OutputOptions, _OUTPUT)
+output_options = grouped("output", OutputOptions, [json_option, *_OUTPUT])
+chat_output_options = grouped("output", OutputOptions, [no_json_option, *_OUTPUT])

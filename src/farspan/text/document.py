@@ -17,6 +17,7 @@ from typing import IO, BinaryIO, Self
 from farspan import env
 from farspan.errors import InputError, nearest
 from farspan.text.formats import detect, reader
+from farspan.text.unicode import to_utf8
 
 PIECE = 65_536
 _CHUNK = 1 << 20
@@ -95,13 +96,8 @@ class Document:
         """
         if not text or text.isspace():
             raise InputError(f"the text {name} is empty ({len(text)} characters)", fix="give a text with words in it")
-        try:
-            digest = _hash(text[at : at + _CHUNK].encode() for at in range(0, len(text), _CHUNK))
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"the text {name} holds half of a surrogate pair, {error.object[error.start]!r}",
-                fix='clean it with text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")',
-            ) from None
+        whole = f"the text {name}"
+        digest = _hash(to_utf8(text[at : at + _CHUNK], whole) for at in range(0, len(text), _CHUNK))
         return cls(name, lambda: (text,), fingerprint=lambda: f"text:{digest}", countable=True, rest=rest)
 
     @classmethod
@@ -117,9 +113,11 @@ class Document:
 
         Who knows a `fingerprint` gives it, and the file is not read for one.
 
-        Raises InputError when it is missing, a folder, not permitted, empty, or binary. While reading,
+        Raises InputError when it has no name, is missing, a folder, not permitted, empty, or binary. While reading,
         `notice` is told what was read but not as it stands.
         """
+        if not str(path):
+            raise InputError("the name of a file is empty", fix="name a file or folder")
         name, path = name or str(path), Path(path)
         try:
             found = path.stat()
@@ -130,7 +128,7 @@ class Document:
                     return cls.from_stdin(file, name, notice=notice)
                 kind = detect(file, name)
         except FileNotFoundError:
-            raise InputError(f"{name} does not exist", fix=_similar(path)) from None
+            raise _missing(name, path) from None
         except OSError as error:
             raise _unreadable(name, error) from error
         real = path.resolve()
@@ -228,6 +226,15 @@ def _copied(stream: IO[bytes] | IO[str], file: BinaryIO) -> Iterator[bytes]:
 def _unreadable(name: str, error: OSError) -> InputError:
     reason = (error.strerror or str(error)).lower()
     return InputError(f"{name} cannot be read: {reason}", fix=f"check it with: ls -l {name}")
+
+
+def _missing(name: str, path: Path) -> InputError:
+    if path.is_symlink():
+        return InputError(
+            f"{name} is a link to {os.readlink(path)}, which does not exist",
+            fix="mend the link, or name the file itself",
+        )
+    return InputError(f"{name} does not exist", fix=_similar(path))
 
 
 def _similar(path: Path) -> str:

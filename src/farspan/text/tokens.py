@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from farspan.text.plain import plain_backend, raw_backend
+from farspan.text.unicode import to_utf8
 
 WINDOW = 16_384  # characters tokenised at a time
 BOUND = 131_072  # characters without a safe place to cut, after which any place will do
@@ -56,7 +57,8 @@ class TextEncoder:
     """Turns text into tokens with a Hugging Face fast tokenizer; makes its own copy of it, once.
 
     Special tokens are not added, and recognised only with `controls`: without, "</s>" in a text is three ordinary
-    characters or so, and never the token of that name. ModelError when the tokenizer is not a fast one.
+    characters or so, and never the token of that name. ModelError when the tokenizer is not a fast one;
+    InputError for text that holds half of a surrogate pair.
     """
 
     def __init__(self, tokenizer: Any, *, window: int = WINDOW, bound: int = BOUND, controls: bool = False) -> None:
@@ -106,7 +108,11 @@ class TextEncoder:
             text, base, target = text[dropped:], base + dropped, self._window
 
     def _encode(self, text: str) -> _Window:
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        try:
+            encoding = self._backend.encode(text, add_special_tokens=False)
+        except TypeError:
+            to_utf8(text, "the text")
+            raise
         starts, ends = [], []
         start = end = 0
         for token_start, token_end in encoding.offsets:

@@ -8,6 +8,7 @@ import click
 
 from farspan.cli import show, work
 from farspan.cli.options import (
+    WORDS,
     OutputOptions,
     SamplingOptions,
     SessionOptions,
@@ -20,7 +21,7 @@ from farspan.cli.options import (
 
 
 @click.command("ask")
-@click.argument("question")
+@click.argument("question", type=WORDS)
 @file_option("Without it, a pipe is read, unless the session has read something already.")
 @session_options
 @sampling_options

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -15,12 +17,12 @@ from farspan.cli.options import (
     OutputOptions,
     SamplingOptions,
     SessionOptions,
+    chat_output_options,
     file_option,
-    output_options,
     sampling_options,
     session_options,
 )
-from farspan.errors import FarspanError, UsageError
+from farspan.errors import UsageError
 
 HELP = """/status       what was seen, kept, fetched and dropped so far
 /read FILE    read a file or folder into the session
@@ -35,18 +37,16 @@ HELP = """/status       what was seen, kept, fetched and dropped so far
 @file_option()
 @session_options
 @sampling_options
-@output_options
+@chat_output_options
 def command(files: tuple[str, ...], options: SessionOptions, sampling: SamplingOptions, output: OutputOptions) -> None:
     """Talk with the model about what it has read.
 
     Every turn stays in the session; /help lists what can be typed besides messages. They can be piped in, one a line.
     """
-    if output.as_json:
-        raise UsageError("chat has no --json", fix="use farspan ask --json, with --session to keep what was read")
     sources = work.inputs(files)
     with work.opened(options) as session:
         work.read_all(session, sources, output, options.session)
-        Chat(session, options, sampling, output).run()
+        Chat(session, options, sampling, output, click.get_current_context().obj.debug).run()
 
 
 @dataclass(slots=True)
@@ -57,18 +57,22 @@ class Chat:
     options: SessionOptions
     sampling: SamplingOptions
     output: OutputOptions
+    debug: bool = False
     sources: list[Any] = field(default_factory=list)
 
     def run(self) -> None:
         """Answer lines until /quit or the end of input."""
+        cast(TextIOWrapper, sys.stdin).reconfigure(errors="surrogateescape")  # what is not UTF-8 ends a turn only
         if sys.stdin.isatty() and not self.output.quiet:
             show.note("type a message, or /help")
         while (line := _next_line()) is not None:
             try:
                 if not self.turn(line.strip()):
                     return
-            except FarspanError as error:
-                app.report(error)
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                app.report(error, debug=self.debug)
 
     def turn(self, line: str) -> bool:
         """Do what one line says; False when the chat is over."""
@@ -101,7 +105,7 @@ class Chat:
         elif name in ("read", "save", "fork") and not argument:
             raise UsageError(f"/{name} needs a name or path", fix=f"/{name} followed by one")
         elif name == "read":
-            work.read_all(self.session, work.inputs([argument]), self.output, self.options.session)
+            work.read_all(self.session, work.inputs([os.path.expanduser(argument)]), self.output, self.options.session)
         elif name == "save":
             self.session.save(Path(argument).expanduser())
         elif name == "fork":
