@@ -174,6 +174,25 @@ def test_words_that_are_not_utf8(run: Run, model: FakeModel, book: Path) -> None
     assert not model.sessions
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--device", "nosuch", "device 'nosuch' is unknown"),
+        ("--device", "cuda:99", "device 'cuda:99' cannot be used"),
+        ("--temp", "nan", "temperature=nan"),
+        ("--temp", "inf", "temperature=inf"),
+        ("--top-p", "nan", "top_p=nan"),
+        ("--seed", "9" * 20, "more than 64 bits"),
+    ],
+)
+def test_numbers_and_devices_that_cannot_be(
+    run: Run, model: FakeModel, book: Path, option: str, value: str, words: str
+) -> None:
+    for command in (["ask", "what?"], ["chat"]):
+        check(run(*command, "-f", book, option, value), 2, words)
+    assert not model.sessions
+
+
 def test_usage(run: Run, model: FakeModel, book: Path) -> None:
     check(run("ask"), 2, "QUESTION", "farspan ask --help")
     check(run("ask", "what?", "--metod", "infllm"), 2, "--method")

@@ -158,7 +158,20 @@ def test_draws_follow_the_distribution(temperature: float, top_p: float) -> None
         assert abs(drawn[token] / 4000 - share) < 0.035
 
 
-@pytest.mark.parametrize("wrong", [{"max_new_tokens": 0}, {"temperature": -0.1}, {"top_p": 0.0}, {"top_p": 1.01}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_new_tokens": 0},
+        {"temperature": -0.1},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_p": 0.0},
+        {"top_p": 1.01},
+        {"top_p": float("nan")},
+        {"seed": 1 << 64},
+        {"seed": -(1 << 63) - 1},
+    ],
+)
 def test_numbers_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError) as caught:
         Sampling(**wrong)  # type: ignore[arg-type]

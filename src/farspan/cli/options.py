@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from farspan import env
-from farspan.errors import BudgetError, InputError, UsageError
+from farspan.cli.kinds import BYTES, DEVICE, WORDS
+from farspan.errors import BudgetError, UsageError
 from farspan.folders import make_folder
 from farspan.types import Size
 
@@ -67,14 +68,18 @@ class SamplingOptions:
     stop: tuple[str, ...]
 
     def as_arguments(self) -> dict[str, Any]:
-        """The keywords of `Session.ask`, `chat` and `generate`."""
-        return {
+        """The keywords of `Session.ask`, `chat` and `generate`. Raises UsageError for numbers out of range."""
+        from farspan.engine import Sampling
+
+        arguments = {
             "max_new_tokens": self.max_tokens,
             "temperature": self.temp,
             "top_p": self.top_p,
             "seed": self.seed,
             "stop": list(self.stop) or None,
         }
+        Sampling.of(arguments)
+        return arguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,39 +90,6 @@ class OutputOptions:
     stream: bool
     quiet: bool
     usage: bool
-
-
-class Bytes(click.ParamType[int]):
-    """A size in bytes such as 4GiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes."""
-        size = Size.parse(value)
-        if size.unit != "bytes" or not size.amount:
-            raise UsageError(f"{value!r} is no number of bytes", fix="write it as 512MiB or 4GiB")
-        return size.amount
-
-
-class Words(click.ParamType[str]):
-    """A text that a model can read."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text, if it is UTF-8."""
-        from farspan.text.unicode import to_utf8
-
-        try:
-            to_utf8(value, param.get_error_hint(ctx).strip("'") if param else "the text")
-        except InputError as error:
-            raise UsageError(error.message, fix=error.fix) from None
-        return str(value)
-
-
-BYTES = Bytes()
-WORDS = Words()
 
 
 def _shared(*names: str, **attributes: Any) -> Option:
@@ -203,7 +175,7 @@ def budget_option(default: str) -> Option:
 
 
 dtype_option = _shared("--dtype", type=click.Choice(["float32", "bfloat16"]), help="The model's number type.")
-device_option = _shared("--device", metavar="NAME", help="Where the model runs: cpu, cuda, cuda:1.")
+device_option = _shared("--device", type=DEVICE, metavar="NAME", help="Where the model runs: cpu, cuda, cuda:1.")
 
 _SESSION: list[Option] = [
     model_option,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from farspan.attention.adapter import HostedModel, host, load_pretrained
+from farspan.engine.devices import usable
 from farspan.engine.kv import KVMemory, KVSettings
 from farspan.engine.session import Session
 from farspan.engine.stepping import Runner, run_step
@@ -155,14 +156,14 @@ def load(
     """Load a model: None is the bundled one, otherwise a local folder or a name on the Hugging Face Hub.
 
     `dtype` None keeps the checkpoint's; `device` None is a GPU where there is one; for `run` see `Model`. Raises
-    ModelError when it cannot be loaded or hosted, with the reason.
+    ModelError when it cannot be loaded or hosted, with the reason, and UsageError for a device that is not there.
     """
     bundled = name_or_path is None or str(name_or_path) == BUNDLED
     place = str(files("farspan.models") / "tiny") if bundled else _absolute(str(name_or_path))
     wanted = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if dtype is not None and not isinstance(wanted, torch.dtype):
         raise UsageError(f"dtype={dtype!r} is unknown", fix="float32, bfloat16 or float16")
-    target = device or ("cuda" if torch.cuda.is_available() and not bundled else "cpu")
+    target = usable(device or ("cuda" if torch.cuda.is_available() and not bundled else "cpu"))
     model, tokenizer = load_pretrained(place, wanted, target)
     return Model(model, tokenizer, BUNDLED if bundled else place, run)
 

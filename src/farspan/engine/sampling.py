@@ -5,6 +5,7 @@ Shapes: V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 from farspan.errors import UsageError
+
+_SEEDS = 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +39,12 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise UsageError(f"max_new_tokens={self.max_new_tokens} leaves nothing to write", fix="give 1 or more")
-        if self.temperature < 0:
-            raise UsageError(f"temperature={self.temperature} is negative", fix="0 is greedy, 1 the model's own")
+        if not 0 <= self.temperature < math.inf:
+            raise UsageError(
+                f"temperature={self.temperature} is not a number from 0 up", fix="0 is greedy, 1 the model's own"
+            )
+        if self.seed is not None and not -_SEEDS <= self.seed < 2 * _SEEDS:
+            raise UsageError(f"seed={self.seed} has more than 64 bits", fix="give a smaller number, such as 1")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p={self.top_p} is no probability", fix="give more than 0 and at most 1")
 

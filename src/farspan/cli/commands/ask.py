@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from farspan.cli import show, work
+from farspan.cli.kinds import WORDS
 from farspan.cli.options import (
-    WORDS,
     OutputOptions,
     SamplingOptions,
     SessionOptions,
@@ -40,13 +40,14 @@ def command(
     The answer is written on stdout; its sources and an account of what was seen, kept, fetched and dropped go to
     stderr. With --session, what was read is kept: the next question needs no reading.
     """
+    how = sampling.as_arguments()
     sources = work.inputs_or_pipe(files, output, asked=options.session)
     with work.opened(options, begins=bool(sources)) as session:
         reading = work.read_all(session, sources, output, options.session)
         if not session.files:
             show.notice(output)("note: no text was read, so the model answers from what it has learnt")
         steering: dict[str, Any] = {"highlight": list(highlight)} if highlight else {}
-        answer = session.ask(question, **steering, **sampling.as_arguments())
+        answer = session.ask(question, **steering, **how)
         written = work.write_answer(answer, output)
         if output.as_json:
             timing = reading.timing(written.seconds)

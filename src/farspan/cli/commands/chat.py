@@ -43,10 +43,11 @@ def command(files: tuple[str, ...], options: SessionOptions, sampling: SamplingO
 
     Every turn stays in the session; /help lists what can be typed besides messages. They can be piped in, one a line.
     """
+    how = sampling.as_arguments()
     sources = work.inputs(files)
     with work.opened(options) as session:
         work.read_all(session, sources, output, options.session)
-        Chat(session, options, sampling, output, click.get_current_context().obj.debug).run()
+        Chat(session, options, how, output, click.get_current_context().obj.debug).run()
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ class Chat:
 
     session: Any
     options: SessionOptions
-    sampling: SamplingOptions
+    how: dict[str, Any]
     output: OutputOptions
     debug: bool = False
     sources: list[Any] = field(default_factory=list)
@@ -84,7 +85,7 @@ class Chat:
 
     def answer(self, message: str) -> None:
         """Answer a message; Ctrl-C stops the answer and keeps what there is of it."""
-        reply = self.session.chat(message, **self.sampling.as_arguments())
+        reply = self.session.chat(message, **self.how)
         if work.write_answer(reply, self.output).interrupted:
             show.note("stopped")
         self.sources = list(reply.sources)

@@ -10,7 +10,8 @@ import click
 
 from farspan import env
 from farspan.cli import show
-from farspan.cli.options import BYTES, ServedOptions, debug_option, served_options
+from farspan.cli.kinds import BYTES
+from farspan.cli.options import ServedOptions, debug_option, served_options
 from farspan.errors import UsageError
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from farspan.cli import show
+from farspan.cli.kinds import DEVICE
 from farspan.cli.options import debug_option, json_option, token_count
 from farspan.errors import UsageError
 
@@ -18,7 +19,9 @@ COUNT = click.IntRange(min=1)
 @click.option("--heads", type=COUNT, default=32, show_default=True, help="Query heads.")
 @click.option("--kv-heads", type=COUNT, default=8, show_default=True, help="Heads of keys and values.")
 @click.option("--width", type=COUNT, default=64, show_default=True, help="Numbers in a key, and in a value.")
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="Where they lie: cpu, cuda, cuda:1.")
+@click.option(
+    "--device", type=DEVICE, default="cpu", show_default=True, metavar="NAME", help="Where they lie: cpu, cuda, cuda:1."
+)
 @click.option("--rounds", type=COUNT, default=7, show_default=True, help="How many each median is of.")
 @json_option
 @debug_option
@@ -35,11 +38,13 @@ def command(keys: str, heads: int, kv_heads: int, width: int, device: str, round
             f"{heads} query heads of width {width} cannot share {kv_heads} KV heads",
             fix="--heads must be a multiple of --kv-heads, and --width even",
         )
+    import torch
+
     from farspan.attention.kernels import gpu_kernels, native_kernel
     from farspan.bench.kernel import kernel_speeds
     from farspan.evals.config import versions
 
-    on_cpu = _is_cpu(device)
+    on_cpu = torch.device(device).type == "cpu"
     kernel = native_kernel() if on_cpu else gpu_kernels()
     rows = list(kernel_speeds(count, heads, kv_heads, width, rounds=rounds, device=device))
     if as_json:
@@ -66,16 +71,3 @@ def command(keys: str, heads: int, kv_heads: int, width: int, device: str, round
             for row in rows
         ],
     )
-
-
-def _is_cpu(device: str) -> bool:
-    """Whether this is the CPU; an error if it is nothing that torch can use here."""
-    import torch
-
-    try:
-        return torch.empty(1, device=device).is_cpu
-    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise UsageError(
-            f"--device {device} cannot be used: {reason}", fix="cpu, or cuda where there is a GPU"
-        ) from None
