@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -109,6 +111,34 @@ def test_from_text() -> None:
             Document.from_text(text)
     with pytest.raises(InputError, match="half of a surrogate pair"):
         Document.from_text("bad \ud800")
+
+
+def test_a_stream_that_cannot_be_kept_is_no_fault_of_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("FARSPAN_SCRATCH", str(tmp_path / "scratch"))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"a text",))
+    writer.start()
+    for read in (lambda: Document.from_stdin(io.BytesIO(b"a text")), lambda: Document.from_path(tmp_path / "pipe")):
+        with pytest.raises(OSError) as caught:
+            read()
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "scratch"))
+    writer.join()
+
+
+def test_a_stream_that_cannot_be_read_is_an_input_error() -> None:
+    class Broken(io.BytesIO):
+        def read(self, _: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(InputError, match="<stdin> cannot be read: input/output error"):
+        Document.from_stdin(Broken())
 
 
 def test_from_stdin_reads_twice_and_knows_its_length() -> None:

@@ -74,5 +74,6 @@ def _(error: OSError) -> Explanation:
     if known is None:
         return Explanation(f"{type(error).__name__}: {error}", "run it again with --debug for the traceback", 1)
     code, fix = known
-    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
-    return Explanation(f"{where}{os.strerror(error.errno or 0).lower()}", fix, code)
+    named = isinstance(error.filename, (str, bytes, os.PathLike))
+    where = os.fsdecode(error.filename) if named else "a file that is written or read"
+    return Explanation(f"{where}: {os.strerror(error.errno or 0).lower()}", fix, code)

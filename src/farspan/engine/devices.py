@@ -10,14 +10,12 @@ from farspan.errors import UsageError
 def usable(name: str) -> str:
     """The device, if torch can put something there. Raises UsageError with the reason otherwise."""
     try:
-        kind = torch.device(name).type
+        torch.device(name)
     except RuntimeError:
         raise UsageError(f"device {name!r} is unknown", fix="cpu, cuda, or cuda:1 for the second GPU") from None
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # an assertion where torch was built without
         reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
-        count = torch.cuda.device_count()
-        here = f"cpu, or one of the {count} GPUs, cuda:0 first" if count else f"cpu: farspan doctor sees no {kind} here"
-        raise UsageError(f"device {name!r} cannot be used: {reason}", fix=here) from None
+        raise UsageError(f"device {name!r} cannot be used: {reason}", fix="cpu, or what farspan doctor lists") from None
     return name

@@ -123,14 +123,15 @@ class Document:
             found = path.stat()
             if stat.S_ISDIR(found.st_mode):
                 raise InputError(f"{name} is a folder", fix="read it with farspan.text.open_documents")
-            with path.open("rb") as file:
-                if not stat.S_ISREG(found.st_mode):
-                    return cls.from_stdin(file, name, notice=notice)
-                kind = detect(file, name)
+            file = path.open("rb")
         except FileNotFoundError:
             raise _missing(name, path) from None
         except OSError as error:
             raise _unreadable(name, error) from error
+        with file:
+            if not stat.S_ISREG(found.st_mode):
+                return cls.from_stdin(file, name, notice=notice)
+            kind = _kind(file, name)
         real = path.resolve()
         return cls._of_file(
             name, kind, lambda: path.open("rb"), lambda: fingerprint or f"file:{_hash_file(real, name)}:{real}", notice
@@ -142,16 +143,17 @@ class Document:
     ) -> Self:
         """A stream of any format, read to its end into a temporary file (in FARSPAN_SCRATCH if that is set).
 
-        Raises InputError when it is empty or binary.
+        Raises InputError when it is empty, binary or cannot be read, and OSError when it cannot be kept there.
         """
         folder = env.scratch_folder()
         try:
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
             file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as the document)
-            digest = _hash(_copied(getattr(stream, "buffer", stream), file))
+            digest = _hash(_copied(_chunks(getattr(stream, "buffer", stream), name), file))
         except OSError as error:
-            raise _unreadable(name, error) from error
+            error.filename = error.filename or str(folder or tempfile.gettempdir())
+            raise
         kind = detect(file, name)
         document = cls._of_file(name, kind, lambda: nullcontext(file), lambda: f"stream:{digest}", notice)
         weakref.finalize(document, file.close)
@@ -200,6 +202,13 @@ def _regroup(parts: Iterable[str]) -> Iterator[str]:
         yield "".join(waiting)
 
 
+def _kind(file: BinaryIO, name: str) -> str:
+    try:
+        return detect(file, name)
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
 def _hash(chunks: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
     for chunk in chunks:
@@ -209,17 +218,25 @@ def _hash(chunks: Iterable[bytes]) -> str:
 
 def _hash_file(path: Path, name: str) -> str:
     try:
-        with path.open("rb") as file:
-            return _hash(iter(lambda: file.read(_CHUNK), b""))
+        file = path.open("rb")
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    with file:
+        return _hash(_chunks(file, name))
+
+
+def _chunks(stream: IO[bytes] | IO[str], name: str) -> Iterator[bytes]:
+    try:
+        while chunk := stream.read(_CHUNK):
+            yield chunk if isinstance(chunk, bytes) else chunk.encode()
     except OSError as error:
         raise _unreadable(name, error) from error
 
 
-def _copied(stream: IO[bytes] | IO[str], file: BinaryIO) -> Iterator[bytes]:
-    while chunk := stream.read(_CHUNK):
-        data = chunk if isinstance(chunk, bytes) else chunk.encode()
-        file.write(data)
-        yield data
+def _copied(chunks: Iterable[bytes], file: BinaryIO) -> Iterator[bytes]:
+    for chunk in chunks:
+        file.write(chunk)
+        yield chunk
     file.flush()
 
 
