@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from farspan import env, telling
+from farspan.cli import progress
 from farspan.cli.app import app
 from farspan.cli.progress import PlainLines, describe
 from farspan.types import Counts, Progress
@@ -142,6 +144,29 @@ def test_plain_progress_is_a_line_in_five_seconds(capsys: pytest.CaptureFixture[
     assert len(shown) == 2
     assert shown[0] == "reading a.txt: 5,000 tokens (25%), kept 8, 2,500 tokens/s, 6 s left"
     assert describe(progress_of(10, None)) == "10 tokens, kept 8, 5 tokens/s"
+
+
+def test_what_tells_no_progress_tells_its_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with progress.waiting(False, "reading the question"):
+        pass
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL_S", 0.0)
+    with progress.waiting(True, "reading the question"):
+        time.sleep(0.05)
+    assert capsys.readouterr().err == ""
+    with progress.waiting(False, "reading the question"):
+        time.sleep(0.05)
+    assert capsys.readouterr().err == "reading the question: 0 s\n"
+
+
+def test_a_long_question_is_told_to_be_read(run: Run, model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL_S", 0.0)
+    ask = FakeSession.ask
+    monkeypatch.setattr(FakeSession, "ask", lambda *a, **how: time.sleep(0.05) or ask(*a, **how))
+    monkeypatch.setattr(FakeSession, "chat", FakeSession.ask)
+    assert "reading the question: 0 s" in run("what?").stderr
+    assert "reading the message: 0 s" in run("chat", stdin="what?\n").stderr
 
 
 def test_account_names_the_tiers_in_use() -> None:

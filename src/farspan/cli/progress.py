@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,29 @@ def telling(quiet: bool) -> Iterator[Callable[[str], None]]:
             yield lambda line: status.update(escape(line))
     else:
         yield Sparsely()
+
+
+@contextmanager
+def waiting(quiet: bool, what: str) -> Iterator[None]:
+    """Show that `what` goes on, and for how long, once the block has taken some seconds: for what tells no progress."""
+    done = threading.Event()
+    clock = threading.Thread(target=_tell_seconds, args=(quiet, what, done), daemon=True)
+    clock.start()
+    try:
+        yield
+    finally:
+        done.set()
+        clock.join()
+
+
+def _tell_seconds(quiet: bool, what: str, done: threading.Event) -> None:
+    start = time.monotonic()
+    if done.wait(PLAIN_INTERVAL_S):
+        return
+    with telling(quiet) as tell:
+        while not done.is_set():
+            tell(f"{what}: {time.monotonic() - start:,.0f} s")
+            done.wait(1.0)
 
 
 class Sparsely:

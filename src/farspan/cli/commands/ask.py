@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from farspan.cli import show, work
+from farspan.cli import progress, show, work
 from farspan.cli.kinds import WORDS
 from farspan.cli.options import (
     OutputOptions,
@@ -47,7 +47,8 @@ def command(
         if not session.files:
             show.notice(output)("note: no text was read, so the model answers from what it has learnt")
         steering: dict[str, Any] = {"highlight": list(highlight)} if highlight else {}
-        answer = session.ask(question, **steering, **how)
+        with progress.waiting(output.quiet, "reading the question"):
+            answer = session.ask(question, **steering, **how)
         written = work.write_answer(answer, output)
         if output.as_json:
             timing = reading.timing(written.seconds)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import click
 
 from farspan import telling
-from farspan.cli import app, show, work
+from farspan.cli import app, progress, show, work
 from farspan.cli.options import (
     OutputOptions,
     SamplingOptions,
@@ -85,7 +85,8 @@ class Chat:
 
     def answer(self, message: str) -> None:
         """Answer a message; Ctrl-C stops the answer and keeps what there is of it."""
-        reply = self.session.chat(message, **self.how)
+        with progress.waiting(self.output.quiet, "reading the message"):
+            reply = self.session.chat(message, **self.how)
         if work.write_answer(reply, self.output).interrupted:
             show.note("stopped")
         self.sources = list(reply.sources)
