@@ -7,6 +7,8 @@ import os
 import resource
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
+from typing import cast
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _BYTES = 1 << 30
@@ -22,6 +24,11 @@ def open_missing_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (lives as long as the process)
+
+
+def write_names_as_they_are() -> None:
+    """Let names of files that are not UTF-8 be written with the bytes that they have, whatever the locale."""
+    cast(TextIOWrapper, sys.stdout).reconfigure(errors="surrogateescape")
 
 
 def keep_freed_memory() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -38,6 +39,23 @@ def test_closed_streams_end_no_command() -> None:
     done = shell("farspan read --session s <&-")
     assert done.returncode == 3 and "there is nothing to read" in done.stderr
     assert shell("farspan methods show topk >&- 2>&-").returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such names")
+def test_names_that_are_not_utf8_are_written(run: Run, model: FakeModel, tmp_path: Path) -> None:
+    book = tmp_path / "caf\udce9.txt"
+    book.write_text("It was a dark night.")
+    session = tmp_path / "caf\udce9"
+    assert run("read", book, "--session", session).exit_code == 0
+    shown = run("sessions", "show", session, "--json")
+    assert json.loads(shown.stdout)["files"][0]["file"] == str(book)
+    done = subprocess.run(
+        [sys.executable, "-m", "farspan", "sessions", "path", session],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, os.fsencode(session) + b"\n"), done.stderr
 
 
 def test_an_answer_that_nobody_reads_on_is_closed_before_its_session(

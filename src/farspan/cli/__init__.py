@@ -6,8 +6,9 @@ from __future__ import annotations
 def main() -> None:
     """Run the `farspan` command."""
     from farspan.cli.app import app
-    from farspan.process import keep_freed_memory, open_missing_streams
+    from farspan.process import keep_freed_memory, open_missing_streams, write_names_as_they_are
 
     open_missing_streams()
+    write_names_as_they_are()
     keep_freed_memory()
     app()

@@ -30,8 +30,8 @@ def notice(output: OutputOptions) -> Callable[[str], None]:
 
 
 def as_json(value: Mapping[str, Any]) -> None:
-    """Write one JSON object on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Write one JSON object on stdout. What is not UTF-8 in a file's name is escaped as JSON escapes it."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace").decode())
 
 
 def context(method: str, counts: Counts) -> dict[str, Any]:
