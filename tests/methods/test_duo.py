@@ -194,5 +194,5 @@ def test_a_profile_is_for_one_model(model: Model, profile: Path, tmp_path: Path)
         make(rms_norm_eps=1e-5, num_hidden_layers=2).session(duo(own))
     with pytest.raises(MethodError, match="no profile"):
         model.session("duo_attention")
-    with pytest.raises(MethodError, match="share of the heads"):
+    with pytest.raises(MethodError, match="a number from 0 to 1"):
         methods.parse("duo_attention(sparsity=1.5)")

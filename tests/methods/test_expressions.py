@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from farspan import methods
@@ -60,26 +60,23 @@ KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
     "kernel_size": st.sampled_from([1, 3, 5, 7]),
     "heads": st.sampled_from(["shared", "own"]),
     "refinement": st.sampled_from(["none", "modularity", "conductance"]),
-    "contiguity": st.floats(0, 0.9),
-    "surprisal_threshold_gamma": st.floats(0, 10),
-    "ratio": st.floats(0.01, 0.99),
-    "dense_layers": st.integers(0, 99),
     "profile": st.sampled_from(["heads.json", "my 'own'/heads.json"]),
-    "sparsity": st.floats(0, 1),
-    "lsh_num_projs": st.integers(1, 30),
-    "alpha": st.floats(0.001, 1),
 }
 BEYOND = st.sampled_from(["beyond", "always"])
 HEAD_SETS = st.sampled_from(["all", "0:1", "3:17,7;8:28"])
 
 
-def values(key: str, default: object) -> st.SearchStrategy[Any]:
-    """What a keyword with this default takes."""
-    if isinstance(default, float) and key not in KEYWORDS:
-        return st.one_of(st.integers(1, 10**6), st.floats(1, 10**6))
+def values(name: str, key: str) -> st.SearchStrategy[Any]:
+    """What a keyword takes."""
+    default, numbers = methods.describe(name).defaults[key], methods.get(name).numbers.get(key)
     if default in ("beyond", "all"):
         return BEYOND if default == "beyond" else HEAD_SETS
-    return KEYWORDS.get(key, st.integers(1, 10**6))
+    if numbers is None or key in KEYWORDS:
+        return KEYWORDS[key]
+    least, most = int(numbers.least), int(numbers.most)
+    whole = st.integers(least, most).filter(numbers.__contains__)
+    parts = st.floats(least, most, exclude_min=numbers.above, exclude_max=numbers.below).filter(numbers.__contains__)
+    return st.one_of(whole, parts) if isinstance(default, float) and most > 1 else parts if most == 1 else whole
 
 
 @st.composite
@@ -88,7 +85,9 @@ def calls(draw: st.DrawFn) -> methods.Method:
     name = draw(st.sampled_from(NAMES))
     defaults = methods.describe(name).defaults
     keys = draw(st.sets(st.sampled_from(sorted(defaults)))) if defaults else set()
-    return methods.get(name)(**{key: draw(values(key, defaults[key])) for key in sorted(keys)})
+    given_ = {key: draw(values(name, key)) for key in sorted(keys)}
+    assume(given_.get("beta_slow", 1) < given_.get("beta_fast", 32))
+    return methods.get(name)(**given_)
 
 
 @settings(max_examples=100, deadline=None)
@@ -151,22 +150,23 @@ REFUSED = {
     "infllm(positions=compakt)": "did you mean 'compact'",
     "topk(when='reeding')": "did you mean 'reading'",
     "full(top_k=2)": "",
-    "infllm(top_k=0)": "",
-    "em_llm(contiguity=1.0)": "a share",
-    "em_llm(contiguity=-0.5)": "",
+    "infllm(top_k=0)": "try top_k=16",
+    "low_rank(rank=0)": "leave rank out",
+    "em_llm(contiguity=1.0)": "try contiguity=0.3",
+    "em_llm(contiguity=-0.5)": "try contiguity=0.3",
     "em_llm(surprisal_threshold_gamma=1e400)": "",
-    "pi(factor=0)": "",
+    "pi(factor=0)": "try factor=4.0",
     "pi(factor=-2.5)": "",
     "pi(factor=1e999)": "",
-    "pi(factor=0.5)": "give 1 to",
+    "pi(factor=0.5)": "try factor=4.0",
     "pi(factor=True)": "",
     "pi(factor=many)": "",
     "pi(when=both)": "known: always, beyond",
-    "abf(base=0.5)": "such as 500000",
-    "yarn(beta_fast=1e9)": "or less",
+    "abf(base=0.5)": "try base=500000",
+    "yarn(beta_fast=1e9)": "try beta_fast=32",
     "yarn(beta_slow=40.0)": "the smaller number",
-    "em_llm(max_block_size=1)": "2 or more",
-    "hyper_attention(lsh_num_projs=31)": "or less",
+    "em_llm(max_block_size=1)": "leave max_block_size out",
+    "hyper_attention(lsh_num_projs=31)": "try lsh_num_projs=7",
     "pasta(heads=most)": "layers with their heads",
     "autopasta(alpha=0.0)": "try alpha",
     "hyper_attention+pasta": "use one of them",
@@ -196,8 +196,44 @@ def test_what_is_no_method_is_refused_with_a_way_out(text: str) -> None:
     with pytest.raises(MethodError) as caught:
         methods.parse(text)
     assert caught.value.exit_code == 2
-    assert REFUSED[text] in caught.value.fix
+    assert REFUSED[text] in caught.value.fix and caught.value.fix
     assert "\n" not in str(caught.value)
+
+
+NUMBERS = [(name, key) for name in NAMES for key in methods.get(name).numbers]
+
+
+@pytest.mark.parametrize(("name", "key"), NUMBERS)
+def test_whatever_number_a_keyword_does_not_take_its_bounds_are_said_the_same(name: str, key: str) -> None:
+    method, said = methods.get(name), set()
+    default = method.defaults[key]
+    assert default is None or default in method.numbers[key]
+    for wrong in (-1, -(10**30), 10**30, True, "many", float("nan"), float("inf")):
+        with pytest.raises(MethodError) as caught:
+            method(**{key: wrong})
+        said.add(str(caught.value).partition(": ")[2])
+    (sentence,) = said
+    assert str(method.numbers[key]) in sentence and "; " in sentence
+
+
+def test_bounds_are_written_as_they_are_meant() -> None:
+    written = {
+        "topk(top_k=-1)": "a whole number from 1 to 1,000,000,000; try top_k=8",
+        "low_rank(rank=0)": "a whole number from 1 to 1,000,000,000; leave rank out",
+        "yarn(factor=-1)": "a number from 1 to 1,000,000; try factor=4.0",
+        "yarn(factor=0)": "a number from 1 to 1,000,000; try factor=4.0",
+        "yarn(beta_slow=0)": "a number from 0.001 to 1,000,000; try beta_slow=1.0",
+        "pyramidkv(beta=0)": "a number from 1 to 1,000,000,000; try beta=20.0",
+        "squeezed(clusters=1)": "a number from 0, below 1; try clusters=0.05",
+        "think(ratio=1)": "a number above 0, below 1; try ratio=0.4",
+        "pasta(alpha=0)": "a number above 0, at most 1; try alpha=0.01",
+        "pasta(heads=3)": "a word; try heads='all'",
+        "snapkv(kernel_size=4)": "as many neighbours on either side; try kernel_size=5",
+    }
+    for text, sentence in written.items():
+        with pytest.raises(MethodError) as caught:
+            methods.parse(text)
+        assert sentence in str(caught.value)
 
 
 PIECES = st.sampled_from(

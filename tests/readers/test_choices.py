@@ -115,7 +115,8 @@ def test_the_layer_is_the_papers_share_of_the_depth_unless_one_is_given(bundled:
 
     assert [layer(name, bundled) for name in ("infini_retri", "gemfilter")] == [3, 2]
     assert [layer(name, model()) for name in ("infini_retri", "gemfilter")] == [1, 1]
-    assert [layer(f"{name}(layer=1)", bundled) for name in ("infini_retri", "gemfilter")] == [1, 1]
+    for number in (0, 1):
+        assert [layer(f"{name}(layer={number})", bundled) for name in ("infini_retri", "gemfilter")] == [number] * 2
 
 
 @pytest.mark.parametrize("name", ["infini_retri", "gemfilter"])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.frequencies.rebased import AdjustedBase
 from farspan.methods.parts.frequencies.stretched import TIMES
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import BASE, FACTOR
 
 
 @method(
     paper="Xiong et al. 2023, Effective Long-Context Scaling of Foundation Models (arXiv 2309.16039)",
     overflow="exact",
 )
-def abf(*, base: float = 500000.0, factor: float = 8.0, when: str = "beyond") -> dict[str, Part]:
+def abf(
+    *, base: Annotated[float, BASE] = 500000.0, factor: Annotated[float, FACTOR] = 8.0, when: str = "beyond"
+) -> dict[str, Part]:
     """Make the rotary frequencies powers of a larger `base`, so that far tokens are turned, and so faded, less.
     It is how models are trained on for longer windows; without that training it is a guess.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.combine.softmax import Softmax
 from farspan.methods.parts.combine.steering import steering
 from farspan.methods.parts.method import method
+from farspan.methods.parts.numbers import WEIGHT
 
 
 @method(
@@ -14,7 +17,7 @@ from farspan.methods.parts.method import method
     overflow="exact",
     needs=("two answers for each question",),
 )
-def autopasta(*, alpha: float = 0.01, heads: str = "all") -> dict[str, Part]:
+def autopasta(*, alpha: Annotated[float, WEIGHT] = 0.01, heads: str = "all") -> dict[str, Part]:
     """Ask the model which sentence of the text answers the question, find that sentence in the text, and answer with
     attention steered towards it as in `pasta`. The model is not only told what matters: it is made to look there.
 
@@ -24,4 +27,4 @@ def autopasta(*, alpha: float = 0.01, heads: str = "all") -> dict[str, Part]:
     searched from its beginning, which takes a second or two for every ten million characters. `alpha` and `heads`, and
     what joining it to another method does, are as in `pasta`: the authors profile the heads of each model.
     """
-    return {"combine": Softmax(steering("autopasta", alpha, heads, asks=True))}
+    return {"combine": Softmax(steering(alpha, heads, asks=True))}

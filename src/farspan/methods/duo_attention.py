@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from farspan.errors import MethodError
+from typing import Annotated
+
 from farspan.methods.parts.keep.sinks_and_window import FewTokens
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import SHARE
 from farspan.methods.parts.place.streaming_heads import StreamingHeads
 from farspan.methods.parts.positions.far import HIDDEN
 from farspan.methods.parts.select.nothing import Nothing
@@ -20,7 +22,7 @@ from farspan.methods.parts.terms import Term
 def duo_attention(
     *,
     profile: str = "",
-    sparsity: float = 0.5,
+    sparsity: Annotated[float, SHARE] = 0.5,
     sink_size: int | None = None,
     recent_size: int | None = None,
     positions: str = "true",
@@ -39,10 +41,6 @@ def duo_attention(
     Joined to a method for what does not fit it leaves the heads that retrieve to that: `duo_attention(...)+infllm`;
     alone those are full attention, which grows with the text and goes to disk where the budget ends.
     """
-    if sparsity > 1:
-        raise MethodError(
-            f"duo_attention(sparsity={sparsity}): sparsity is a share of the heads, 0 to 1", fix="try sparsity=0.5"
-        )
     return Term.of(
         {
             "keep": FewTokens(sink_size, recent_size),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.frequencies.ntk import GrowingBase
 from farspan.methods.parts.frequencies.stretched import TIMES
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import FACTOR
 
 
 @method(
     paper="emozilla 2023, Dynamically Scaled RoPE; described in Peng et al. 2023, YaRN, section 3.3 (arXiv 2309.00071)",
     overflow="exact",
 )
-def dynamic_ntk(*, factor: float = 1.0, when: str = "beyond") -> dict[str, Part]:
+def dynamic_ntk(*, factor: Annotated[float, FACTOR] = 1.0, when: str = "beyond") -> dict[str, Part]:
     """Slow the rotary frequencies as NTK-aware scaling does, always by just as much as the length read so far needs.
     A short text is read as trained, and there is no length that one must decide on beforehand.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from farspan.errors import MethodError
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.index.attention_mass import MostAttended
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import PART, Numbers
 from farspan.methods.parts.positions.far import FAR
 from farspan.methods.parts.segment.surprise import Events
 from farspan.methods.parts.select.similar_events import SimilarEvents
@@ -26,10 +28,10 @@ def em_llm(
     n_mem: int | None = None,
     surprisal_threshold_gamma: float = 1.0,
     min_block_size: int | None = None,
-    max_block_size: int | None = None,
+    max_block_size: Annotated[int | None, Numbers(2)] = None,
     repr_topk: int = 4,
     refinement: str = "none",
-    contiguity: float = 0.3,
+    contiguity: Annotated[float, PART] = 0.3,
     exc_block: int | None = None,
     positions: str = "capped",
 ) -> dict[str, Part]:
@@ -44,10 +46,6 @@ def em_llm(
     event. Tokens are stored one by one, since events differ in length, so `int8` and `int4`, which share a grid among
     the tokens of a block, save nothing here.
     """
-    if contiguity >= 1:
-        raise MethodError(f"em_llm(contiguity={contiguity}) leaves nothing to recall", fix="give a share below 1")
-    if max_block_size is not None and max_block_size < 2:
-        raise MethodError("events of one token have no boundaries", fix="give max_block_size=2 or more")
     return {
         "keep": StoreTheRest(n_init, n_local),
         "segment": Events(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.frequencies.rebased import SharpenedBase
 from farspan.methods.parts.frequencies.stretched import TIMES
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import BASE, FACTOR
 
 
 @method(
     paper="Zhang et al. 2024, Extending LLMs' Context Window with 100 Samples (arXiv 2401.07004)",
     overflow="exact",
 )
-def entropy_abf(*, base: float = 500000.0, factor: float = 4.0, when: str = "beyond") -> dict[str, Part]:
+def entropy_abf(
+    *, base: Annotated[float, BASE] = 500000.0, factor: Annotated[float, FACTOR] = 4.0, when: str = "beyond"
+) -> dict[str, Part]:
     """Make the rotary frequencies powers of a larger `base`, and from the third layer on multiply a query's logits by
     ln(tokens it meets) / ln(window) where that is more than 1, so that attention over many tokens stays as sharp.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
-from farspan.methods.parts.importance.expected_attention import ExpectedAttention
+from farspan.methods.parts.importance.expected_attention import MOST_AHEAD, ExpectedAttention
 from farspan.methods.parts.keep.best_tokens import BestTokens
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import Numbers
 from farspan.methods.parts.positions.far import KEPT
 from farspan.methods.parts.select.nothing import Nothing
 
@@ -18,7 +21,7 @@ from farspan.methods.parts.select.nothing import Nothing
 def expected_attention(
     *,
     capacity: int | None = None,
-    future: int = 512,
+    future: Annotated[int, Numbers(1, MOST_AHEAD)] = 512,
     sinks: int = 4,
     recent: int = 1,
     compression_interval: int | None = None,

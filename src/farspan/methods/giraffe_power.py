@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.frequencies.basis import PowerBasis
 from farspan.methods.parts.frequencies.stretched import TIMES
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import FACTOR
 
 
 @method(
     paper="Pal et al. 2023, Giraffe: Adventures in Expanding Context Lengths in LLMs (arXiv 2308.10882)",
     overflow="exact",
 )
-def giraffe_power(*, power: float = 0.5, factor: float = 4.0, when: str = "beyond") -> dict[str, Part]:
+def giraffe_power(
+    *, power: float = 0.5, factor: Annotated[float, FACTOR] = 4.0, when: str = "beyond"
+) -> dict[str, Part]:
     """Multiply rotary frequency i of F by (1 - i / F)^`power`: fast ones stay nearly as they are, the slowest almost
     stand still. So fewer angles are ones that the model never saw in training.
 

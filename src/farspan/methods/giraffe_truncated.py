@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.frequencies.basis import TruncatedBasis
 from farspan.methods.parts.frequencies.stretched import TIMES
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import FACTOR
 
 
 @method(
     paper="Pal et al. 2023, Giraffe: Adventures in Expanding Context Lengths in LLMs (arXiv 2308.10882)",
     overflow="exact",
 )
-def giraffe_truncated(*, span: int | None = None, factor: float = 4.0, when: str = "beyond") -> dict[str, Part]:
+def giraffe_truncated(
+    *, span: int | None = None, factor: Annotated[float, FACTOR] = 4.0, when: str = "beyond"
+) -> dict[str, Part]:
     """Keep the rotary frequencies that turn at least once in `span` tokens, give those a little slower one turn in
     16 spans, and stop the slowest. Of what is left the model has seen every angle, or sees hardly any change.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.dense_first import dense_first
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import FROM_ZERO
 from farspan.methods.parts.positions.far import FAR_OR_TRUE
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.ranking import TIMES
@@ -15,7 +18,6 @@ from farspan.methods.parts.terms import Term
 @method(
     paper="Lee et al. 2025, InfiniteHiP: Extending Language Model Context Up to 3 Million Tokens (arXiv 2502.08910)",
     overflow="recalls",
-    from_zero=("dense_layers",),
 )
 def hip(
     *,
@@ -23,7 +25,7 @@ def hip(
     chunk_size: int | None = None,
     sink_token_size: int | None = None,
     sliding_window_size: int | None = None,
-    dense_layers: int | None = None,
+    dense_layers: Annotated[int | None, FROM_ZERO] = None,
     positions: str = "compact",
     when: str = "both",
 ) -> Term:

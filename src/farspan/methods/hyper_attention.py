@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from farspan.errors import MethodError
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.combine.buckets_and_sample import BucketsAndSample
 from farspan.methods.parts.keep.sinks_and_window import StoreEverything
 from farspan.methods.parts.method import method
+from farspan.methods.parts.numbers import Numbers
 
 _MOST_PROJECTIONS = 30
 
@@ -20,7 +22,7 @@ def hyper_attention(
     min_seq_len: int | None = None,
     block_size: int | None = None,
     sample_size: int | None = None,
-    lsh_num_projs: int = 7,
+    lsh_num_projs: Annotated[int, Numbers(1, _MOST_PROJECTIONS)] = 7,
 ) -> dict[str, Part]:
     """While reading, a query meets the stored keys that point where it points, found by hashing, and a random sample
     that stands for all the others. Nothing is forgotten, and answers attend to everything.
@@ -36,11 +38,6 @@ def hyper_attention(
     by rank, having as many of both; a chunk has few queries, of one place in the text, so here a query goes to where
     its own bucket lies. Keys are hashed rotated to their true positions, as in the paper, whatever the window.
     """
-    if lsh_num_projs > _MOST_PROJECTIONS:
-        raise MethodError(
-            f"hyper_attention(lsh_num_projs={lsh_num_projs}) makes more buckets than there are keys",
-            fix=f"give {_MOST_PROJECTIONS} or less",
-        )
     return {
         "keep": StoreEverything(window=min_seq_len, most=4096),
         "combine": BucketsAndSample(lsh_num_projs, block_size, sample_size),

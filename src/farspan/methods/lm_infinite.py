@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.keep.sinks_and_window import SinksAndWindow
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import FROM_ZERO
 from farspan.methods.parts.positions.capped import CappedDistance
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.best_keys import BestKeys
@@ -20,7 +22,7 @@ def lm_infinite(
     n_global: int = 10,
     n_local: int | None = None,
     top_k: int | None = None,
-    top_k_from_layer: int | None = None,
+    top_k_from_layer: Annotated[int | None, FROM_ZERO] = None,
     when: str = "answering",
 ) -> dict[str, Part]:
     """Attend to the first `n_global` tokens and the last `n_local`; no distance counts as more than `n_local`, so all

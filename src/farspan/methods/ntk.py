@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.frequencies.ntk import LargerBase
 from farspan.methods.parts.frequencies.stretched import TIMES
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import FACTOR
 
 
 @method(
     paper="bloc97 2023, NTK-Aware Scaled RoPE; described in Peng et al. 2023, YaRN, section 3.1 (arXiv 2309.00071)",
     overflow="exact",
 )
-def ntk(*, factor: float = 4.0, when: str = "beyond") -> dict[str, Part]:
+def ntk(*, factor: Annotated[float, FACTOR] = 4.0, when: str = "beyond") -> dict[str, Part]:
     """Divide the slowest rotary frequency by `factor`, leave the fastest alone and the others between, by a larger
     base. Close distances stay as they were learnt and only far ones are squeezed.
 

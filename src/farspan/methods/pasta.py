@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.combine.softmax import Softmax
 from farspan.methods.parts.combine.steering import steering
 from farspan.methods.parts.method import method
+from farspan.methods.parts.numbers import WEIGHT
 
 
 @method(
@@ -13,7 +16,7 @@ from farspan.methods.parts.method import method
     overflow="exact",
     needs=("a highlighted text, to do anything: `ask(question, highlight=...)`",),
 )
-def pasta(*, alpha: float = 0.01, heads: str = "all") -> dict[str, Part]:
+def pasta(*, alpha: Annotated[float, WEIGHT] = 0.01, heads: str = "all") -> dict[str, Part]:
     """While an answer is written, chosen heads count every token of the text and question outside a highlighted part
     `alpha` times, so that they look at that part. Without a highlight it is the attention that it is joined to.
 
@@ -26,4 +29,4 @@ def pasta(*, alpha: float = 0.01, heads: str = "all") -> dict[str, Part]:
     They steer from the first token on; here the text has been read by the time that something is highlighted, and the
     question and the answer are steered. As in their code, tokens of the answer itself keep their weight.
     """
-    return {"combine": Softmax(steering("pasta", alpha, heads))}
+    return {"combine": Softmax(steering(alpha, heads))}

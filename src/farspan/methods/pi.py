@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.frequencies.interpolated import Interpolated
 from farspan.methods.parts.frequencies.stretched import TIMES
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import FACTOR
 
 
 @method(
     paper="Chen et al. 2023, Extending Context Window of LLMs via Positional Interpolation (arXiv 2306.15595)",
     overflow="exact",
 )
-def pi(*, factor: float = 4.0, when: str = "beyond") -> dict[str, Part]:
+def pi(*, factor: Annotated[float, FACTOR] = 4.0, when: str = "beyond") -> dict[str, Part]:
     """Divide every rotary frequency by `factor`, so that positions up to `factor` trained windows are squeezed into
     one. No position is untrained, but neighbours come closer together than the model has learnt to tell apart.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.allocate.pyramid import Pyramid
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.importance.observed import ObservedAttention
 from farspan.methods.parts.keep.best_tokens import BestTokens
 from farspan.methods.parts.method import choice, method, odd
+from farspan.methods.parts.numbers import Numbers
 from farspan.methods.parts.positions.far import KEPT
 from farspan.methods.parts.select.nothing import Nothing
 
@@ -19,7 +22,7 @@ from farspan.methods.parts.select.nothing import Nothing
 def pyramidkv(
     *,
     capacity: int | None = None,
-    beta: float = 20.0,
+    beta: Annotated[float, Numbers(1)] = 20.0,
     window_size: int | None = None,
     kernel_size: int = 5,
     positions: str = "compact",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.dense_first import dense_first
 from farspan.methods.parts.index.bounds import ChannelBounds
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import FROM_ZERO
 from farspan.methods.parts.positions.far import FAR_OR_TRUE
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.best_bounds import BestBounds
@@ -16,7 +19,6 @@ from farspan.methods.parts.terms import Term
 @method(
     paper="Tang et al. 2024, Quest: Query-Aware Sparsity for Efficient Long-Context LLM Inference (arXiv 2406.10774)",
     overflow="recalls",
-    from_zero=("dense_layers",),
 )
 def quest(
     *,
@@ -24,7 +26,7 @@ def quest(
     page_size: int = 16,
     n_init: int | None = None,
     n_local: int | None = None,
-    dense_layers: int = 2,
+    dense_layers: Annotated[int, FROM_ZERO] = 2,
     positions: str = "capped",
     when: str = "answering",
 ) -> Term:

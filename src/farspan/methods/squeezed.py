@@ -3,11 +3,13 @@ section 3)."""
 
 from __future__ import annotations
 
-from farspan.errors import MethodError
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.index.key_clusters import KeyClusters
 from farspan.methods.parts.keep.sinks_and_window import StoreTheRest
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import PART
 from farspan.methods.parts.positions.far import FAR_OR_TRUE
 from farspan.methods.parts.segment.stretches import Stretches
 from farspan.methods.parts.select.ranking import TIMES
@@ -22,10 +24,10 @@ _POSITIONS = {name: FAR_OR_TRUE[name] for name in ("capped", "true")}
 )
 def squeezed(
     *,
-    sparsity: float = 0.7,
-    clusters: float = 0.05,
-    coarse_clusters: float = 0.0,
-    coarse_sparsity: float = 0.5,
+    sparsity: Annotated[float, PART] = 0.7,
+    clusters: Annotated[float, PART] = 0.05,
+    coarse_clusters: Annotated[float, PART] = 0.0,
+    coarse_sparsity: Annotated[float, PART] = 0.5,
     segment: int | None = None,
     observation_window: int = 100,
     n_init: int | None = None,
@@ -60,14 +62,6 @@ def squeezed(
     here. `positions`: "capped" meets far keys at distance `n_local`, where the centroids are compared; "true" is the
     paper's, for models whose positions reach as far as the text (beyond the trained window they are untrained).
     """
-    for name, value in (
-        ("sparsity", sparsity),
-        ("clusters", clusters),
-        ("coarse_clusters", coarse_clusters),
-        ("coarse_sparsity", coarse_sparsity),
-    ):
-        if not 0 <= value < 1:
-            raise MethodError(f"squeezed({name}={value}): {name} is a share, from 0 up and below 1", fix="try 0.1")
     return {
         "keep": StoreTheRest(n_init, n_local),
         "segment": Stretches(segment),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from farspan.errors import MethodError
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.codec.pruned_channels import PrunedChannels
 from farspan.methods.parts.method import method
+from farspan.methods.parts.numbers import Numbers
 
 
 @method(
     paper="Xu et al. 2024, ThinK: Thinner Key Cache by Query-Driven Pruning (arXiv 2407.21018)", overflow="compresses"
 )
-def think(*, ratio: float = 0.4, queries: int = 32) -> dict[str, Part]:
+def think(
+    *, ratio: Annotated[float, Numbers(0, 1, above=True, below=True)] = 0.4, queries: int = 32
+) -> dict[str, Part]:
     """Store keys without the `ratio` of each head's channels in which the last `queries` queries and the keys are
     smallest. Values and recent tokens stay as they are; alone it is full attention over what is stored.
 
@@ -22,8 +26,4 @@ def think(*, ratio: float = 0.4, queries: int = 32) -> dict[str, Part]:
     a frequency count as much as their mean and go together, which no rotation changes; channels without rotation
     go two at a time, the least first. Their 32 recent tokens are within any local window.
     """
-    if not 0 < ratio < 1:
-        raise MethodError(
-            f"think(ratio={ratio}): ratio is a share of the channels, between 0 and 1", fix="try ratio=0.4"
-        )
     return {"codec": PrunedChannels(float(ratio), queries)}

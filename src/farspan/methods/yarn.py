@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from farspan.methods.parts.axes import Part
 from farspan.methods.parts.frequencies.by_parts import ByParts
 from farspan.methods.parts.frequencies.stretched import TIMES
 from farspan.methods.parts.method import choice, method
+from farspan.methods.parts.numbers import FACTOR, TURNS
 
 
 @method(
@@ -13,7 +16,11 @@ from farspan.methods.parts.method import choice, method
     overflow="exact",
 )
 def yarn(
-    *, factor: float = 4.0, beta_fast: float = 32.0, beta_slow: float = 1.0, when: str = "beyond"
+    *,
+    factor: Annotated[float, FACTOR] = 4.0,
+    beta_fast: Annotated[float, TURNS] = 32.0,
+    beta_slow: Annotated[float, TURNS] = 1.0,
+    when: str = "beyond",
 ) -> dict[str, Part]:
     """Divide by `factor` the rotary frequencies that turn less than `beta_slow` times in the trained window, leave
     those that turn more than `beta_fast` times, blend between, and sharpen attention a little. Close distances stay as

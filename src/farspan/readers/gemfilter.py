@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from farspan.engine import Model
 from farspan.engine.scores import Floats
+from farspan.methods.parts.numbers import FROM_ZERO
 from farspan.readers.kit.question import Question, best
 from farspan.readers.kit.reader import Strategy, chosen_layer, reader
 from farspan.readers.kit.text import Range, ReadText, joined
@@ -50,7 +52,7 @@ def smoothed(score_S: Floats, kernel: int) -> Floats:
 
 
 @reader(paper="Shi et al. 2024, Discovering the Gems in Early Layers (arXiv 2409.17422)")
-def gemfilter(*, top_k: int = 1024, layer: int | None = None, kernel: int = 5) -> Strategy:
+def gemfilter(*, top_k: int = 1024, layer: Annotated[int | None, FROM_ZERO] = None, kernel: int = 5) -> Strategy:
     """Run only the first layers over the text and the question, score every token by its key against the last token's
     queries, and give the model the best `top_k` tokens, in their order and at fresh positions, to answer from.
 

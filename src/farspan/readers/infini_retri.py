@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from farspan.engine import Model
 from farspan.engine.scores import Floats
+from farspan.methods.parts.numbers import FROM_ZERO
 from farspan.readers.kit.question import Question, best
 from farspan.readers.kit.reader import Strategy, chosen_layer, reader
 from farspan.readers.kit.text import Range, ReadText, length
@@ -81,7 +83,11 @@ def best_sentences(sentences: Sequence[Range], score_C: Floats, top_k: int, room
 
 @reader(paper="Ye et al. 2025, Infinite Retrieval: Attention Enhanced LLMs in Long-Context Processing (2502.12962)")
 def infini_retri(
-    *, window_length: int | None = None, top_k: int | None = None, answer_length: int = 8, layer: int | None = None
+    *,
+    window_length: int | None = None,
+    top_k: int | None = None,
+    answer_length: int = 8,
+    layer: Annotated[int | None, FROM_ZERO] = None,
 ) -> Strategy:
     """Read the text piece by piece with the question behind it, keep the whole sentences that hold the `top_k` tokens
     to which the question attends most in the last layer, and carry them into the next piece; answer from those left.

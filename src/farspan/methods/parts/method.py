@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
+from functools import cached_property
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, get_type_hints
 
 from farspan.errors import MethodError, nearest
 from farspan.methods.parts.allocate.uniform import Uniform
@@ -16,6 +16,7 @@ from farspan.methods.parts.combine.softmax import Softmax
 from farspan.methods.parts.frequencies.trained import TrainedFrequencies
 from farspan.methods.parts.index.none import NoIndex
 from farspan.methods.parts.keep.sinks_and_window import StoreEverything
+from farspan.methods.parts.numbers import FROM_ZERO, WHOLE, Numbers
 from farspan.methods.parts.place.layers import Layers
 from farspan.methods.parts.plan import HeadsPlan, Plan
 from farspan.methods.parts.positions.true import TruePositions
@@ -145,16 +146,14 @@ class MethodCard:
 
 @dataclass(frozen=True)
 class Factory(Generic[P, R]):
-    """Something of a paper by its name, which keywords are given to.
-
-    Of the keywords that are whole numbers those in `from_zero` may be 0.
+    """Something of a paper by its name, which keywords are given to. Which numbers a keyword takes is said where it is
+    defined, by `Annotated` with `Numbers`.
     """
 
     build: Callable[P, R]
     paper: str
     overflow: Overflow
     needs: tuple[str, ...] = field(default=())
-    from_zero: tuple[str, ...] = field(default=())
 
     @property
     def name(self) -> str:
@@ -193,21 +192,24 @@ class Factory(Generic[P, R]):
         shown = ", ".join(f"{key}={value!r}" for key, value in given.items() if value != self.defaults[key])
         return f"{self.name}({shown})" if shown else self.name
 
+    @cached_property
+    def numbers(self) -> dict[str, Numbers]:
+        """Which numbers the keywords take that take numbers."""
+        hints = get_type_hints(self.build, include_extras=True)
+        usual = {key: FROM_ZERO if isinstance(value, float) else WHOLE for key, value in self.defaults.items()}
+        own = {key: _annotated(hints[key]) or usual[key] for key in usual}
+        return {key: numbers for key, numbers in own.items() if not isinstance(self.defaults[key], str)}
+
     def _check(self, key: str, value: object) -> None:
         if key not in self.defaults:
             raise MethodError(f"{self.name} has no keyword {key!r}", fix=nearest(key, self.defaults))
-        default = self.defaults[key]
-        if isinstance(default, str):
-            if not isinstance(value, str):
-                raise MethodError(f"{self.name}({key}={value!r}): {key} is a word, such as {default!r}")
-        elif isinstance(default, float):
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 <= cast(float, value) <= sys.float_info.max:
-                raise MethodError(f"{self.name}({key}={value!r}): {key} is a number from 0 up, such as {default}")
-        else:
-            least = 0 if key in self.from_zero else 1
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise MethodError(f"{self.name}({key}={value!r}): {key} is a whole number from {least} up")
+        default, numbers = self.defaults[key], self.numbers.get(key)
+        kinds: tuple[type, ...] = (str,) if numbers is None else (int, float) if isinstance(default, float) else (int,)
+        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        if fits and (numbers is None or cast(float, value) in numbers):
+            return
+        wanted = "a word" if numbers is None else f"a {'' if float in kinds else 'whole '}number {numbers}"
+        raise MethodError(f"{self.name}({key}={value!r}): {key} is {wanted}", fix=_instead(key, default))
 
 
 class MethodFactory(Factory[P, "dict[str, Part] | Term"]):
@@ -223,21 +225,32 @@ class MethodFactory(Factory[P, "dict[str, Part] | Term"]):
         return self.card_with({axis: repr(part) for axis, part in _term(built).parts})
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Method:
-        """Build the method. Raises MethodError for an unknown keyword or a number that is not positive."""
+        """Build the method. Raises MethodError for an unknown keyword or a value that it does not take."""
         assert not args, "methods take keywords only"
         label = self.label(kwargs)
         return Method((replace(_term(self.build(*args, **kwargs)), label=label),))
 
 
 def method(
-    *, paper: str, overflow: Overflow, needs: tuple[str, ...] = (), from_zero: tuple[str, ...] = ()
+    *, paper: str, overflow: Overflow, needs: tuple[str, ...] = ()
 ) -> Callable[[Callable[P, dict[str, Part] | Term]], MethodFactory[P]]:
     """Make a method of a function that returns what it sets; its docstring's first paragraph is the idea."""
-    return lambda build: MethodFactory(build, paper, overflow, needs, from_zero)
+    return lambda build: MethodFactory(build, paper, overflow, needs)
 
 
 def _term(built: dict[str, Part] | Term) -> Term:
     return built if isinstance(built, Term) else Term.of(built)
+
+
+def _annotated(hint: Any) -> Numbers | None:
+    return next((note for note in getattr(hint, "__metadata__", ()) if isinstance(note, Numbers)), None)
+
+
+def _instead(key: str, default: object) -> str:
+    """What to write in place of a value that a keyword does not take."""
+    if default is None:
+        return f"leave {key} out, and it follows the model"
+    return f"try {key}={default or 'a path in quotes'!r}" if isinstance(default, str) else f"try {key}={default}"
 
 
 def choice(name: str, value: str, options: Mapping[str, Any]) -> Any:
@@ -250,5 +263,8 @@ def choice(name: str, value: str, options: Mapping[str, Any]) -> Any:
 def odd(name: str, value: int) -> int:
     """The value, which must be odd. Raises MethodError."""
     if value % 2 == 0:
-        raise MethodError(f"{name}={value}: {name} is odd, so that a token has as many neighbours on either side")
+        raise MethodError(
+            f"{name}={value}: {name} is odd, so that a token has as many neighbours on either side",
+            fix=f"try {name}={value + 1}",
+        )
     return value

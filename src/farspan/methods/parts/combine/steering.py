@@ -72,8 +72,6 @@ class Steering:
         return math.log(self.alpha) * self.heads.mask(layer, heads)
 
 
-def steering(name: str, alpha: float, heads: str, *, asks: bool = False) -> Steering:
-    """What the keywords of the method `name` say. Raises MethodError for an alpha that is no share."""
-    if not 0 < alpha <= 1:
-        raise MethodError(f"{name}(alpha={alpha}): alpha is a share above 0, 1 at most", fix="try alpha=0.01")
+def steering(alpha: float, heads: str, *, asks: bool = False) -> Steering:
+    """What the keywords of the methods that steer say. Raises MethodError for heads that are none."""
     return Steering(float(alpha), HeadSet.parse(heads), asks)

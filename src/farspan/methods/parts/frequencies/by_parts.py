@@ -10,8 +10,6 @@ from torch import Tensor
 from farspan.errors import MethodError
 from farspan.methods.parts.frequencies.stretched import Stretched, base_of, rungs
 
-_MOST_TURNS = 1e6
-
 
 @dataclass(frozen=True, slots=True)
 class ByParts(Stretched):
@@ -25,13 +23,10 @@ class ByParts(Stretched):
     slow: float = 1.0
 
     def __post_init__(self) -> None:
-        Stretched.__post_init__(self)
         if not self.slow < self.fast:
             raise MethodError(
                 f"beta_slow={self.slow:g} is not below beta_fast={self.fast:g}", fix="give beta_slow the smaller number"
             )
-        if not max(self.fast, self.slow) <= _MOST_TURNS:
-            raise MethodError("no frequency turns so many times in a window", fix=f"give {_MOST_TURNS:,.0f} or less")
 
     def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
         """1, a factor-th, or between."""

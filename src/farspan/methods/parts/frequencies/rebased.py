@@ -24,11 +24,6 @@ class AdjustedBase(Stretched):
 
     base: float = 500000.0
 
-    def __post_init__(self) -> None:
-        Stretched.__post_init__(self)
-        if self.base < 1:
-            raise MethodError(f"base={self.base!r} is too small", fix="give 1 or more, such as 500000")
-
     def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
         """A power of the ratio of the bases. Raises MethodError where the model's own is as large."""
         own = base_of(inv_freq_F)

@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from farspan.attention.rope import Rope
-from farspan.errors import MethodError
 
 When = Literal["beyond", "always"]
 TIMES: dict[str, When] = {"beyond": "beyond", "always": "always"}
-_MOST = 1e6
 _USUAL_BASE = 10000.0
 
 
@@ -32,10 +30,6 @@ class Stretched:
     factor: float = 4.0
     when: When = "beyond"
     trained: int | None = field(default=None, kw_only=True, repr=False)
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.factor <= _MOST:
-            raise MethodError(f"factor={self.factor!r} stretches no window", fix=f"give 1 to {_MOST:,.0f}")
 
     @property
     def begins(self) -> int | None:

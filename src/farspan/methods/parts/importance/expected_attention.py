@@ -17,6 +17,9 @@ from farspan.methods.parts.importance.base import Held, Importance
 from farspan.methods.parts.notes import Notes
 from farspan.methods.parts.window_share import window_share
 
+MOST_AHEAD = 65_536
+_PIECE_POSITIONS = 1024
+
 
 @dataclass(frozen=True)
 class ExpectedAttention(Importance):
@@ -89,5 +92,7 @@ def mean_rotation(rope: Rope | None, first: int, count: int, like: Tensor) -> Te
     eye_DD = torch.eye(like.shape[-1], device=like.device)
     if rope is None:
         return eye_DD
-    cos, sin = rope.table(torch.arange(first, first + count, device=like.device))
-    return rope.apply(eye_DD, (cos.mean(0), sin.mean(0))).T
+    at_P = torch.arange(first, first + count, device=like.device)
+    sums = [[angle.sum(0) for angle in rope.table(part_P)] for part_P in at_P.split(_PIECE_POSITIONS)]
+    cos, sin = (sum(parts) / count for parts in zip(*sums, strict=True))
+    return rope.apply(eye_DD, (cos, sin)).T
