@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
 from collections.abc import Callable, Container
 from functools import cache
 from pathlib import Path
@@ -14,8 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import farspan
 from farspan import methods
@@ -23,8 +19,10 @@ from farspan.attention.rope import Rope
 from farspan.engine import Session, attending
 from farspan.engine.folding import Folding
 from farspan.engine.layer import LayerMemory
+from farspan.errors import MethodError
 from farspan.methods.parts.plan import Plan
 from farspan.types import Budget, Counts
+from tests.methods.meter import Meter, storages
 from tests.tiny import (
     HEADS,
     WIDE,
@@ -112,6 +110,7 @@ def test_exact_when_it_fits(method: str, chunk: int) -> None:
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stored keys are looked at in pieces: make them so small that a short text has many."""
     parts = "farspan.methods.parts.select"
+    monkeypatch.setattr(f"{parts}.ranking._PIECE_TOKENS", 32)
     monkeypatch.setattr(f"{parts}.best_keys._PIECE_TOKENS", 64)
     monkeypatch.setattr(f"{parts}.everything._PIECE_TOKENS", 32)
     monkeypatch.setattr(f"{parts}.top_blocks._PIECE_BLOCKS", 16)
@@ -167,57 +166,33 @@ def test_bounded_finite_and_the_counts_add_up_at_every_chunk(method: str, disk: 
         assert counts.dropped == 0 or counts.stored == 0
 
 
-def storages() -> dict[int, torch.UntypedStorage]:
-    """The memory of all tensors that are alive."""
-    gc.collect()
-    tensors = [thing for thing in gc.get_objects() if issubclass(type(thing), Tensor)]
-    return {storage._cdata: storage for storage in (tensor.untyped_storage() for tensor in tensors)}
-
-
-class Meter(TorchDispatchMode):
-    """Adds up the bytes of all tensors that are alive while it is on, but for those in `others`."""
-
-    def __init__(self, others: Container[int]) -> None:
-        super().__init__()
-        self.alive: set[int] = set()
-        self.now = self.peak = 0
-        for key, storage in storages().items():
-            if key not in others:
-                self.count(storage)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for value in tree_leaves(out):
-            if isinstance(value, Tensor):
-                self.count(value.untyped_storage())
-        return out
-
-    def count(self, storage: torch.UntypedStorage) -> None:
-        """Note a storage once, and when it goes."""
-        key = storage._cdata
-        if key not in self.alive:
-            self.alive.add(key)
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self.gone, key, storage.nbytes())
-
-    def gone(self, key: int, size: int) -> None:
-        """A storage was freed."""
-        self.alive.discard(key)
-        self.now -= size
-
-
 def peak_of_reading(session: Session, windows: int, others: Container[int]) -> int:
     """The most bytes of all its tensors during the last two of these windows that a session reads, and an answer."""
     session.read(random_ids((windows - 2) * WINDOW))
-    with Meter(others) as meter:
+    with Meter(storage for key, storage in storages().items() if key not in others) as meter:
         session.read(random_ids(2 * WINDOW, seed=1))
         session.generate(random_ids(8), max_new_tokens=2).text  # noqa: B018
     return meter.peak
 
 
+FETCH_ALL = [
+    "topk(top_k=1000000)",
+    "lm_infinite(top_k=1000000)",
+    "infllm(top_k=1000000)",
+    "em_llm(n_mem=1000000)",
+    "quest(token_budget=1000000)",
+    "hip(second_stage_k=1000000)",
+    "longheads(atten_length=1000000)",
+    "actqkv(top_k=1000000)",
+    "shadowkv(sparse_budget=1000000)",
+    "retrolm(top_k=1000000)",
+    "squeezed(sparsity=0)",
+]
+"""Methods that choose, with numbers that let them fetch all there is."""
+
+
 @pytest.mark.usefixtures("_small_pieces")
-@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("method", [*NAMES, *FETCH_ALL])
 def test_the_peak_of_all_tensors_does_not_grow_with_the_text(method: str) -> None:
     budget = tight(method, 32)
     assert budget.device is not None
@@ -251,6 +226,27 @@ def test_chunks_make_no_difference_where_nothing_depends_on_them(method: str) ->
             logits.append(session.logits(ids))
     torch.testing.assert_close(logits[1], logits[0], atol=2e-5, rtol=0)
     torch.testing.assert_close(logits[2], logits[0], atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("positions", ["capped", "compact", "true"])
+@pytest.mark.parametrize("method", FETCH_ALL)
+def test_in_how_many_pieces_something_is_fetched_makes_no_difference(
+    method: str, positions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, ids = method.partition("(")[0], random_ids(400)
+    if "positions" in methods.get(name).defaults:
+        method = method.replace(")", f", positions={positions})")
+    try:
+        methods.parse(method)
+    except MethodError:
+        pytest.skip("it has no such positions")
+    logits = []
+    for limit in (4096, 40):
+        monkeypatch.setattr("farspan.methods.parts.select.ranking._PIECE_TOKENS", limit)
+        with model().session(method, chunk=16) as session:
+            session.read(ids)
+            logits.append(torch.cat([session.logits(ids[:n], answering=True)[-1] for n in (1, 16)]))
+    torch.testing.assert_close(logits[1], logits[0], atol=2e-5, rtol=0)
 
 
 def continued(session: Session) -> tuple[list[int], Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from farspan.cache.columns import Column, Rows, count_rows
 from farspan.cache.lying import Lying
 
-_FIRST_ROWS = 2
+FIRST_ROWS = 2
 
 
 class Ring:
@@ -30,7 +30,7 @@ class Ring:
         self.start = self.end = self._origin = start
         self._size = 0
         self._data: dict[str, Tensor] = {}
-        self._resize(_FIRST_ROWS if capacity is None else min(capacity, _FIRST_ROWS))
+        self._resize(FIRST_ROWS if capacity is None else min(capacity, FIRST_ROWS))
 
     def __len__(self) -> int:
         return self.end - self.start

@@ -19,6 +19,8 @@ from farspan.attention.adapter import LayerFacts
 from farspan.cache.arena import TierRows
 from farspan.cache.columns import BlockShape, Column, row_bytes
 from farspan.cache.recent import Recent
+from farspan.cache.ring import FIRST_ROWS
+from farspan.engine.machine import memory_of
 from farspan.errors import BudgetError
 from farspan.methods.parts.codec.raw import RawBlocks
 from farspan.methods.parts.frequencies.trained import TrainedFrequencies
@@ -85,16 +87,17 @@ class Allocator:
         self._holders = [one for layer, own in zip(facts, plans, strict=True) for one in _holders(layer, own)]
         self._chunk = chunk
         self._dtype = dtype
-        self._one_memory = device.type == "cpu"
+        self._device = device
         self._bytes_per_token = bytes_per_token
 
     def share(self, budget: Budget) -> list[LayerShare]:
         """Share out a budget. Raises BudgetError, with the least that would do, when it is too small."""
         room = self._bytes(budget.device)
         host = self._bytes(budget.host)
-        if self._one_memory and room is not None:
+        if self._device.type == "cpu" and room is not None:
             room, host = (None if host is None else room + host), 0
         holders = self._that_fit(room)
+        self._check_machine(holders)
         spare = None if room is None else room - self._least(holders)
         tiers = (self._rows(holders, amount) for amount in (spare, host, self._bytes(budget.disk)))
         return [self._share(one, *rows) for one, *rows in zip(holders, *tiers, strict=True)]
@@ -103,23 +106,36 @@ class Allocator:
         """The holders as they wish to be or, where that is too much, with less: a shorter dense stretch, then pools."""
         if room is None or self._least(self._holders) <= room:
             return self._holders
+        most = room // (sum(self._token_bytes(one.facts) for one in self._holders if one.plan.pool is not None) or 1)
         steps = range(1, _STEPS + 1)
-        fitting = bisect_right(steps, room, key=lambda step: math.ceil(self._least(self._smaller(step))))
-        short = self._smaller(max(1, fitting))
+        fitting = bisect_right(steps, room, key=lambda step: math.ceil(self._least(self._smaller(step, most))))
+        short = self._smaller(max(1, fitting), most)
         if self._least(short) <= room:
             return short
-        assert room is not None
         least = math.ceil(self._least(short))
-        most = max((one.plan for one in governed(short)), key=lambda plan: plan.sinks + plan.window)
+        widest = max((one.plan for one in governed(short)), key=lambda plan: plan.sinks + plan.window)
         raise BudgetError(
             f"a budget of {format_bytes(room)} is too small: {format_bytes(least)} is the least for "
-            f"{most.sinks} first and {most.window} recent tokens and a chunk of {self._chunk}",
+            f"{widest.sinks} first and {widest.window} recent tokens and a chunk of {self._chunk}",
             fix=f"give at least --budget {-(-least // 2**20)}MiB, or a method with a smaller window",
         )
 
-    def _smaller(self, step: int) -> list[Holder]:
-        """The holders with plans that attend to everything only while they must, and with so much of their pools."""
-        return [one._replace(plan=_shorter(one.plan, Fraction(step, _STEPS))) for one in self._holders]
+    def _check_machine(self, holders: Sequence[Holder]) -> None:
+        """Raise BudgetError where the machine has not got what is taken before anything is read, whatever was given."""
+        needed = sum((self._noted(one) + FIRST_ROWS * self._row_bytes(one) for one in holders), Fraction())
+        there = memory_of(self._device)
+        if needed > there:
+            raise BudgetError(
+                f"this method takes {format_bytes(math.ceil(needed))} before anything is read, and the machine has "
+                f"{format_bytes(there)}",
+                fix="give smaller numbers to its keywords",
+            )
+
+    def _smaller(self, step: int, most: int) -> list[Holder]:
+        """The holders with plans that attend to everything only while they must, and with so much of their pools, or
+        of `most` tokens where that is less.
+        """
+        return [one._replace(plan=_shorter(one.plan, Fraction(step, _STEPS), most)) for one in self._holders]
 
     def _share(self, holder: Holder, device: int | None, host: int | None, disk: int | None) -> LayerShare:
         facts, plan = holder.facts, holder.plan
@@ -150,7 +166,7 @@ class Allocator:
     def _fixed(self, holder: Holder) -> int:
         """Bytes of sinks, pool and recent tokens, and of notes."""
         facts, plan = holder.facts, holder.plan
-        noted = row_bytes(note_columns(plan, block_shape(facts, plan, self._dtype)))
+        noted = self._noted(holder)
         recent = self._recent_bytes(facts, self._capacity(plan))
         if plan.index.needs_queries:
             noted += Recent.buffer_tokens(self._capacity(plan)) * facts.q_heads * facts.key_dim * self._dtype.itemsize
@@ -158,6 +174,9 @@ class Allocator:
             later = self._recent_bytes(facts, plan.window + plan.pool.room) + self._pool_bytes(holder)
             recent = max(recent, later)
         return noted + self._recent_bytes(facts, max(1, plan.sinks)) + recent
+
+    def _noted(self, holder: Holder) -> int:
+        return row_bytes(note_columns(holder.plan, block_shape(holder.facts, holder.plan, self._dtype)))
 
     def _recent_bytes(self, facts: LayerFacts, capacity: int) -> int:
         return Recent.buffer_tokens(capacity) * self._token_bytes(facts)
@@ -211,11 +230,11 @@ def _holders(facts: LayerFacts, plans: Sequence[HeadsPlan]) -> list[Holder]:
     ]
 
 
-def _shorter(plan: Plan, share: Fraction) -> Plan:
+def _shorter(plan: Plan, share: Fraction, most: int) -> Plan:
     """The plan, attending to everything only while sinks and window do, or a pool with `share` of its room."""
     if plan.pool is None:
         return replace(plan, dense=min(plan.dense, plan.sinks + plan.window))
-    return plan.sized(max(plan.pool.least, int(plan.pool.average * share)))
+    return plan.sized(max(plan.pool.least, int(min(plan.pool.average, most) * share)))
 
 
 def _index_columns(facts: LayerFacts, plan: Plan) -> tuple[Column, ...]:

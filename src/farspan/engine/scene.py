@@ -28,8 +28,6 @@ from farspan.methods.parts.notes import Notes
 from farspan.methods.parts.searching import Fetched, Search
 from farspan.methods.parts.select.ranking import fetch
 
-_PIECE_TOKENS = 4096
-
 
 @dataclass(frozen=True, slots=True)
 class Scene(Standing):
@@ -101,7 +99,8 @@ class Scene(Standing):
         if search is not None:
             pinned_X = self._pinned(search)
             for fetched, hidden_X in self._fetched(search, pinned_X):
-                far = max(far, self.sinks.length + fetched.rows_NX.shape[1] * self.plan.block)
+                blocks = fetched.before + fetched.rows_NX.shape[1] + fetched.after
+                far = max(far, self.sinks.length + blocks * self.plan.block)
                 yield self._recalled(search, fetched, far, hidden_X)
         yield from self._edges(far)
 
@@ -142,9 +141,9 @@ class Scene(Standing):
         """Pieces of what is fetched, each with the blocks in it that are hidden since they are met elsewhere."""
         if pinned_X is not None:
             heads_G = torch.arange(self.kv_heads, device=self.device)
-            for rows_X in pinned_X.split(max(1, _PIECE_TOKENS // self.plan.block)):
-                rows_GX = rows_X.expand(self.kv_heads, -1)
-                yield fetch(search, rows_GX, heads_G, per_head=False, per_token=False), None
+            rows_GX = pinned_X.expand(self.kv_heads, -1)
+            for fetched in fetch(search, rows_GX, heads_G, per_head=False, per_token=False):
+                yield fetched, None
         for fetched in self.plan.select.segments(search):
             yield fetched, pinned_X
 
@@ -164,7 +163,8 @@ class Scene(Standing):
         if step == 0 or positions.recalls_at is not None:
             turn = self.same_turn(count, length)
         else:
-            slot_1X = torch.arange(0, count * length, length, device=self.device).unsqueeze(0) + self.sinks.length
+            slot_1X = torch.arange(0, count * length, length, device=self.device).unsqueeze(0)
+            slot_1X = slot_1X + fetched.before * block + self.sinks.length
             turn = self.turn(positions.keys(slot_1X, place_NX), length, step or 0, positions.alike)
         folding = self.folding(fetched.per_head, fetched.per_token)
         runs = found.runs(length, turn, skip_N)

@@ -47,8 +47,9 @@ class EarlyLayer:
 
 def smoothed(score_S: Floats, kernel: int) -> Floats:
     """Averages over `kernel` neighbours; beyond the ends there are zeros."""
-    whole = np.convolve(score_S, np.full(kernel, 1 / kernel, np.float32))
-    return whole[kernel // 2 : kernel // 2 + len(score_S)].astype(np.float32)
+    before, after = (min(side, len(score_S)) for side in ((kernel - 1) // 2, kernel // 2))
+    whole = np.convolve(score_S, np.full(before + 1 + after, 1 / kernel, np.float32))
+    return whole[after : after + len(score_S)].astype(np.float32)
 
 
 @reader(paper="Shi et al. 2024, Discovering the Gems in Early Layers (arXiv 2409.17422)")

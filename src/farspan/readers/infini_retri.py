@@ -64,9 +64,9 @@ def token_scores(attended_QC: Floats, weight_Q: Floats, answer_length: int) -> F
     Of an even number of neighbours one more lies before the token than behind it.
     """
     score_C = (weight_Q**2) @ attended_QC
-    summed = np.convolve(score_C, np.ones(answer_length, np.float32))
-    first = (answer_length - 1) // 2
-    return summed[first : first + len(score_C)].astype(np.float32)
+    before, after = (min(side, len(score_C)) for side in (answer_length // 2, (answer_length - 1) // 2))
+    summed = np.convolve(score_C, np.ones(before + 1 + after, np.float32))
+    return summed[after : after + len(score_C)].astype(np.float32)
 
 
 def best_sentences(sentences: Sequence[Range], score_C: Floats, top_k: int, room: int) -> list[Range]:

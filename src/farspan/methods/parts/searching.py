@@ -69,6 +69,11 @@ class Search:
         """Tokens in a row of the arena."""
         return self.shape.tokens
 
+    def at_most(self, count: int) -> int:
+        """`count`, or as many blocks as there are where that is less."""
+        held = self.index or self.arena
+        return min(count, held.length - held.first)
+
     def products(self, limit: int) -> Iterator[tuple[int, Tensor]]:
         """All blocks, oldest first, `limit` at a time at most: the first's number, and what the queries, as they meet
         far keys, score their un-rotated keys: products `[H * T, n, B]` without a scale, in float32.
@@ -170,6 +175,8 @@ class Fetched(NamedTuple):
     `per_head`: searches are made for query heads, otherwise for KV heads; `per_token`: for every token of the chunk,
     otherwise for the chunk as a whole. N runs over heads first, then tokens. `skip_N`: how many of its first blocks a
     search does not meet, where searches fetch different numbers. `fleeting`: gone when the next ones are asked for.
+
+    `before` and `after`: so many blocks of the same search lie in other pieces, which come before and behind this one.
     """
 
     found: Found
@@ -178,3 +185,5 @@ class Fetched(NamedTuple):
     per_token: bool
     skip_N: Tensor | None = None
     fleeting: bool = False
+    before: int = 0
+    after: int = 0

@@ -69,7 +69,8 @@ class QuantisedBlocks(NoNotes):
 
     def products(self, q_GMD: Tensor, rows: Rows, by: Decoding) -> Tensor:
         """By the codes where there is a kernel that reads them, otherwise by decoded keys."""
-        found = code_products(q_GMD, CodedKeys(rows["k"], rows["k_grid"], self.bits, self.group))
+        group = min(self.group, by.shape.tokens)
+        found = code_products(q_GMD, CodedKeys(rows["k"], rows["k_grid"], self.bits, group))
         return products(q_GMD, self.keys(rows, by)) if found is None else found
 
     def values(self, rows: Rows, by: Decoding) -> Tensor:
@@ -95,7 +96,7 @@ class QuantisedBlocks(NoNotes):
 
     def _spread(self, grid_nC: Tensor, length: int) -> Tensor:
         """Each group's grid for all of its numbers: `[..., n, C]` to `[..., S, C]`."""
-        return grid_nC.repeat_interleave(self.group, dim=-2)[..., :length, :]
+        return grid_nC.repeat_interleave(min(self.group, length), dim=-2)[..., :length, :]
 
     def _packed(self, width: int) -> int:
         return -(-width * self.bits // 8)

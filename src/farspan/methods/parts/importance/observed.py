@@ -62,7 +62,5 @@ class ObservedAttention(Importance):
         """The mass, averaged over neighbours as far as there are any."""
         mass_GA = held.tokens.mass_GT
         mass_GA = mass_GA.sum(0, keepdim=True) if self.together else mass_GA
-        if self.kernel == 1:
-            return mass_GA
-        side = self.kernel // 2
-        return torch.nn.functional.avg_pool1d(mass_GA, self.kernel, stride=1, padding=side)
+        side = min(self.kernel // 2, mass_GA.shape[1])
+        return torch.nn.functional.avg_pool1d(mass_GA, 2 * side + 1, stride=1, padding=side) if side else mass_GA

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from farspan.attention.adapter import LayerFacts
 from farspan.cache.columns import BlockShape, Column, Rows
+from farspan.errors import MethodError
 from farspan.methods.parts.block_tokens import BlockTokens
 from farspan.methods.parts.notes import NewBlocks, Notes, last_queries, newest
 from farspan.methods.parts.segment.stretches import stretch
@@ -22,6 +23,8 @@ _GOLDEN = (5**0.5 - 1) / 2
 CENTROID, MEMBERS, CLUSTER = "centroid", "members", "cluster"
 COARSE_CENTROID, COARSE_MEMBERS, PARENT = "coarse_centroid", "coarse_members", "parent"
 OBSERVED = "observed"
+_PIECE_PRODUCTS = 1 << 20
+_MOST_CLUSTERS = torch.iinfo(torch.int16).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,17 @@ class KeyClusters:
     needs_queries: bool = False
 
     def resolve(self, window: int) -> Self:
-        """Choose the length of a stretch for a model trained on `window` tokens."""
-        return replace(self, tokens=stretch(self.tokens, window))
+        """Choose the length of a stretch for a model trained on `window` tokens. Raises MethodError for too many
+        clusters.
+        """
+        own = replace(self, tokens=stretch(self.tokens, window))
+        if own.clusters > _MOST_CLUSTERS:
+            raise MethodError(
+                f"a share of {self.share:g} makes {own.clusters:,} clusters of {own.tokens:,} tokens, and "
+                f"{_MOST_CLUSTERS:,} are the most",
+                fix="give a smaller share (clusters), or a shorter segment",
+            )
+        return own
 
     @property
     def clusters(self) -> int:
@@ -132,7 +144,8 @@ def _first_centres(unit_GNBD: Tensor, clusters: int) -> Tensor:
 
 
 def _nearest(unit_GNBD: Tensor, centre_GNKD: Tensor) -> Tensor:
-    return torch.matmul(unit_GNBD, centre_GNKD.transpose(-1, -2)).argmax(-1)
+    pieces = unit_GNBD.split(max(1, _PIECE_PRODUCTS // centre_GNKD.shape[2]), dim=2)
+    return torch.cat([torch.matmul(piece, centre_GNKD.transpose(-1, -2)).argmax(-1) for piece in pieces], 2)
 
 
 def _means(x_GNBD: Tensor, cluster_GNB: Tensor, clusters: int) -> tuple[Tensor, Tensor]:

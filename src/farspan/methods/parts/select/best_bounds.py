@@ -21,6 +21,7 @@ from farspan.methods.parts.window_share import window_share
 
 _PIECE_PAGES = 2048
 _CHUNK = 32
+_FETCHED = 131_072
 _FEWEST = 3
 
 
@@ -42,17 +43,19 @@ class BestBounds:
         return self if self.tokens is not None else replace(self, tokens=window_share(window, 4, 2048))
 
     def cadence(self, answering: bool) -> int | None:
-        """Every token fetches its own blocks, so few tokens go together."""
-        return _CHUNK if works(self.when, answering) else None
+        """Every token fetches its own blocks, so few tokens go together, and fewer where each fetches many."""
+        assert self.tokens is not None
+        return max(1, min(_CHUNK, _FETCHED // self.tokens)) if works(self.when, answering) else None
 
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The best blocks of every head and token."""
         if not works(self.when, search.answering):
             return
         assert self.tokens is not None
-        rows_NX = best_rows(self._scored(search), max(_FEWEST, self.tokens // search.block))
+        count = search.at_most(max(_FEWEST, self.tokens // search.block))
+        rows_NX = best_rows(self._scored(search), count)
         if rows_NX is not None:
-            yield fetch(search, rows_NX, heads_of(search, per_token=True), per_head=True, per_token=True)
+            yield from fetch(search, rows_NX, heads_of(search, per_token=True), per_head=True, per_token=True)
 
     def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
         """The greater product is that with the greatest key where the query is positive, with the least elsewhere."""

@@ -58,9 +58,9 @@ class BestChunks:
         """The best blocks of every head and token."""
         if not works(self.when, search.answering):
             return
-        rows_NX = best_rows(self._scored(search), self.count)
+        rows_NX = best_rows(self._scored(search), search.at_most(self.count))
         if rows_NX is not None:
-            yield fetch(search, rows_NX, heads_of(search, per_token=True), per_head=True, per_token=True)
+            yield from fetch(search, rows_NX, heads_of(search, per_token=True), per_head=True, per_token=True)
 
     def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
         assert search.index is not None

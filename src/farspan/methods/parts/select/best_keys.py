@@ -17,6 +17,7 @@ from farspan.methods.parts.select.ranking import When, fetch, heads_of, layers_b
 
 _PIECE_TOKENS = 8192
 _CHUNK = 32
+_FETCHED = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,17 @@ class BestKeys:
         return self
 
     def cadence(self, answering: bool) -> int | None:
-        """Every token fetches its own blocks, so few tokens go together."""
-        return _CHUNK if works(self.when, answering) else None
+        """Every token fetches its own blocks, so few tokens go together, and fewer where each fetches many."""
+        return max(1, min(_CHUNK, _FETCHED // self.count)) if works(self.when, answering) else None
 
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The best blocks of every head and token."""
         skip = len(search.peers) // 8 if self.skip is None else self.skip
         if layers_before(search) < skip or not works(self.when, search.answering):
             return
-        rows_NX = best_rows(self._scored(search), self.count)
+        rows_NX = best_rows(self._scored(search), search.at_most(self.count))
         if rows_NX is not None:
-            yield fetch(search, rows_NX, heads_of(search, per_token=True), per_head=True, per_token=True)
+            yield from fetch(search, rows_NX, heads_of(search, per_token=True), per_head=True, per_token=True)
 
     def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
         for first, product_NnB in search.products(max(1, _PIECE_TOKENS // search.block)):

@@ -57,14 +57,14 @@ class ProbedBlocks:
         if not works(self.when, search.answering):
             return
         scores = _Scores(search, probe(search.q_HTD.float().movedim(0, 1).flatten(1), search.carried))
-        ranked_1X = best_rows(scores.pieces(), 2 * self.count, in_order=False)
+        ranked_1X = best_rows(scores.pieces(), search.at_most(2 * self.count), in_order=False)
         if ranked_1X is None:
             return
         self._note(scores, search.carried)
         best_1X = ranked_1X[:, : self._share(search)].sort(dim=1).values
         search.carried[_SPENT] = torch.tensor(best_1X.shape[1])
         heads_G = torch.arange(search.kv_heads, device=best_1X.device)
-        yield fetch(search, best_1X.expand(search.kv_heads, -1), heads_G, per_head=False, per_token=False)
+        yield from fetch(search, best_1X.expand(search.kv_heads, -1), heads_G, per_head=False, per_token=False)
 
     def _note(self, scores: _Scores, carried: dict[str, Tensor]) -> None:
         """Remember how even this layer's scores are."""

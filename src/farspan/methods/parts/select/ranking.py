@@ -5,13 +5,16 @@ Shapes: N searches, n blocks in a piece, X blocks chosen, B tokens in a block, D
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from farspan.methods.parts.searching import Fetched, Search
+from farspan.methods.parts.searching import Fetched, Found, Search
 
+_PIECE_TOKENS = 4096
+_FETCHED_TOKENS = 32_768
 When = Literal["reading", "answering", "both"]
 TIMES: dict[str, When] = {"reading": "reading", "answering": "answering", "both": "both"}
 
@@ -58,7 +61,47 @@ def single_keys(search: Search, token_NX: Tensor, heads_N: Tensor) -> Tensor:
     return k_NXBD.gather(2, within_NX[..., None, None].expand(-1, -1, 1, k_NXBD.shape[-1])).squeeze(2)
 
 
-def fetch(search: Search, rows_NX: Tensor, heads_N: Tensor, *, per_head: bool, per_token: bool) -> Fetched:
+def fetch(
+    search: Search,
+    rows_NX: Tensor,
+    heads_N: Tensor,
+    *,
+    per_head: bool,
+    per_token: bool,
+    skip_N: Tensor | None = None,
+) -> Iterator[Fetched]:
     """Bring blocks `rows_NX[i]` of KV head `heads_N[i]` together for attention."""
-    found = search.found(rows_NX, heads_N, per_token=per_token)
-    return Fetched(found, rows_NX, per_head=per_head, per_token=per_token)
+
+    def found(piece: slice) -> Found:
+        return search.found(rows_NX[:, piece], heads_N, per_token=per_token)
+
+    return in_pieces(search, rows_NX, found, per_head=per_head, per_token=per_token, skip_N=skip_N)
+
+
+def in_pieces(
+    search: Search,
+    rows_NX: Tensor,
+    found: Callable[[slice], Found],
+    *,
+    per_head: bool,
+    per_token: bool,
+    skip_N: Tensor | None = None,
+) -> Iterator[Fetched]:
+    """Fetch rows of which there may be any number, so few at a time that these take up no more than a chunk may.
+
+    `found` brings some of them together. Without its first `skip_N` a search begins in a later piece.
+    """
+    count, searches = rows_NX.shape[1], search.q_HTD.shape[1] if per_token else 1
+    limit = max(1, min(_PIECE_TOKENS, _FETCHED_TOKENS // searches) // search.block)
+    for first in range(0, count, limit):
+        piece_NX = rows_NX[:, first : first + limit]
+        yield Fetched(
+            found(slice(first, first + limit)),
+            piece_NX,
+            per_head=per_head,
+            per_token=per_token,
+            skip_N=None if skip_N is None else (skip_N - first).clamp(0, piece_NX.shape[1]),
+            fleeting=count > limit,
+            before=first,
+            after=count - first - piece_NX.shape[1],
+        )

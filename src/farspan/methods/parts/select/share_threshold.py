@@ -66,9 +66,7 @@ class ShareThreshold:
             gate = Gate(coarse, _least(search, COARSE, self.coarse_sparsity))
         least = _least(search, FINE, self.sparsity)
         for rows, share_HnK in Shares(search, search.q_HTD, gate=gate).pieces():
-            fetched = _kept(search, rows, share_HnK >= least)
-            if fetched is not None:
-                yield fetched
+            yield from _kept(search, rows, share_HnK >= least)
 
 
 def _least(search: Search, level: Level, sparsity: float) -> float:
@@ -101,15 +99,15 @@ def threshold(count: Tensor, part: float) -> float:
     return 2.0 ** ((at - _BINS) / _STEPS) if at > 0 else 0.0
 
 
-def _kept(search: Search, rows: Rows, keep_HnK: Tensor) -> Fetched | None:
-    """The tokens of these clusters; None where there are none."""
+def _kept(search: Search, rows: Rows, keep_HnK: Tensor) -> Iterator[Fetched]:
+    """The tokens of these clusters, if there are any."""
     heads = keep_HnK.shape[0]
     cluster_HnB = by_query_head(rows[CLUSTER].long(), heads)
     token_nB = rows["start"][0].unsqueeze(-1) + torch.arange(cluster_HnB.shape[-1], device=cluster_HnB.device)
     meets_HS = (keep_HnK.gather(2, cluster_HnB) & (token_nB >= search.arena.first)).flatten(1)
     if not meets_HS.any():
-        return None
+        return
     token_HS = token_nB.clamp(min=search.arena.first).flatten().expand(heads, -1)
     row_HX, skip_H, _ = in_text_order(token_HS, meets_HS)
-    fetched = fetch(search, row_HX, heads_of(search, per_token=False), per_head=True, per_token=False)
-    return fetched._replace(skip_N=skip_H)
+    heads_H = heads_of(search, per_token=False)
+    yield from fetch(search, row_HX, heads_H, per_head=True, per_token=False, skip_N=skip_H)

@@ -61,7 +61,7 @@ class SimilarEvents:
         tokens = [row for event in sorted({*best, *queue}) for row in events.rows(event)]
         rows_GX = torch.tensor(tokens, device=search.q_HTD.device).expand(search.kv_heads, -1)
         heads_G = torch.arange(search.kv_heads, device=rows_GX.device)
-        yield fetch(search, rows_GX, heads_G, per_head=False, per_token=False)
+        yield from fetch(search, rows_GX, heads_G, per_head=False, per_token=False)
 
 
 class _Events:

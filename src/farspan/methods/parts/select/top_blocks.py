@@ -58,11 +58,11 @@ class TopBlocks:
             return
         searches = search.q_HTD.shape[0] if own else search.kv_heads
         heads_N = heads_of(search, per_token=False) if own else torch.arange(searches, device=rows_NX.device)
-        yield fetch(search, rows_NX.expand(searches, -1), heads_N, per_head=own, per_token=False)
+        yield from fetch(search, rows_NX.expand(searches, -1), heads_N, per_head=own, per_token=False)
 
 
 def matching(search: Search, count: int, *, shared: bool, in_order: bool = True) -> Tensor | None:
     """The rows of an index of single keys that match the chunk's mean query best: `[N, X]`, or None without any."""
     assert search.index is not None
     keys = ((first, rows[COLUMN]) for first, rows in search.index.scan((COLUMN,), _PIECE_BLOCKS))
-    return matching_rows(search.queries, keys, count, shared=shared, in_order=in_order)
+    return matching_rows(search.queries, keys, search.at_most(count), shared=shared, in_order=in_order)

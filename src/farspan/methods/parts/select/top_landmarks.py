@@ -15,8 +15,8 @@ from torch import Tensor
 
 from farspan.attention.choosing import best_rows
 from farspan.methods.parts.index.landmarks import LANDMARK, Outliers
-from farspan.methods.parts.searching import Fetched, Search, side_by_side
-from farspan.methods.parts.select.ranking import When, in_text_order, works
+from farspan.methods.parts.searching import Fetched, Found, Search, side_by_side
+from farspan.methods.parts.select.ranking import When, in_pieces, in_text_order, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_CHUNKS = 4096
@@ -50,9 +50,10 @@ class TopLandmarks:
             return
         assert self.tokens is not None
         outliers = Outliers.noted(search.notes)
-        best_GX = best_rows(_shares(search, outliers.row_GO), max(1, self.tokens // search.block))
+        count = search.at_most(max(1, self.tokens // search.block))
+        best_GX = best_rows(_shares(search, outliers.row_GO), count)
         if best_GX is not None:
-            yield _together(search, outliers, best_GX)
+            yield from _together(search, outliers, best_GX)
 
 
 def _shares(search: Search, outlier_GO: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -77,15 +78,20 @@ def _logits(search: Search, outlier_GO: Tensor) -> Iterator[tuple[int, Tensor]]:
         yield first, logits_GMn.masked_fill_(outlier_G1n, float("-inf"))
 
 
-def _together(search: Search, outliers: Outliers, best_GX: Tensor) -> Fetched:
+def _together(search: Search, outliers: Outliers, best_GX: Tensor) -> Iterator[Fetched]:
     """Fetch both, decode the chosen, and put the exact keys of the outliers in their places."""
     again_GX = (best_GX.unsqueeze(-1) == outliers.row_GO.unsqueeze(1)).any(-1)
     there_GO = outliers.row_GO >= search.arena.first
     row_GX = torch.cat((outliers.row_GO.clamp(min=search.arena.first), best_GX), 1)
     row_GX, skip_G, order_GX = in_text_order(row_GX, torch.cat((there_GO, ~again_GX), 1))
-    k_GXBD, v_GXBE = search.gather(row_GX, torch.arange(search.kv_heads, device=row_GX.device))
-    exact_GX, last = order_GX < there_GO.shape[1], there_GO.shape[1] - 1
-    index_GXBD = order_GX.clamp(max=last)[..., None, None].expand(-1, -1, *k_GXBD.shape[2:])
-    k_GXBD = torch.where(exact_GX[..., None, None], outliers.k_GOBD.gather(1, index_GXBD), k_GXBD)
-    found = side_by_side(k_GXBD.flatten(1, 2), v_GXBE.flatten(1, 2), search.block)
-    return Fetched(found, row_GX, per_head=False, per_token=False, skip_N=skip_G)
+    heads_G, last = torch.arange(search.kv_heads, device=row_GX.device), there_GO.shape[1] - 1
+
+    def found(piece: slice) -> Found:
+        k_GXBD, v_GXBE = search.gather(row_GX[:, piece], heads_G)
+        at_GX = order_GX[:, piece]
+        index_GXBD = at_GX.clamp(max=last)[..., None, None].expand(-1, -1, *k_GXBD.shape[2:])
+        exact_GXBD = outliers.k_GOBD.gather(1, index_GXBD)
+        k_GXBD = torch.where((at_GX <= last)[..., None, None], exact_GXBD, k_GXBD)
+        return side_by_side(k_GXBD.flatten(1, 2), v_GXBE.flatten(1, 2), search.block)
+
+    return in_pieces(search, row_GX, found, per_head=False, per_token=False, skip_N=skip_G)

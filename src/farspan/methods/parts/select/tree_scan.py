@@ -64,7 +64,9 @@ class TreeScan:
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The blocks that the scan ends at, the same ones for all tokens of the chunk."""
         if works(self.when, search.answering):
-            yield fetch(search, self.find(search), heads_of(search, per_token=False), per_head=True, per_token=False)
+            yield from fetch(
+                search, self.find(search), heads_of(search, per_token=False), per_head=True, per_token=False
+            )
 
     def find(self, search: Search) -> Tensor:
         """The blocks for every query head: `[H, X]`."""
@@ -107,7 +109,7 @@ class _Scan:
 
     def best(self, count: int) -> Tensor:
         """Where the `count` best chunks begin, in the order of the text: `[H, X]`."""
-        at_HX = best_rows(self._scored(), count)
+        at_HX = best_rows(self._scored(), min(count, self.given_HX.shape[1] + self.whole))
         return self.given_HX if at_HX is None else self._starts(at_HX)
 
     def _starts(self, at_Hn: Tensor) -> Tensor:
