@@ -258,8 +258,10 @@ def test_read_twice_puts_text_and_question_twice(monkeypatch: pytest.MonkeyPatch
     text, asked = "It rained.", "Where?"
     with readers.open_reading(model(), "read_twice") as session:
         session.read(text)
+        assert not session.counts.exact
         answer = session.ask(asked, max_new_tokens=1)
         assert answer.counts.seen == len(seen)
+        assert not answer.counts.exact
     encode, template = model().encoder.encode, model().template
     once = [*encode(text).ids, *template.gap, *encode(asked).ids]
     assert seen == [*template.head, *once, *template.gap, *once, *template.tail]
@@ -268,7 +270,8 @@ def test_read_twice_puts_text_and_question_twice(monkeypatch: pytest.MonkeyPatch
 def test_read_twice_reads_once_where_twice_does_not_fit_and_refuses_more() -> None:
     with readers.open_reading(model(), "read_twice") as session:
         session.read(SHORT)
-        assert session.ask(ASKED, max_new_tokens=1).counts.seen < WINDOW
+        counts = session.ask(ASKED, max_new_tokens=1).counts
+        assert counts.seen < WINDOW and counts.exact
         session.read(LONG)
         with pytest.raises(InputError, match="read_twice needs the whole text"):
             session.ask(ASKED)

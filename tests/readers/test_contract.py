@@ -149,6 +149,7 @@ def test_a_conversation_is_what_full_attention_sees_while_it_fits(name: str) -> 
         full.read("It rained.")
         for one in (full, session):
             one.replay("Where?", "Here.")
+        assert session.ask("a?", max_new_tokens=1).counts.exact
         wanted = [full.chat("a?", max_new_tokens=3).ids, full.ask("b?", max_new_tokens=3).ids]
         assert [session.chat("a?", max_new_tokens=3).ids, session.ask("b?", max_new_tokens=3).ids] == wanted
 
@@ -163,6 +164,15 @@ def test_the_oldest_turns_are_left_out_first(longest: list[int]) -> None:
         assert max(longest) <= WINDOW
         whole = other._conversation.newest(WINDOW)
         assert session._conversation.newest(len(whole)) == whole
+
+
+def test_an_answer_that_was_not_told_all_turns_is_not_exact() -> None:
+    with begun("xl3m", "It rained.") as session:
+        exact = []
+        for _ in range(12):
+            exact.append(session.ask("Where?", **HOW).counts.exact)
+            session.replay("Q?", "So.")
+        assert exact[0] and not exact[-1]
 
 
 @pytest.mark.parametrize("name", readers.names())

@@ -22,10 +22,14 @@ _LEAST_ROOM = 64
 
 
 class _Retold(Stream):
-    """A stream that accounts for the text as a whole: `rest` tokens of it were not told, `looked` were read before."""
+    """A stream that accounts for the text as a whole: `rest` tokens of it were not told, `looked` were read before.
+
+    `whole`: text and conversation were told as they stand, all of them and once.
+    """
 
     rest = 0
     looked = 0
+    whole = True
 
     @property
     def seen(self) -> int:
@@ -41,7 +45,7 @@ class _Retold(Stream):
             seen=self.rest + own.seen,
             stored=self.rest + own.stored,
             fetched=self.looked + own.fetched,
-            exact=own.exact and not self.rest,
+            exact=own.exact and self.whole,
         )
 
 
@@ -67,18 +71,26 @@ class Retelling:
         self._told(piece)
 
     def answer(
-        self, prompt: list[int], sampling: Sampling, done: Callable[[Generation], None], *, rest: int, looked: int
+        self,
+        prompt: list[int],
+        sampling: Sampling,
+        done: Callable[[Generation], None],
+        *,
+        rest: int,
+        looked: int,
+        whole: bool,
     ) -> Generation:
         """Answer behind a prompt; when the answer has ended `done` is called, and this is closed.
 
-        `rest` tokens of the text were not told; `looked` tokens were read to choose those that were.
+        `rest` tokens of the text were not told; `looked` tokens were read to choose those that were. `whole`: the text
+        and all turns were told as they stand, so that the answer is what full attention to them gives.
         """
 
         def end(answer: Generation) -> None:
             self.close()
             done(answer)
 
-        self._stream.rest, self._stream.looked = rest, looked
+        self._stream.rest, self._stream.looked, self._stream.whole = rest, looked, whole
         model = self.model
         return Generation(self._stream, model.tokenizer, prompt, sampling, model.eos, end)
 

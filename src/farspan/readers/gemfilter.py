@@ -26,6 +26,11 @@ class EarlyLayer:
     layer: int | None
     kernel: int
 
+    @property
+    def as_it_stands(self) -> bool:
+        """A text that fits is told whole."""
+        return True
+
     def resolve(self, model: Model) -> EarlyLayer:
         """The layer at the paper's share of the model's depth, where none is given."""
         return replace(self, layer=chosen_layer(model, self.layer, _PAPERS_DEPTH))

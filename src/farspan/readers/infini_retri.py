@@ -30,6 +30,11 @@ class Sentences:
     answer_length: int
     layer: int | None
 
+    @property
+    def as_it_stands(self) -> bool:
+        """A text that fits is told whole."""
+        return True
+
     def resolve(self, model: Model) -> Sentences:
         """Lengths that were for a window of 4,096 and more, scaled down for a smaller one; the last layer."""
         share = min(1.0, model.window / _WINDOW)

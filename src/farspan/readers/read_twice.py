@@ -16,6 +16,11 @@ from farspan.readers.kit.text import Range, ReadText
 class Twice:
     """Two times the text, each with the question behind it."""
 
+    @property
+    def as_it_stands(self) -> bool:
+        """It is told twice where that fits."""
+        return False
+
     def resolve(self, model: Model) -> Twice:
         """Nothing hangs on the model."""
         return self
@@ -36,6 +41,7 @@ def read_twice() -> Strategy:
     """Put the text before the model twice, with the question behind it each time (JRT-Prompt), so that the second
     reading knows what is asked; only where both readings fit the window, and once where one does.
 
+    What is told twice is not what full attention to the text is given, and such an answer does not count as `exact`.
     The paper does so for recurrent models, which choose what to keep as they read. A text that does not fit once is
     refused: this reader chooses nothing, so it can leave nothing out.
     """

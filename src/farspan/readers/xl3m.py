@@ -21,6 +21,11 @@ class MostCertain:
     segment: int | None
     top_k: int | None
 
+    @property
+    def as_it_stands(self) -> bool:
+        """A text that fits is told whole."""
+        return True
+
     def resolve(self, model: Model) -> MostCertain:
         """Nothing hangs on the model."""
         return self

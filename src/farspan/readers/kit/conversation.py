@@ -27,6 +27,11 @@ class Conversation:
             told = turn + told
         return told
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of all turns."""
+        return sum(map(len, self.turns))
+
     def copy(self) -> Conversation:
         """One that begins with these turns and goes on by itself."""
         return Conversation(self.template, list(self.turns))

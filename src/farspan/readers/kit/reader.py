@@ -16,6 +16,11 @@ from farspan.readers.kit.text import Range, ReadText
 class Strategy(Protocol):
     """What a reader does when a question comes."""
 
+    @property
+    def as_it_stands(self) -> bool:
+        """Whether a text that fits the window is told as it stands, so that the answer is what full attention gives."""
+        ...
+
     def resolve(self, model: Model) -> Strategy:
         """The same with the numbers that hang on the model filled in. Raises MethodError for what it does not have."""
         ...

@@ -27,9 +27,9 @@ _AT_ONCE = 4096
 class ReaderSession:
     """A text and a conversation about it. It holds no KV between questions.
 
-    A text that fits the window with question and answer is answered from whole, exactly as full attention does. An
-    answer may take a quarter of the window, and earlier turns of a conversation another: the oldest are left out first.
-    Pieces are read with the question alone.
+    A text that fits the window with question and answer is answered from whole, and where the reader tells it as it
+    stands, exactly as full attention does. An answer may take a quarter of the window, and earlier turns of a
+    conversation another: the oldest are left out first. Pieces are read with the question alone.
     """
 
     def __init__(self, model: Model, method: Reader, budget: Budget, parent: ReaderSession | None = None) -> None:
@@ -57,9 +57,12 @@ class ReaderSession:
 
     @property
     def counts(self) -> Counts:
-        """Every token is stored, as text; exact while that is within the window. Of an answer, its own counts tell."""
+        """Every token is stored, as text; exact while that is within the window and the reader tells it as it stands.
+        Of an answer, its own counts tell.
+        """
         tokens = self._text.tokens
-        return Counts(seen=tokens, stored=tokens, exact=tokens <= self.model.window)
+        exact = not tokens or (self._strategy.as_it_stands and tokens <= self.model.window)
+        return Counts(seen=tokens, stored=tokens, exact=exact)
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -160,7 +163,9 @@ class ReaderSession:
             self._tell(retelling, parts, asked)
             prompt = [*(template.gap if parts else ()), *history, *asked.ids, *asked.closing]
             rest = self._text.tokens - length({one for part in parts for one in part})
-            return retelling.answer(prompt, sampling, done, rest=rest, looked=asked.looked)
+            as_it_stands = list(parts) == ([self._text.whole] if self._text.tokens else [])
+            whole = as_it_stands and len(history) == self._conversation.tokens
+            return retelling.answer(prompt, sampling, done, rest=rest, looked=asked.looked, whole=whole)
         except BaseException:
             retelling.close()
             raise
