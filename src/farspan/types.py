@@ -97,6 +97,8 @@ class Budget:
                 raise BudgetError(
                     f"{part!r} in the budget names no tier", fix="write device=32MiB,host=1GiB,disk=20GiB"
                 )
+            if tier.strip() in sizes:
+                raise BudgetError(f"the budget gives {tier.strip()} twice", fix="leave one of them out")
             sizes[tier.strip()] = size
         return cls(**sizes)
 

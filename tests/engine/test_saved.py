@@ -82,6 +82,12 @@ def test_a_budget_comes_back_as_it_was(tmp_path: Path, budget: Budget) -> None:
         assert opened.budget == budget
 
 
+def test_a_tier_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(BudgetError, match="gives device twice") as caught:
+        Budget.parse("device=1MiB, device=2MiB")
+    assert caught.value.fix
+
+
 @pytest.fixture(scope="module")
 def kept_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a session with blocks on disk and text."""

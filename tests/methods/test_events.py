@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from farspan import methods
 from farspan.engine import Model
+from farspan.errors import MethodError
 from farspan.methods.parts.segment.refinement import best_split, conductance, modularity, refined
 from farspan.methods.parts.segment.surprise import Events
 from tests.methods.brute_events import EMLLM, Record, logits, walk
@@ -107,6 +109,13 @@ def test_surprise_is_minus_log_p(model: Model, chunk: int) -> None:
     log_TV = eager(llama(max_position_embeddings=WINDOW), ids).log_softmax(-1)
     wanted = [math.log(model.hosted.vocab_size), *(-float(log_TV[at, token]) for at, token in enumerate(ids[1:]))]
     torch.testing.assert_close(found, torch.tensor(wanted), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", ["min_block_size=10, max_block_size=5", "min_block_size=99"])
+def test_events_that_no_length_is_left_for_are_refused(lengths: str) -> None:
+    with pytest.raises(MethodError, match=r"no event has at least (10|99)") as caught:
+        methods.parse(f"em_llm({lengths})").resolve(WINDOW)
+    assert "max_block_size of" in caught.value.fix
 
 
 CALL = "em_llm(n_init=3, n_local=20, n_mem={n_mem}, surprisal_threshold_gamma={gamma}, min_block_size=2, \

@@ -215,7 +215,7 @@ def test_two_in_one_layer_are_named(model: Model, text: str, both: str) -> None:
     model.session(text.replace("1", "2").replace("-2", "0")).close()
 
 
-NO_LAYERS = "[3] [-4] [1.5] [x] ['a'] [()] [::0] [None] [True] [0][ [[1]]".split()
+NO_LAYERS = "[3] [-4] [2:1] [3:] [:4] [-4:] [:99] [0,:99] [1.5] [x] ['a'] [()] [::0] [None] [True] [0][ [[1]]".split()
 
 
 @pytest.mark.parametrize("brackets", NO_LAYERS)
@@ -223,6 +223,19 @@ def test_what_names_no_layers_is_refused(model: Model, brackets: str) -> None:
     with pytest.raises(MethodError) as caught:
         model.session(f"full{brackets}")
     assert "layer" in caught.value.message + caught.value.fix
+
+
+def test_layers_that_the_model_has_not_got_are_named_with_those_that_it_has(model: Model) -> None:
+    said = {
+        "topk[:99]+full": "[:99] goes beyond the layers of a model of 3 layers, 0 to 2",
+        "topk[2:1]+full": "[2:1] names no layer of a model of 3 layers, 0 to 2",
+        "full[0, 3]": "there is no layer 3 of a model of 3 layers, 0 to 2",
+    }
+    for text, sentence in said.items():
+        with pytest.raises(MethodError) as caught:
+            model.session(text)
+        assert caught.value.message == sentence and caught.value.fix
+    model.session("topk[-3:2]+full[:1:-1]+quest(dense_layers=99)").close()
 
 
 @pytest.mark.parametrize(("layers", "dense"), [(3, 0), (8, 1), (17, 2)])

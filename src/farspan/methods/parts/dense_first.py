@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from farspan.methods.parts.axes import Positions
 from farspan.methods.parts.index.none import NoIndex
-from farspan.methods.parts.place.layers import FirstShare, Layers
+from farspan.methods.parts.place.layers import FirstLayers, FirstShare
 from farspan.methods.parts.positions.capped import CappedDistance
 from farspan.methods.parts.select.everything import Everything
 from farspan.methods.parts.select.ranking import When
@@ -22,5 +22,5 @@ def dense_first(count: int | None, when: When, positions: Positions) -> Varied:
     would reach as far as the text, so that far keys are met at the edge of the window instead.
     """
     far = positions if positions.keeps_distance else CappedDistance("far")
-    first = FirstShare(_SHARE) if count is None else Layers.first(count)
+    first = FirstShare(_SHARE) if count is None else FirstLayers(count)
     return first, {"select": Everything(when, needs_all=False), "index": NoIndex(), "positions": far}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,6 @@ class Layers:
             raise MethodError("there is no layer in the brackets", fix=_FORM)
         return cls(picks)
 
-    @classmethod
-    def first(cls, count: int) -> Layers:
-        """The first so many, or all where there are fewer."""
-        return cls(((None, count, None),))
-
     def heads(self, model: ModelFacts) -> Heads:
         """All KV heads of the layers that are named."""
         numbers = self._numbers(len(model.facts))
@@ -48,13 +44,22 @@ class Layers:
     def _numbers(self, count: int) -> set[int]:
         numbers: set[int] = set()
         for pick in self.picks:
-            if isinstance(pick, tuple):
-                numbers.update(range(count)[slice(*pick)])
-            elif -count <= pick < count:
-                numbers.add(pick % count)
-            else:
-                raise MethodError(f"there is no layer {pick} in a model of {count} layers", fix=_FORM)
+            named = _named(pick, count)
+            if not named:
+                raise MethodError(f"{_in_brackets(pick)} names no layer of {_has(count)}", fix=_FORM)
+            numbers.update(named)
         return numbers
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLayers:
+    """The first so many layers of a model, or all where it has fewer."""
+
+    count: int
+
+    def heads(self, model: ModelFacts) -> Heads:
+        """All KV heads of these layers."""
+        return {layer.index: range(layer.kv_heads) for layer in model.facts[: self.count]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,27 @@ class FirstShare:
 
     def heads(self, model: ModelFacts) -> Heads:
         """All KV heads of these layers."""
-        return Layers.first(int(self.share * len(model.facts))).heads(model)
+        return FirstLayers(int(self.share * len(model.facts))).heads(model)
+
+
+def _named(pick: Pick, count: int) -> Sequence[int]:
+    """The layers that it names of so many. Raises MethodError where it reaches for one that there is not."""
+    first, last, _ = pick if isinstance(pick, tuple) else (pick, None, None)
+    beyond = [end for end, most in ((first, count - 1), (last, count)) if end is not None and not -count <= end <= most]
+    if beyond:
+        what = (
+            f"{_in_brackets(pick)} goes beyond the layers" if isinstance(pick, tuple) else f"there is no layer {pick}"
+        )
+        raise MethodError(f"{what} of {_has(count)}", fix=_FORM)
+    return range(count)[slice(*pick)] if isinstance(pick, tuple) else (pick % count,)
+
+
+def _in_brackets(pick: Pick) -> str:
+    return f"[{_shown(pick)}]"
+
+
+def _has(count: int) -> str:
+    return f"a model of {count} layers, 0 to {count - 1}"
 
 
 def _pick(one: object) -> Pick:

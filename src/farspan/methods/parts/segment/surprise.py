@@ -12,6 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from farspan.errors import MethodError
 from farspan.methods.parts.segment.refinement import Quality, refined
 from farspan.methods.parts.window_share import window_share
 
@@ -33,9 +34,14 @@ class Events:
     surprise: bool = True
 
     def resolve(self, window: int) -> Self:
-        """Choose the lengths for a model trained on `window` tokens."""
+        """Choose the lengths for a model trained on `window` tokens. Raises MethodError where none is between them."""
         longest = max(2, window_share(window, 32, 128)) if self.longest is None else self.longest
-        shortest = max(1, longest // 16) if self.shortest is None else min(self.shortest, longest)
+        shortest = max(1, longest // 16) if self.shortest is None else self.shortest
+        if shortest > longest:
+            raise MethodError(
+                f"no event has at least {shortest:,} (min_block_size) and at most {longest:,} tokens (max_block_size)",
+                fix=f"give min_block_size={longest} or less, or a max_block_size of {shortest} or more",
+            )
         return replace(self, shortest=shortest, longest=longest)
 
     @property
