@@ -74,7 +74,8 @@ class FakeSession:
         self.asked.append((question, how))
         source = Source(file="book.txt", start=10, end=30, line=2, text="the key\nis  42", weight=0.75)
         stop_after = 1 if question == "interrupt" else None
-        return FakeAnswer(["The key ", "is ", "42."], [source] if self.files else [], self.counts, stop_after)
+        pieces = [" "] if question == "nothing" else ["The key ", "is ", "42."]
+        return FakeAnswer(pieces, [source] if self.files else [], self.counts, stop_after)
 
     chat = ask
 

@@ -99,6 +99,17 @@ def test_ctrl_c_keeps_the_partial_answer(run: Run, model: FakeModel, book: Path)
     assert json.loads(answer.stdout)["interrupted"] is True
 
 
+def test_an_empty_answer_is_said_to_be_empty(run: Run, model: FakeModel, book: Path) -> None:
+    for flags in ((), ("--no-stream",)):
+        result = run("ask", "nothing", "-f", book, *flags)
+        assert result.exit_code == 0 and not result.stdout.strip()
+        assert result.stderr.count("note: the model's answer is empty\n") == 1
+    assert run("ask", "nothing", "-f", book, "-q").stderr == ""
+    assert run("ask", "nothing", "-f", book, "--json").stderr == ""
+    assert "empty" not in run("ask", "what?", "-f", book).stderr
+    assert "empty" not in run("ask", "interrupt", "-f", book).stderr
+
+
 def test_several_files_and_folders(run: Run, model: FakeModel, book: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("five facts in a second file")

@@ -222,7 +222,10 @@ class Written:
 
 
 def write_answer(answer: Any, output: OutputOptions) -> Written:
-    """Write an answer on stdout, piece by piece unless it is asked for whole. Ctrl-C keeps what there is of it."""
+    """Write an answer on stdout, piece by piece unless it is asked for whole. Ctrl-C keeps what there is of it.
+
+    An empty one is a line without anything on stdout, so a note on stderr says so.
+    """
     start, interrupted = time.perf_counter(), False
     streaming = output.stream and not output.as_json
     try:
@@ -236,4 +239,6 @@ def write_answer(answer: Any, output: OutputOptions) -> Written:
         answer.close()  # also where nobody listens any more: what it holds open goes before its session does
     if not output.as_json:
         click.echo("" if streaming else answer.text)
+        if not (answer.text.strip() or interrupted or output.quiet):
+            show.note("note: the model's answer is empty")
     return Written(time.perf_counter() - start, interrupted)
