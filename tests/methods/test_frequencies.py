@@ -313,6 +313,18 @@ def test_self_extend_has_the_authors_numbers() -> None:
     assert int(plan.positions.queries(at + 4, 0, reach)) == 4096
 
 
+@pytest.mark.parametrize("method", ["full", "yarn(factor=4)", "pi(factor=3, when=always)"])
+def test_where_the_budget_is_small_less_than_the_window_lies_at_hand(method: str) -> None:
+    ids = different_ids(230, seed=3)
+    small = Model(llama(max_position_embeddings=48), tokenizer(), "small")
+    budget = least_budget(lambda budget: small.session(method, budget, chunk=4))
+    assert budget < 48 * small.kv_bytes_per_token
+    with small.session(method, chunk=4) as whole, small.session(method, budget, chunk=4) as session:
+        torch.testing.assert_close(session.logits(ids), whole.logits(ids), atol=2e-5, rtol=0)
+        assert session.counts.exact == whole.counts.exact and session.counts.dropped == 0
+        assert session.counts.kept < 48
+
+
 def test_recall_and_frequencies_compose() -> None:
     """Blocks, window and lookups follow the stretched window; angles are YaRN's beyond the trained one."""
     plan = methods.parse("yarn(factor=2)+infllm").resolve(4096)

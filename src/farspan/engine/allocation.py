@@ -133,7 +133,7 @@ class Allocator:
 
     def _smaller(self, step: int, most: int) -> list[Holder]:
         """The holders with plans that attend to everything only while they must, and with so much of their pools, or
-        of `most` tokens where that is less.
+        of `most` tokens where that is less, or so much at hand where that makes no difference.
         """
         return [one._replace(plan=_shorter(one.plan, Fraction(step, _STEPS), most)) for one in self._holders]
 
@@ -231,8 +231,11 @@ def _holders(facts: LayerFacts, plans: Sequence[HeadsPlan]) -> list[Holder]:
 
 
 def _shorter(plan: Plan, share: Fraction, most: int) -> Plan:
-    """The plan, attending to everything only while sinks and window do, or a pool with `share` of its room."""
+    """The plan, attending to everything only while sinks and window do, or a pool with `share` of its room; with less
+    at hand where that makes no difference.
+    """
     if plan.pool is None:
+        plan = plan.narrowed(share)
         return replace(plan, dense=min(plan.dense, plan.sinks + plan.window))
     return plan.sized(max(plan.pool.least, int(min(plan.pool.average, most) * share)))
 

@@ -6,7 +6,8 @@ Shapes: H query heads, T tokens, D key width.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from fractions import Fraction
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -71,6 +72,13 @@ class Plan:
         assert self.pool is not None
         return replace(self, keep=self.pool.sized(average), dense=average)
 
+    def narrowed(self, share: Fraction) -> Plan:
+        """The same with this share of the recent tokens at hand, where it makes no difference which those are."""
+        if not self.meets_all:
+            return self
+        keep = cast(Any, self.keep)  # every one of them is a dataclass
+        return replace(self, keep=replace(keep, window=max(1, int(self.window * share))))
+
     def for_layer(self, layer: int, layers: int) -> Plan:
         """What holds for one of the layers."""
         share = self.allocate.share(layer, layers)
@@ -103,8 +111,12 @@ class Plan:
 
     def keeps_attention(self, length: int) -> bool:
         """Whether everything is attended to as the model would have it, up to `length` tokens."""
-        every = self.select.needs_all and self.positions.keeps_distance and self.codec.lossless and self.combine.exact
-        return (length <= self.dense or every) and not self.turns_otherwise(length)
+        return (length <= self.dense or self.meets_all) and not self.turns_otherwise(length)
+
+    @property
+    def meets_all(self) -> bool:
+        """Whether every token is met at its true position and as it was, wherever it lies."""
+        return self.select.needs_all and self.positions.keeps_distance and self.codec.lossless and self.combine.exact
 
 
 class HeadsPlan(NamedTuple):
