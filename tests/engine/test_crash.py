@@ -81,7 +81,7 @@ def test_killed_at_every_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Several times on its way through one file."""
-    monkeypatch.setattr("farspan.engine.session._COMMIT_SHARE", 0)
+    monkeypatch.setattr("farspan.engine.store._SHARE", 0)
     least = least_budget(lambda budget: model().session(method, budget, chunk=16))
     budget, folder = Budget(least), tmp_path / "kept"
     wanted = uninterrupted(book, method, 16, budget)

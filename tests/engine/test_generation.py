@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import farspan
 from farspan.engine.sampling import Sampler, Sampling
 from farspan.errors import UsageError
 from tests.engine.conftest import Fed
@@ -108,6 +110,18 @@ def test_what_was_broken_off_gives_what_there_is(monkeypatch: pytest.MonkeyPatch
         again = session.generate(max_new_tokens=3).ids
         assert drawn + again == said[: len(drawn) + 3]
     assert fed.take() == tokenizer().encode("x") + drawn + again[:-1]
+
+
+def test_a_session_that_is_closed_breaks_its_answers_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    say(monkeypatch, tokenizer().encode("one two three"))
+    with model().session(path=tmp_path / "kept") as session:
+        session.read("alpha")
+        asked, other = (session.ask("what?", max_new_tokens=30) for _ in range(2))
+        said = session.chat("and?", max_new_tokens=30)
+        begun = [next(iter(asked)), "", next(iter(said))]
+    assert [answer.text for answer in (asked, other, said)] == begun
+    with farspan.open(tmp_path / "kept", model()) as session:
+        assert session.counts.seen == said.counts.seen
 
 
 def test_counts_of_an_answer_are_those_of_its_end() -> None:

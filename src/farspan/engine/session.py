@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 from torch import Tensor, cat
 
@@ -28,8 +28,8 @@ from farspan.types import Budget, Counts, ProgressCallback
 if TYPE_CHECKING:
     from farspan.engine.model import Model
 
+_Done = Callable[[Generation], None]
 EMPTY, READING, ANSWERED, OPEN = "empty", "reading", "answered", "open"
-_COMMIT_SHARE = 10
 
 
 class Session:
@@ -52,7 +52,7 @@ class Session:
         self._store = store
         self._scratch = scratch
         self._stage = stage
-        self._commit_cost = self._committed_at = 0.0
+        self._answers: WeakSet[Generation] = WeakSet()
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -130,7 +130,8 @@ class Session:
         fork = self.fork()
         try:
             fork._stream.kv.highlight = steered
-            return fork._turn(question, prefix, sampling, after=lambda _: fork.close())
+            self._answers.add(reply := fork._turn(question, prefix, sampling, after=lambda _: fork.close()))
+            return reply
         except BaseException:
             fork.close()
             raise
@@ -211,18 +212,18 @@ class Session:
         """Write the state of a session that has a folder there; otherwise nothing."""
         if self._store is None:
             return
-        began = time.perf_counter()
         transcript = self._stream.transcript
         assert isinstance(transcript, Transcript)
-        self._stream.kv.flush()
-        self._store.commit(*self._state(transcript))
-        self._committed_at = time.perf_counter()
-        self._commit_cost = self._committed_at - began
+        with self._store.pace.paid():
+            self._stream.kv.flush()
+            self._store.commit(*self._state(transcript))
 
     def close(self) -> None:
-        """Close its files, and remove them if it has no folder of its own. Again does no harm."""
+        """Break off answers, close its files, and remove them if it has no folder of its own. Again does no harm."""
         if self._closed:
             return
+        for answer in list(self._answers):
+            answer.close()
         self._closed = True
         self._stream.close()
         if self._store is not None:
@@ -230,9 +231,7 @@ class Session:
         if self._scratch is not None:
             self._scratch.cleanup()
 
-    def _turn(
-        self, message: str, prefix: str, sampling: dict[str, Any], after: Callable[[Generation], None]
-    ) -> Generation:
+    def _turn(self, message: str, prefix: str, sampling: dict[str, Any], after: _Done) -> Generation:
         options = Sampling.of(sampling)
         if not message.strip():
             raise InputError("the question is empty", fix="ask something")
@@ -240,14 +239,14 @@ class Session:
         prompt = [*self.lead(), *encode(message).ids, *self.model.template.tail, *encode(prefix).ids]
         return self._generation(prompt, options, after, stage=ANSWERED)
 
-    def _generation(
-        self, prompt: list[int], options: Sampling, after: Callable[[Generation], None], stage: str
-    ) -> Generation:
+    def _generation(self, prompt: list[int], options: Sampling, after: _Done, stage: str) -> Generation:
         before = self._stage, self._stream.pending, self._stream.seen
         whole = self._stream.pending + prompt
         self._stage, self._stream.pending = stage, []
         try:
-            return Generation(self._stream, self.model.tokenizer, whole, options, self.model.eos, after)
+            made = Generation(self._stream, self.model.tokenizer, whole, options, self.model.eos, after)
+            self._answers.add(made)
+            return made
         except BaseException:
             if self._stream.seen == before[2]:
                 self._stage, self._stream.pending = before[:2]
@@ -290,8 +289,7 @@ class Session:
         reading.run(self._commit_if_due, progress)
 
     def _commit_if_due(self) -> None:
-        """Commit after a chunk, unless commits would then take more than a tenth of the time."""
-        if self._store is not None and time.perf_counter() - self._committed_at >= _COMMIT_SHARE * self._commit_cost:
+        if self._store is not None and self._store.pace.due:
             self.commit()
 
     def _state(self, transcript: Transcript) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -14,6 +14,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +29,31 @@ from farspan.folders import hold
 
 VERSION = 4
 _INDEX = "session.json"
+_SHARE = 10
+
+
+class Pace:
+    """Says when the next commit is due: when commits then take no more than a tenth of the time."""
+
+    def __init__(self) -> None:
+        self._cost = self._ended = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time."""
+        return time.perf_counter() - self._ended >= _SHARE * self._cost
+
+    @contextmanager
+    def paid(self) -> Iterator[None]:
+        """Commit in here."""
+        began = time.perf_counter()
+        yield
+        self._ended = time.perf_counter()
+        self._cost = self._ended - began
 
 
 class Store:
-    """One session's folder, held by one process at a time."""
+    """One session's folder, held by one process at a time. `pace` is how often it is committed."""
 
     def __init__(self, folder: Path, *, new: bool) -> None:
         self.folder = folder
@@ -46,6 +70,7 @@ class Store:
         if lock is None:
             raise SessionError(f"the session in {folder} is in use", fix="wait for the other process")
         self._lock = lock
+        self.pace = Pace()
 
     def commit(self, plain: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Make this the state that `load` gives. Raises StorageFull, and the state before still counts."""
