@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from farspan.cli import progress, show, work
+from farspan.cli import opening, progress, show, work
 from farspan.cli.kinds import WORDS
 from farspan.cli.options import (
     OutputOptions,
@@ -42,7 +42,7 @@ def command(
     """
     how = sampling.as_arguments()
     sources = work.inputs_or_pipe(files, output, asked=options.session)
-    with work.opened(options, begins=bool(sources)) as session:
+    with opening.opened(options, begins=bool(sources)) as session:
         reading = work.read_all(session, sources, output, options.session)
         if not session.files:
             show.notice(output)("note: no text was read, so the model answers from what it has learnt")

@@ -12,7 +12,7 @@ from typing import Any, cast
 import click
 
 from farspan import telling
-from farspan.cli import app, progress, show, work
+from farspan.cli import app, opening, progress, show, work
 from farspan.cli.options import (
     OutputOptions,
     SamplingOptions,
@@ -45,7 +45,7 @@ def command(files: tuple[str, ...], options: SessionOptions, sampling: SamplingO
     """
     how = sampling.as_arguments()
     sources = work.inputs(files)
-    with work.opened(options) as session:
+    with opening.opened(options) as session:
         work.read_all(session, sources, output, options.session)
         Chat(session, options, how, output, click.get_current_context().obj.debug).run()
 
@@ -111,7 +111,7 @@ class Chat:
         elif name == "save":
             self.session.save(Path(argument).expanduser())
         elif name == "fork":
-            self.session.fork().save(work.session_folder(argument))
+            self.session.fork().save(opening.session_folder(argument))
         else:
             raise UsageError(f"there is no command /{name}", fix="/help lists them")
         return True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from farspan import telling
-from farspan.cli import chart, progress, work
+from farspan.cli import chart, opening, progress
 from farspan.cli.options import (
     DEFAULT_METHOD,
     SessionOptions,
@@ -63,7 +63,9 @@ def command(
     if length.unit != "tokens":
         raise UsageError(f"--tokens {tokens} is not a number of tokens", fix="write --tokens 64K")
     out.mkdir(parents=True, exist_ok=True)
-    host = work.load_model(SessionOptions(model=model, method=None, budget=None, session=None, dtype=None, device=None))
+    host = opening.load_model(
+        SessionOptions(model=model, method=None, budget=None, session=None, dtype=None, device=None)
+    )
     chosen = readers.parse(method or DEFAULT_METHOD)
     book = _write_book(host, length.amount, seed, out)
     session = readers.open_reading(host, chosen, limit)

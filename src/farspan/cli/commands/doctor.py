@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from farspan import __version__, env
-from farspan.cli import show, work
+from farspan.cli import opening, show
 from farspan.cli.options import debug_option, json_option
 from farspan.errors import FarspanError
 from farspan.types import format_bytes
@@ -114,7 +114,7 @@ def _try_bundled_model() -> str:
     """Let the bundled model read and answer; an empty string when it did, otherwise what went wrong."""
     import farspan
 
-    work.hush()
+    opening.hush()
     try:
         with farspan.load().session() as session:
             session.read("The quick brown fox jumps over the lazy dog.")

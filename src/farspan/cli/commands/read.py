@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from farspan import telling
-from farspan.cli import show, work
+from farspan.cli import opening, show, work
 from farspan.cli.options import OutputOptions, SessionOptions, file_option, output_options, session_options
 from farspan.errors import InputError, UsageError
 
@@ -28,7 +28,7 @@ def command(paths: tuple[str, ...], files: tuple[str, ...], options: SessionOpti
     sources = work.inputs_or_pipe([*paths, *files], output)
     if not sources:
         raise InputError("there is nothing to read", fix="name a file or folder, or pipe a text in")
-    with work.opened(options) as session:
+    with opening.opened(options) as session:
         reading = work.read_all(session, sources, output, options.session)
         method = str(session.method)
         if output.as_json:

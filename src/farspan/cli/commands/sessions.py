@@ -14,8 +14,8 @@ import click
 from farspan import env
 from farspan.cli import show
 from farspan.cli.groups import DefaultGroup
+from farspan.cli.opening import RECORD, existing_session
 from farspan.cli.options import json_option
-from farspan.cli.work import RECORD, existing_session
 from farspan.errors import SessionError
 from farspan.folders import hold
 from farspan.types import format_bytes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from farspan.cli import show, work
+from farspan.cli import opening, show
 from farspan.cli.options import (
     Option,
     budget_option,
@@ -139,7 +139,7 @@ def _model(options: RaceOptions) -> Model:
     window = token_count(options.window, "--window") if options.window else None
     if options.threads:
         torch.set_num_threads(options.threads)
-    work.hush()
+    opening.hush()
     if options.model:
         return farspan.load(options.model, dtype=options.dtype, device=options.device)
     return random_model(options.shape or DEFAULT_SHAPE, window=window, dtype=options.dtype, device=options.device)

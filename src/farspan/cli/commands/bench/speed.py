@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from farspan.cli import show, work
+from farspan.cli import opening, show, work
 from farspan.cli.options import (
     budget_option,
     debug_option,
@@ -56,7 +56,7 @@ def command(
 
     lengths, chosen = token_counts(tokens, "--tokens"), work.chosen_methods(methods)
     limit = budget or DEFAULT_BUDGET
-    work.hush()
+    opening.hush()
     ready = farspan.load(model, dtype=dtype, device=device)
     rows = []
     for length in lengths:

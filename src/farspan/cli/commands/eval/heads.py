@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from farspan.cli import show, work
+from farspan.cli import opening, show
 from farspan.cli.options import debug_option, json_option, model_option, out_file_option, token_count
 
 
@@ -29,7 +29,7 @@ def command(model: str | None, length: str, needles: int, top: int, seed: int, o
     from farspan.evals.heads import head_profile
 
     tokens = token_count(length, "--length")
-    work.hush()
+    opening.hush()
     ready = farspan.load(model)
     profile = head_profile(ready, length=tokens, needles=needles, seed=seed)
     if out is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from farspan.cli import show, work
+from farspan.cli import opening, show, work
 from farspan.cli.options import (
     budget_option,
     debug_option,
@@ -68,7 +68,7 @@ def command(
         raise UsageError(f"--tokens: {length} token has none before it to be foretold by", fix=f"give {LEAST} or more")
     found, chosen = work.documents(path), work.chosen_methods(methods)
     limit = str(Budget.parse(budget or DEFAULT_BUDGET))
-    work.hush()
+    opening.hush()
     ready = farspan.load(model)
     able = fitting(LocalSubject(ready), [str(method) for method in chosen], limit)
     for name, why in able.reasons.items():

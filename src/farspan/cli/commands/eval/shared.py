@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from farspan.cli import show
+from farspan.cli import opening, show
 from farspan.cli.options import Option
 from farspan.types import format_bytes, format_count
 
@@ -42,10 +42,9 @@ def subject(
 
         return EndpointSubject(endpoint, model, tokenizer)
     import farspan
-    from farspan.cli import work
     from farspan.evals.subjects.local import LocalSubject
 
-    work.hush()
+    opening.hush()
     return LocalSubject(farspan.load(model, dtype=dtype, device=device))
 
 
