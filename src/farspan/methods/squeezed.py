@@ -42,7 +42,7 @@ def squeezed(
     The authors report a `sparsity` of 0.5 to 0.9, `clusters` of 0.05 (a share of the number of tokens) and 100 queries
     to find the threshold by, which count in the budget. Nothing is limited to a number of tokens: what a step reads
     grows with the text, as its part 1 - `sparsity` does, and in memory that stays the same; as keys are fetched one by
-    one for each head, writing takes longer than by full attention (at 64K tokens three times as long,
+    one for each head, writing takes longer than by full attention (at 64K tokens two and a half times as long,
     docs/benchmarks.md). Their context is fixed and clustered as a whole beforehand; here each `segment` of tokens is
     clustered by itself when it is stored (None: a quarter of the model's window, 2,048 at most), from keys before their
     rotation, by a k-means++ whose draws are the same every time. The threshold is found anew with every chunk that is
