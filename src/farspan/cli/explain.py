@@ -53,7 +53,7 @@ def explain(error: BaseException) -> Explanation:
     if refused:
         number = int(refused[1])
         return explain(OSError(number, os.strerror(number)))
-    return Explanation(f"{type(error).__name__}: {error}", "run it again with --debug for the traceback", 1)
+    return _unforeseen(error)
 
 
 @explain.register
@@ -72,8 +72,12 @@ def _(error: click.ClickException) -> Explanation:
 def _(error: OSError) -> Explanation:
     known = _SYSTEM.get(error.errno or 0)
     if known is None:
-        return Explanation(f"{type(error).__name__}: {error}", "run it again with --debug for the traceback", 1)
+        return _unforeseen(error)
     code, fix = known
     named = isinstance(error.filename, (str, bytes, os.PathLike))
     where = os.fsdecode(error.filename) if named else "a file that is written or read"
     return Explanation(f"{where}: {os.strerror(error.errno or 0).lower()}", fix, code)
+
+
+def _unforeseen(error: BaseException) -> Explanation:
+    return Explanation(f"{type(error).__name__}: {error}", "run it again with --debug for the traceback", 1)

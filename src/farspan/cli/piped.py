@@ -15,6 +15,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
+from farspan.cli.opening import RECORD
+
 STDIN = "-"
 PATIENCE_S = 2.0
 
@@ -51,7 +53,7 @@ def _is_pipe_or_file() -> bool:
 
 def _has_read(folder: Path) -> bool:
     """Whether the record of a session names a whole text; one that is damaged is for who opens it to tell."""
-    record = folder / "session.json"
+    record = folder / RECORD
     try:
         return any(file["complete"] for file in json.loads(record.read_text(encoding="utf-8"))["files"])
     except (KeyError, TypeError, ValueError, OSError):

@@ -43,8 +43,7 @@ def measured(
     """
     plan = plan.checked()
     found = fitting(subject, plan.methods, plan.budget)
-    for method, why in found.reasons.items():
-        warn(f"left out: {method}: {why}")
+    found.tell(warn)
     plan = replace(plan, methods=found.methods)
     config = {**describe(plan, subject), "left_out": found.reasons, **({"command": command} if command else {})}
     with Results.begin(folder, config) as results:

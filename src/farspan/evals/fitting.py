@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from farspan.errors import FarspanError
+from farspan.evals.runner import Tell
 from farspan.evals.subjects import Subject
 
 
@@ -20,6 +21,11 @@ class Fitting:
     def reasons(self) -> dict[str, str]:
         """Why each of the others cannot run, and what would let it."""
         return {name: str(error) for name, error in self.refused.items()}
+
+    def tell(self, warn: Tell) -> None:
+        """A line for every method that is left out."""
+        for name, why in self.reasons.items():
+            warn(f"left out: {name}: {why}")
 
 
 def fitting(subject: Subject, methods: Sequence[str], budget: str) -> Fitting:

@@ -71,8 +71,7 @@ def command(
     opening.hush()
     ready = farspan.load(model)
     able = fitting(LocalSubject(ready), [str(method) for method in chosen], limit)
-    for name, why in able.reasons.items():
-        show.note(f"left out: {name}: {why}")
+    able.tell(show.note)
     bins: list[LossBin] = []
     for name in able.methods:
         if not quiet:

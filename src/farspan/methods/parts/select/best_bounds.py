@@ -16,11 +16,10 @@ from torch import Tensor
 from farspan.attention.choosing import best_rows
 from farspan.methods.parts.index.bounds import GREATEST, LEAST
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import When, fetch, heads_of, works
+from farspan.methods.parts.select.ranking import When, fetch, heads_of, together, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_PAGES = 2048
-_CHUNK = 32
 _FETCHED = 131_072
 _FEWEST = 3
 
@@ -45,7 +44,7 @@ class BestBounds:
     def cadence(self, answering: bool) -> int | None:
         """Every token fetches its own blocks, so few tokens go together, and fewer where each fetches many."""
         assert self.tokens is not None
-        return max(1, min(_CHUNK, _FETCHED // self.tokens)) if works(self.when, answering) else None
+        return together(self.tokens, _FETCHED) if works(self.when, answering) else None
 
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The best blocks of every head and token."""

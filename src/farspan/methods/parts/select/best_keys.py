@@ -13,10 +13,9 @@ from torch import Tensor
 
 from farspan.attention.choosing import best_rows
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import When, fetch, heads_of, layers_before, works
+from farspan.methods.parts.select.ranking import When, fetch, heads_of, layers_before, together, works
 
 _PIECE_TOKENS = 8192
-_CHUNK = 32
 _FETCHED = 8192
 
 
@@ -39,7 +38,7 @@ class BestKeys:
 
     def cadence(self, answering: bool) -> int | None:
         """Every token fetches its own blocks, so few tokens go together, and fewer where each fetches many."""
-        return max(1, min(_CHUNK, _FETCHED // self.count)) if works(self.when, answering) else None
+        return together(self.count, _FETCHED) if works(self.when, answering) else None
 
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The best blocks of every head and token."""

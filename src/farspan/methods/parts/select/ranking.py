@@ -15,6 +15,7 @@ from farspan.methods.parts.searching import Fetched, Found, Search
 
 _PIECE_TOKENS = 4096
 _FETCHED_TOKENS = 32_768
+_TOGETHER = 32
 When = Literal["reading", "answering", "both"]
 TIMES: dict[str, When] = {"reading": "reading", "answering": "answering", "both": "both"}
 
@@ -39,6 +40,11 @@ def in_text_order(rows_NX: Tensor, meets_NX: Tensor) -> tuple[Tensor, Tensor, Te
 def layers_before(search: Search) -> int:
     """How many layers have had this chunk already."""
     return next((place for place, peer in enumerate(search.peers) if peer is search.carried), 0)
+
+
+def together(each: int, room: int) -> int:
+    """How many tokens go together where every one fetches for itself: few, fewer where `each` takes much of `room`."""
+    return max(1, min(_TOGETHER, room // each))
 
 
 def heads_of(search: Search, per_token: bool) -> Tensor:
