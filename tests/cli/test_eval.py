@@ -135,6 +135,20 @@ def test_score_report_and_compare(run: Run, tmp_path: Path) -> None:
     check(run("eval", "compare", one, tmp_path / "none"), 3, "no results")
 
 
+def test_runs_in_parts_are_merged(run: Run, tmp_path: Path) -> None:
+    parts = [tmp_path / name for name in ("full", "streaming")]
+    asked = ["needle(turns=2)", "--lengths", "256", "--n", "2", "--no-baselines", "-q"]
+    for part in parts:
+        done(run("eval", "run", *asked, "--method", part.name, "-o", part))
+    result = run("eval", "merge", *parts, "-o", tmp_path / "all")
+    done(result)
+    assert result.stderr.splitlines()[-1] == "4 rows of 2 runs"
+    done(run("eval", "run", *asked, "--method", "full,streaming", "-o", tmp_path / "once"))
+    assert files(tmp_path / "all") == files(tmp_path / "once")
+    check(run("eval", "merge", *parts, "-o", tmp_path / "all"), 2, "holds results already")
+    check(run("eval", "merge", *parts), 2, "--out")
+
+
 def test_what_one_run_alone_has_is_told_by_compare(run: Run, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     asked = ["--n", "1", "--no-baselines", "-q"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any, Self
 from farspan.errors import InputError, UsageError
 from farspan.folders import LOCK, hold, make_folder
 
-CONFIG, ROWS, FRESH = "config.json", "rows.jsonl", ".new"
+CONFIG, ROWS, PACKED, FRESH = "config.json", "rows.jsonl", "rows.jsonl.xz", ".new"
 UNIT = ("sample", "method", "budget", "context")
 """What names a context as it was read: all rows of it are written at once."""
 KEY = (*UNIT, "mode", "turn")
@@ -31,7 +32,11 @@ def key_of(row: Mapping[str, Any], names: tuple[str, ...] = KEY) -> Key:
 
 
 class Results:
-    """The rows and the configuration in a folder. A line that a kill cut off does not count, and is measured again."""
+    """The rows and the configuration in a folder. A line that a kill cut off does not count, and is measured again.
+
+    Rows that were packed to be published (rows.jsonl.xz) are read as they are, and unpacked by the first run that adds
+    to them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -152,10 +157,14 @@ class Results:
             raise UsageError(f"another run writes to {self.folder}", fix="wait for it, or give another folder with -o")
 
     def _load(self) -> None:
-        path = self.folder / ROWS
-        if not path.is_file():
-            return
-        data = path.read_bytes()
+        path, packed = self.folder / ROWS, self.folder / PACKED
+        if not path.is_file() and packed.is_file():
+            text = _unpacked(packed)
+            if self._lock is not None:
+                self._write(ROWS, text)
+            data = text.encode()
+        else:
+            data = path.read_bytes() if path.is_file() else b""
         whole = data.rfind(b"\n") + 1
         if whole < len(data) and self._lock is not None:
             os.truncate(path, whole)
@@ -201,6 +210,13 @@ def check_free(folder: Path) -> None:
 def _foreign(folder: Path) -> bool:
     """Whether a folder holds what no run of ours leaves there."""
     return any(path.name != LOCK and not path.name.endswith(FRESH) for path in folder.iterdir())
+
+
+def _unpacked(path: Path) -> str:
+    try:
+        return lzma.decompress(path.read_bytes()).decode()
+    except (lzma.LZMAError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}", fix="restore it from a copy") from error
 
 
 def _lines(rows: Iterable[Row]) -> str:

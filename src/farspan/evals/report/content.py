@@ -47,10 +47,9 @@ class Content:
     @property
     def machine(self) -> str:
         """What it ran on."""
-        known = self.config.get("machine", {})
-        named = [str(value) for name, value in known.items() if name not in ("cores", "python")]
-        cores = [plural(int(known["cores"]), "core")] if known.get("cores") else []
-        return ", ".join([*named, *cores]) or "an unnamed machine"
+        runs = self.config.get("runs") or [self.config]
+        named = dict.fromkeys(_machine(run.get("machine", {})) for run in runs)
+        return "; ".join(name for name in named if name) or "an unnamed machine"
 
     @property
     def lead(self) -> str:
@@ -201,10 +200,18 @@ def _mean_field(cell: Cell | None) -> Field:
     return Field(percent(cell["score"]), "big", f"{spread(cell)}, mean of {plural(cell['tasks'], 'task')}")
 
 
+def _machine(known: Mapping[str, Any]) -> str:
+    named = [str(value) for name, value in known.items() if name not in ("cores", "python")]
+    cores = [plural(int(known["cores"]), "core")] if known.get("cores") else []
+    return ", ".join([*named, *cores])
+
+
 def _flat(start: str, known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """A nested mapping as dotted names and texts; lists in one line."""
+    """A nested mapping as dotted names and texts; lists of mappings by number, other lists in one line."""
     for name, inner in known.items():
-        if hasattr(inner, "items"):
+        if type(inner) is list and inner and hasattr(inner[0], "items"):
+            yield from _flat(f"{start}{name}.", {str(number): one for number, one in enumerate(inner, 1)})
+        elif hasattr(inner, "items"):
             yield from _flat(f"{start}{name}.", inner)
         else:
             yield f"{start}{name}", ", ".join(map(str, inner)) if type(inner) in (list, tuple) else str(inner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from farspan.cli.commands.eval import compare, gen, heads, list_, loss, report, run, score
+from farspan.cli.commands.eval import compare, gen, heads, list_, loss, merge, report, run, score
 
 
 @click.group("eval")
@@ -12,5 +12,5 @@ def command() -> None:
     """Measure which method holds up: run tasks, report, compare."""
 
 
-for part in (run, list_, gen, score, report, compare, loss, heads):
+for part in (run, list_, gen, score, report, merge, compare, loss, heads):
     command.add_command(part.command)

@@ -1,0 +1,81 @@
+"""Runs that were measured alike become one: on several machines, in several processes, method by method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from farspan.errors import UsageError
+from farspan.evals.results import CONFIG, UNIT, Key, Results, Row, key_of
+
+_JOINED = ("tasks", "methods", "lengths", "modes")
+_ORIGIN = ("command", "revision", "machine", "versions")
+
+
+def merge(folders: Sequence[Path], target: Path) -> Results:
+    """Write the rows of several runs into the new folder `target`, and return them; the runs stay as they are.
+
+    A context that several runs read with one method and budget is taken whole from the last of them that answered
+    every question on it. The configuration says of each run by which command, on which machine and with which versions
+    it was measured. Raises UsageError when the runs differ in what must be equal (model, number type, seed, filler and
+    the like), asked other questions under one name, or `target` holds files; InputError for a folder without results.
+    """
+    if (target / CONFIG).exists():
+        raise UsageError(f"{target} holds results already", fix="give a new folder")
+    runs = {str(folder): Results.open(folder) for folder in folders}
+    contexts: dict[Key, list[Row]] = {}
+    for folder, run in runs.items():
+        complete = run.complete()
+        for unit, rows in _by_context(run).items():
+            _check_same(folder, contexts.get(unit, rows), rows)
+            if unit in complete or unit not in contexts:
+                contexts[unit] = rows
+    with Results.begin(target, joined({folder: run.config for folder, run in runs.items()})) as merged:
+        merged.replace(row for rows in contexts.values() for row in rows)
+    return merged
+
+
+def joined(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One configuration for several runs, by folder: the plan is that of the first with all tasks, methods, lengths
+    and ways of asking; `runs` holds what each was measured by. Raises UsageError that names what differs."""
+    (first, start), *others = configs.items()
+    for folder, config in others:
+        _check_identity(first, start["identity"], folder, config["identity"])
+    plan = dict(start["plan"])
+    for name in _JOINED:
+        plan[name] = list(dict.fromkeys(value for config in configs.values() for value in config["plan"][name]))
+    origins = [origin for folder, config in configs.items() for origin in _origins(folder, config)]
+    left_out = {method: why for config in configs.values() for method, why in config.get("left_out", {}).items()}
+    return {"identity": start["identity"], "plan": plan, "left_out": left_out, "runs": origins}
+
+
+def _origins(folder: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a folder was measured by: one run, or the runs that were merged into it."""
+    return config.get("runs") or [{"folder": folder, **{name: config[name] for name in _ORIGIN if name in config}}]
+
+
+def _by_context(run: Results) -> dict[Key, list[Row]]:
+    found: dict[Key, list[Row]] = {}
+    for row in run:
+        found.setdefault(key_of(row, UNIT), []).append(row)
+    return found
+
+
+def _check_identity(first: str, start: Mapping[str, Any], folder: str, other: Mapping[str, Any]) -> None:
+    for name in dict.fromkeys([*start, *other]):
+        if start.get(name) != other.get(name):
+            raise UsageError(
+                f"{first} was measured with {name} {start.get(name)!r}, {folder} with {other.get(name)!r}",
+                fix="merge runs that differ in tasks, methods, budgets and lengths alone",
+            )
+
+
+def _check_same(folder: str, kept: Sequence[Row], rows: Sequence[Row]) -> None:
+    prompts = {row["turn"]: row["prompt_sha"] for row in kept if not row["error"]}
+    for row in rows:
+        if not row["error"] and prompts.get(row["turn"], row["prompt_sha"]) != row["prompt_sha"]:
+            raise UsageError(
+                f"{folder} holds other questions than the folders before it under the name {row['sample']}",
+                fix="a file or generator has changed between the runs: measure again",
+            )
