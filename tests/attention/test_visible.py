@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from farspan.attention import kernels, tiled
+from farspan.attention import kernels, processor, tiled
 from farspan.attention.flash import flash_parts
 from farspan.attention.kernels import partial_attention
 from farspan.attention.native import library
@@ -280,6 +280,6 @@ def test_the_compiled_kernel_takes_many_rows_in_bfloat16(rows: int, monkeypatch:
 )
 def test_which_cpu_has_products(monkeypatch: pytest.MonkeyPatch, has: dict[str, bool], wanted: bool) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
-    assert tiled.has_products() == (wanted and torch.backends.mkldnn.is_available())
+    assert processor.has_products() == (wanted and torch.backends.mkldnn.is_available())
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert not tiled.has_products()
+    assert not processor.has_products()

@@ -27,9 +27,10 @@ from farspan.attention.meeting import Meeting, Strongest, TokenAttention
 from farspan.attention.native import call, codes, library
 from farspan.attention.native.many import attend_many
 from farspan.attention.native.many import fits as many_fits
+from farspan.attention.processor import has_products
 from farspan.attention.runs import Runs
 from farspan.attention.softmax import Partial, Scoring, merge, observed_attention, received, seen_mask
-from farspan.attention.tiled import has_products, tiled
+from farspan.attention.tiled import tiled
 from farspan.attention.visible import Visible
 from farspan.errors import FarspanError
 

@@ -1,4 +1,5 @@
-"""The linear layers of a hosted model, for one token or a few: read weights as fast as memory gives them.
+"""The linear layers of a hosted model: of one token or a few as fast as memory gives the weights, of many in the number
+type that the processor multiplies fastest.
 
 Shapes: I inputs, O outputs.
 """
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 
 from farspan.attention.kernels import native_kernel
 from farspan.attention.native.product import Matrix, fits, products
+from farspan.attention.processor import linear
 
 
 class Linear(nn.Linear):
-    """torch's linear layer; where it is run for a few rows on a CPU, by farspan's kernel.
+    """torch's linear layer; run for a few rows on a CPU by farspan's kernel, for many in float32 where the CPU has no
+    products of the weights' dtype.
 
     Results are those of torch up to the rounding of sums, which are made in float32 whatever the weights' dtype.
     """
@@ -21,9 +24,11 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """`[..., I]` to `[..., O]`."""
         matrix = matrix_of(self)
-        kernel = None if torch.is_grad_enabled() or not fits(input, matrix) else native_kernel()
-        if kernel is None or isinstance(kernel, str):
+        if torch.is_grad_enabled():
             return nn.functional.linear(input, *matrix)
+        kernel = native_kernel() if fits(input, matrix) else None
+        if kernel is None or isinstance(kernel, str):
+            return linear(input, *matrix)
         return products(kernel, input, (matrix,))[0]
 
 

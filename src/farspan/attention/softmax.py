@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from farspan.attention.processor import matmul
 from farspan.attention.visible import Visible
 
 
@@ -26,7 +27,7 @@ class Scoring:
         self, q_NMD: Tensor, k_NSD: Tensor, mask_MS: Tensor | None = None, bias_NMS: Tensor | None = None
     ) -> Tensor:
         """Logits `[N, M, S]` in float32, plus a bias; pairs where the boolean mask is False are -inf."""
-        logits_NMS = torch.matmul(q_NMD, k_NSD.transpose(-1, -2)).float().mul_(self.scale)
+        logits_NMS = matmul(q_NMD, k_NSD.transpose(-1, -2)).float().mul_(self.scale)
         if self.softcap is not None:
             logits_NMS = logits_NMS.div_(self.softcap).tanh_().mul_(self.softcap)
         if bias_NMS is not None:
@@ -75,7 +76,7 @@ def observed_attention(
     total_NM1 = weights_NMS.sum(-1, keepdim=True)
     weights_NMS.div_(total_NM1.clamp_min(torch.finfo(torch.float32).tiny))
     lse_NM = (top_NM1 + total_NM1.log()).squeeze(-1)
-    return Partial(torch.matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), logits_NMS
+    return Partial(matmul(weights_NMS.to(v_NSE.dtype), v_NSE).float(), lse_NM), logits_NMS
 
 
 def seen_mask(q_NMD: Tensor, k_NSD: Tensor, sight: Tensor | Visible | None) -> Tensor | None:

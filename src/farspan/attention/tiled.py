@@ -29,13 +29,6 @@ _LEAST = torch.finfo(torch.bfloat16).min
 _Biases = list[tuple[slice, Tensor]]
 
 
-def has_products() -> bool:
-    """Whether this CPU multiplies bfloat16 at a speed of its own, and torch's flash kernel makes nothing of it."""
-    # An older torch does not say; with AMX the flash kernel has products in bfloat16 itself.
-    cpu = getattr(torch.cpu, "get_capabilities", dict[str, bool])()
-    return cpu.get("avx512_bf16", False) and not cpu.get("amx_bf16", False) and torch.backends.mkldnn.is_available()
-
-
 class Tiled(NamedTuple):
     """Outputs and log-sum-exps in float32, of a row that sees no key 0 and -inf; what keys received, if it is asked."""
 

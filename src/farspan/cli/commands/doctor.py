@@ -56,9 +56,22 @@ def _device() -> dict[str, Any]:
     return {
         "device": ", ".join(cuda) or f"cpu ({torch.backends.cpu.get_cpu_capability()})",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
+        "half precision": _half_precision(),
         "kernels": _kernels(),
         "gpu kernels": _gpu_kernels(),
     }
+
+
+def _half_precision() -> str:
+    """What becomes on the CPU of matrices in bfloat16 and float16."""
+    import torch
+
+    from farspan.attention.processor import lacks_products
+
+    lacking = [name for name in ("bfloat16", "float16") if lacks_products(getattr(torch, name))]
+    if not lacking:
+        return "multiplied as it is"
+    return f"{' and '.join(lacking)} multiplied in float32: this processor has no products of its own for it"
 
 
 def _kernels() -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.choosing import best_rows
+from farspan.attention.processor import matmul
 from farspan.methods.parts.searching import Fetched, Search
 from farspan.methods.parts.select.ranking import When, fetch, heads_of, single_keys, works
 from farspan.methods.parts.window_share import window_share
@@ -145,5 +146,5 @@ class _Scan:
     def _scores(self, *token_Hn: Tensor) -> tuple[Tensor, ...]:
         """For every one of these keys the greatest dot product with the pooled queries."""
         k_HsD = single_keys(self.search, torch.cat(token_Hn, dim=1), self.heads_H)
-        score_Hs = torch.matmul(k_HsD, self.q_HMD.transpose(1, 2)).amax(-1).float()
+        score_Hs = matmul(k_HsD, self.q_HMD.transpose(1, 2)).amax(-1).float()
         return tuple(torch.split(score_Hs, [part.shape[1] for part in token_Hn], dim=1))
