@@ -9,6 +9,7 @@ import pytest
 
 from farspan.errors import InputError, UsageError
 from farspan.evals import Results, merge
+from farspan.evals.config import joined
 from farspan.evals.report import write
 from farspan.evals.summary import summarise
 from tests.evals.fake import FakeSubject
@@ -37,8 +38,9 @@ def test_a_run_goes_on_where_the_parts_ended(tmp_path: Path) -> None:
     first, _ = measured(tmp_path / "a", methods=METHODS[:1])
     second, _ = measured(tmp_path / "b", methods=METHODS[1:], baselines=False)
     merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
-    went_on, _ = measured(tmp_path / "all")
+    went_on, results = measured(tmp_path / "all")
     assert (went_on.answered, went_on.kept) == (0, first.answered + second.answered)
+    assert [Path(run["folder"]).name for run in results.config["runs"]] == ["a", "b", "all"]
 
 
 def test_the_last_run_that_answered_a_context_counts(tmp_path: Path) -> None:
@@ -55,6 +57,14 @@ def test_the_last_run_that_answered_a_context_counts(tmp_path: Path) -> None:
     assert [run["folder"] for run in merge([tmp_path / "all"], tmp_path / "flat").config["runs"]] == list(
         map(str, folders)
     )
+
+
+def test_a_method_is_left_out_only_where_no_run_measured_it() -> None:
+    plan = {"tasks": ["needle"], "methods": ["full"], "lengths": [200], "modes": ["multi_request"]}
+    small = {"identity": {"seed": 0}, "plan": plan, "left_out": {"topk": "needs 8 MiB", "pi": "needs 16 MiB"}}
+    large = {"identity": {"seed": 0}, "plan": {**plan, "methods": ["topk"]}, "left_out": {}}
+    merged = joined([("small", small), ("large", large)])
+    assert merged["plan"]["methods"] == ["full", "topk"] and list(merged["left_out"]) == ["pi"]
 
 
 def test_what_differs_is_named_and_nothing_written(tmp_path: Path) -> None:

@@ -143,6 +143,9 @@ def test_more_of_the_same_is_added_to_what_is_there(tmp_path: Path) -> None:
     once, whole = measured(tmp_path / "once", questions=6, methods=(*METHODS, "topk"))
     assert without_times(results) == without_times(whole)
     assert once.answered == first.answered + second.answered
+    assert results.config["plan"] == whole.config["plan"]
+    measured(tmp_path, questions=6, methods=("topk",))
+    assert results.config["plan"]["methods"] == [*METHODS, "topk"] and "runs" not in results.config
 
 
 @pytest.mark.parametrize(

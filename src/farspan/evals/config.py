@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from farspan.evals.plan import Plan
 from farspan.evals.subjects import Subject
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+_EXTENT = ("tasks", "methods", "lengths", "modes")
+_ORIGIN = ("command", "revision", "machine", "versions")
 
 
 def describe(plan: Plan, subject: Subject) -> dict[str, Any]:
@@ -35,6 +38,32 @@ def describe(plan: Plan, subject: Subject) -> dict[str, Any]:
         "revision": revision(),
         "machine": {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()},
     }
+
+
+def joined(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """One configuration for rows of several runs, given with the folders that they were measured in.
+
+    It is the last one, its plan with the tasks, methods, lengths and ways of asking of all; `runs` says what each was
+    measured by where that differs.
+    """
+    last = configs[-1][1]
+    plan = dict(last["plan"])
+    for name in _EXTENT:
+        plan[name] = list(dict.fromkeys(value for _, config in configs for value in config["plan"][name]))
+    plan["baselines"] = any(config["plan"].get("baselines") for _, config in configs)
+    refused = {method: why for _, config in configs for method, why in config.get("left_out", {}).items()}
+    whole = {
+        **last,
+        "plan": plan,
+        "left_out": {name: why for name, why in refused.items() if name not in plan["methods"]},
+    }
+    origins: list[dict[str, Any]] = []
+    for folder, config in configs:
+        single = {"folder": folder, **{name: config[name] for name in _ORIGIN if name in config}}
+        origins += [origin for origin in config.get("runs", [single]) if origin not in origins]
+    if len(origins) == 1:
+        return whole
+    return {**{name: value for name, value in whole.items() if name not in _ORIGIN}, "runs": origins}
 
 
 def revision() -> str:

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from farspan.errors import UsageError
+from farspan.evals.config import joined
 from farspan.evals.results import CONFIG, UNIT, Key, Results, Row, key_of
-
-_JOINED = ("tasks", "methods", "lengths", "modes")
-_ORIGIN = ("command", "revision", "machine", "versions")
 
 
 def merge(folders: Sequence[Path], target: Path) -> Results:
@@ -31,28 +29,17 @@ def merge(folders: Sequence[Path], target: Path) -> Results:
             _check_same(folder, contexts.get(unit, rows), rows)
             if unit in complete or unit not in contexts:
                 contexts[unit] = rows
-    with Results.begin(target, joined({folder: run.config for folder, run in runs.items()})) as merged:
+    with Results.begin(target, _one_config(runs)) as merged:
         merged.replace(row for rows in contexts.values() for row in rows)
     return merged
 
 
-def joined(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """One configuration for several runs, by folder: the plan is that of the first with all tasks, methods, lengths
-    and ways of asking; `runs` holds what each was measured by. Raises UsageError that names what differs."""
-    (first, start), *others = configs.items()
-    for folder, config in others:
+def _one_config(runs: Mapping[str, Results]) -> dict[str, Any]:
+    configs = [(folder, run.config) for folder, run in runs.items()]
+    first, start = configs[0]
+    for folder, config in configs[1:]:
         _check_identity(first, start["identity"], folder, config["identity"])
-    plan = dict(start["plan"])
-    for name in _JOINED:
-        plan[name] = list(dict.fromkeys(value for config in configs.values() for value in config["plan"][name]))
-    origins = [origin for folder, config in configs.items() for origin in _origins(folder, config)]
-    left_out = {method: why for config in configs.values() for method, why in config.get("left_out", {}).items()}
-    return {"identity": start["identity"], "plan": plan, "left_out": left_out, "runs": origins}
-
-
-def _origins(folder: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a folder was measured by: one run, or the runs that were merged into it."""
-    return config.get("runs") or [{"folder": folder, **{name: config[name] for name in _ORIGIN if name in config}}]
+    return joined(configs)
 
 
 def _by_context(run: Results) -> dict[Key, list[Row]]:

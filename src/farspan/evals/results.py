@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from farspan.errors import InputError, UsageError
+from farspan.evals.config import joined
 from farspan.folders import LOCK, hold, make_folder
 
 CONFIG, ROWS, PACKED, FRESH = "config.json", "rows.jsonl", "rows.jsonl.xz", ".new"
@@ -70,7 +71,8 @@ class Results:
 
     @classmethod
     def begin(cls, folder: Path, config: Mapping[str, Any]) -> Self:
-        """Results to be added to until closed: a new folder, or one whose run is the same in all but its extent.
+        """Results to be added to until closed: a new folder, or one whose run is the same in all but its extent. The
+        configuration then is that of both.
 
         A run that answered nothing binds nothing: another one may take its folder. Raises UsageError that names what
         differs, when another process writes there, and where no folder can be made.
@@ -83,6 +85,8 @@ class Results:
             if (folder / CONFIG).is_file():
                 results._load()
                 results._agree(config)
+                if results._rows:
+                    config = joined([(str(folder), results.config), (str(folder), config)])
             results._write(CONFIG, json.dumps(config, indent=2) + "\n")
         except BaseException:
             results.close()
