@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from unittest.mock import patch
 
 from farspan.bench import shapes
 from farspan.engine import Model
@@ -15,8 +16,5 @@ TINY = shapes.RandomShape(
 @cache
 def model() -> Model:
     """The model, shared: contenders leave it as it is."""
-    shapes.SHAPES["tiny"] = TINY
-    try:
+    with patch.dict(shapes.SHAPES, tiny=TINY):
         return shapes.random_model("tiny")
-    finally:
-        del shapes.SHAPES["tiny"]

@@ -31,6 +31,15 @@ def test_the_rate_counts_two_operations_for_each_product(monkeypatch: pytest.Mon
     assert ceiling.matmul_rate(torch.float32) == 2 * 16**3
 
 
+def test_what_is_multiplied_in_float32_is_held_against_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    multiplied: list[torch.dtype] = []
+    monkeypatch.setattr(ceiling, "_square_rate", lambda edge, dtype, device: float(multiplied.append(dtype) is None))
+    for lacks in (True, False):
+        monkeypatch.setattr(ceiling, "lacks_products", lambda dtype, lacks=lacks: lacks)
+        ceiling.matmul_rate(torch.bfloat16)
+    assert set(multiplied[:3]) == {torch.float32} and set(multiplied[3:]) == {torch.bfloat16}
+
+
 def test_named_shapes_have_the_size_that_they_are_named_for() -> None:
     sizes = {}
     for name, shape in shapes.SHAPES.items():
