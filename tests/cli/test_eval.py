@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
 from farspan import methods, tasks
+from farspan.evals.loss import LossBin
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeModel
 from tests.cli.test_errors import check
@@ -247,6 +249,21 @@ def test_where_nothing_can_be_written_is_told_at_once(run: Run, model: FakeModel
     for command in (["gen", "needle"], ["loss", book], ["heads"]):
         check(run("eval", *command, "-o", inside / "file"), 2, f"the folder {inside} cannot be made")
     assert not model.sessions
+
+
+def test_a_stopped_loss_keeps_the_means_that_it_has(
+    run: Run, tmp_path: Path, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_model: object, _pieces: object, method: str, **_: object) -> Iterator[LossBin]:
+        yield LossBin(method, 0, 16, 2.5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("farspan.evals.loss.loss_curve", stopped)
+    out = tmp_path / "loss.csv"
+    result = run("eval", "loss", book, "--method", "full,topk", "--json", "-q", "-o", out)
+    assert result.exit_code == 130 and "stopped" in result.stderr
+    assert json.loads(result.stdout)["bins"] == [{"method": "full", "start": 0, "end": 16, "loss": 2.5}]
+    assert out.read_text().splitlines() == ["method,start,end,loss", "full,0,16,2.5"]
 
 
 def test_loss_reads_what_the_other_commands_read(run: Run, tmp_path: Path, book: Path) -> None:

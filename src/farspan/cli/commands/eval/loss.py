@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGET = "64MiB"
 FAILED, LEAST = 1, 2
+COLUMNS = ("method", "start", "end", "loss")
 
 
 @click.command("loss")
@@ -56,7 +59,8 @@ def command(
 
     No question is asked: a method whose loss climbs beyond the model's window has lost its footing there. PATH is a
     file, a folder or - for standard input. A method that cannot run on this model and budget is left out, and a line
-    says why; where it was named, the exit code is then 1.
+    says why; where it was named, the exit code is then 1. Stopped, it shows the means that it has, which the CSV holds
+    too.
     """
     import farspan
     from farspan.evals.fitting import fitting
@@ -73,25 +77,44 @@ def command(
     able = fitting(LocalSubject(ready), [str(method) for method in chosen], limit)
     able.tell(show.note)
     bins: list[LossBin] = []
-    for name in able.methods:
-        if not quiet:
-            show.note(f"{path}, {name}")
-        bins += loss_curve(ready, work.pieces(found), name, tokens=length, budget=limit, bin_tokens=each)
-    rows = [asdict(one) for one in bins]
-    if out is not None:
-        _write(out, rows)
-    if as_json:
-        show.as_json({"bins": rows, "refused": able.reasons})
-    else:
-        _table(bins)
+    try:
+        with _kept(out) as keep:
+            for name in able.methods:
+                if not quiet:
+                    show.note(f"{path}, {name}")
+                for mean in loss_curve(ready, work.pieces(found), name, tokens=length, budget=limit, bin_tokens=each):
+                    bins.append(mean)
+                    keep(mean)
+    except KeyboardInterrupt:
+        show.note("stopped: these are the means until then")
+        _tell(bins, able.reasons, as_json)
+        raise
+    _tell(bins, able.reasons, as_json)
     return FAILED if methods and able.refused else 0
 
 
-def _write(out: Path, rows: list[dict[str, Any]]) -> None:
+def _tell(bins: list[LossBin], refused: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        show.as_json({"bins": [asdict(one) for one in bins], "refused": refused})
+    else:
+        _table(bins)
+
+
+@contextmanager
+def _kept(out: Path | None) -> Iterator[Callable[[LossBin], None]]:
+    """Takes means, and has each in the file, where there is one, when it returns."""
+    if out is None:
+        yield lambda mean: None
+        return
     with out.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ("method", "start", "end", "loss"))
+        writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(rows)
+
+        def keep(mean: LossBin) -> None:
+            writer.writerow(asdict(mean))
+            file.flush()
+
+        yield keep
 
 
 def _table(bins: list[LossBin]) -> None:
