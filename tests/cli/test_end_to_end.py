@@ -224,6 +224,12 @@ def test_bench_speed(run: Run) -> None:
     for row in report["rows"]:
         assert all(row[kind + of] > 0 for kind in ("read_", "written_") for of in ("per_s", "ratio"))
     check(run("bench", "speed", "--method", "xl3m", "--tokens", "1K"), 2, "xl3m")
+    large = "streaming(recent_size=20000)"
+    result = run(
+        "bench", "speed", "--method", f"{large},topk", *arguments[2:4], "--tokens", "64", "--rounds", "1", "-q"
+    )
+    assert result.exit_code == 1 and f"left out: {large}: a budget of 16MiB" in result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["method", "topk"]
 
 
 def test_bench_kernel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

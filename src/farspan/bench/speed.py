@@ -41,7 +41,7 @@ class Speed:
 
 
 def speeds(
-    model: Model, methods: Sequence[Method], budget: Budget | str | None, tokens: int, *, rounds: int = 3
+    model: Model, methods: Sequence[Method | str], budget: Budget | str | None, tokens: int, *, rounds: int = 3
 ) -> Iterator[Speed]:
     """A few methods after the other, all with the same budget, in turns with full attention without limits."""
     ids = chain.from_iterable(piece.ids for piece in model.encoder.stream(generated_text()))

@@ -19,7 +19,8 @@ from farspan.cli.options import OutputOptions
 from farspan.cli.piped import STDIN, piped
 
 if TYPE_CHECKING:
-    from farspan import Session
+    from farspan import Model, Session
+    from farspan.evals.fitting import Fitting
     from farspan.methods import Method
     from farspan.readers.kit.session import ReaderSession
     from farspan.text import Document
@@ -84,6 +85,18 @@ def chosen_methods(listed_methods: str | None) -> list[Method]:
     from farspan.tasks.kit.expression import listed
 
     return [readers.parse_method(name) for name in listed(listed_methods or "") or methods.self_sufficient()]
+
+
+def fitting_methods(model: Model, chosen: Sequence[Method], budget: str) -> Fitting:
+    """Those that can run on this model and budget; a line on stderr for every other. Raises the error of the first one
+    when none can.
+    """
+    from farspan.evals.fitting import fitting
+    from farspan.evals.subjects.local import LocalSubject
+
+    found = fitting(LocalSubject(model), [str(method) for method in chosen], budget)
+    found.tell(show.note)
+    return found
 
 
 def read_all(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,9 +20,13 @@ from farspan.cli.options import (
     self_sufficient_option,
     token_counts,
 )
-from farspan.types import format_bytes, format_count
+from farspan.types import Budget, format_bytes, format_count
+
+if TYPE_CHECKING:
+    from farspan.bench.speed import Speed
 
 DEFAULT_BUDGET = "unlimited"
+FAILED = 1
 
 
 @click.command("speed")
@@ -44,29 +50,38 @@ def command(
     rounds: int,
     as_json: bool,
     quiet: bool,
-) -> None:
+) -> int:
     """Show how fast methods read and write after so many tokens, beside full attention.
 
     Full attention holds everything in memory; so may the methods, unless there is a --budget. They take turns, and the
-    ratios say how much faster than full attention a method is.
+    ratios say how much faster than full attention a method is. A method that cannot run on this model and budget is
+    left out, and a line says why; where it was named, the exit code is then 1.
     """
     import farspan
     from farspan.bench.speed import speeds
     from farspan.evals.config import versions
 
     lengths, chosen = token_counts(tokens, "--tokens"), work.chosen_methods(methods)
-    limit = budget or DEFAULT_BUDGET
+    limit = str(Budget.parse(budget or DEFAULT_BUDGET))
     opening.hush()
     ready = farspan.load(model, dtype=dtype, device=device)
+    able = work.fitting_methods(ready, chosen, limit)
     rows = []
     for length in lengths:
-        for row in speeds(ready, chosen, limit, length, rounds=rounds):
+        for row in speeds(ready, able.methods, limit, length, rounds=rounds):
             if not quiet:
                 show.note(f"{row.method} at {format_count(length)} tokens")
             rows.append(row)
     if as_json:
-        show.as_json({"rows": [asdict(row) for row in rows], "budget": limit, "versions": versions()})
-        return
+        show.as_json(
+            {"rows": [asdict(row) for row in rows], "budget": limit, "refused": able.reasons, "versions": versions()}
+        )
+    else:
+        _table(rows)
+    return FAILED if methods and able.refused else 0
+
+
+def _table(rows: Sequence[Speed]) -> None:
     show.table(
         ("method", "after", "reads, tokens/s", "times full", "writes, tokens/s", "times full", "memory"),
         [

@@ -63,9 +63,7 @@ def command(
     too.
     """
     import farspan
-    from farspan.evals.fitting import fitting
     from farspan.evals.loss import loss_curve
-    from farspan.evals.subjects.local import LocalSubject
 
     length, each = token_count(tokens, "--tokens"), token_count(bin_tokens, "--bin")
     if length < LEAST:
@@ -74,8 +72,7 @@ def command(
     limit = str(Budget.parse(budget or DEFAULT_BUDGET))
     opening.hush()
     ready = farspan.load(model)
-    able = fitting(LocalSubject(ready), [str(method) for method in chosen], limit)
-    able.tell(show.note)
+    able = work.fitting_methods(ready, chosen, limit)
     bins: list[LossBin] = []
     try:
         with _kept(out) as keep:
