@@ -6,6 +6,7 @@ import lzma
 from pathlib import Path
 
 import pytest
+from torch.backends.cpu import get_cpu_capability
 
 from farspan.errors import InputError, UsageError
 from farspan.evals import Results, merge
@@ -118,3 +119,4 @@ def test_the_report_names_every_run(tmp_path: Path) -> None:
     write(merged.folder, merged.rows, merged.config)
     page = (merged.folder / "report.md").read_text()
     assert f"runs.2.folder: {tmp_path / 'b'}" in page and "unnamed machine" not in page
+    assert f"runs.1.machine.cpu: {get_cpu_capability()}" in page

@@ -36,7 +36,7 @@ def describe(plan: Plan, subject: Subject) -> dict[str, Any]:
         },
         "versions": versions(),
         "revision": revision(),
-        "machine": {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": machine(),
     }
 
 
@@ -76,6 +76,18 @@ def revision() -> str:
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def machine() -> dict[str, Any]:
+    """What times depend on: the system, the instructions that torch uses, cores, and Python."""
+    from torch.backends.cpu import get_cpu_capability
+
+    return {
+        "system": platform.platform(),
+        "cpu": get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
 
 
 def versions() -> dict[str, str]:
