@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from farspan.attention.choosing import best_rows
-from farspan.attention.processor import matmul
 from farspan.methods.parts.index.chunk_keys import COLUMN
 from farspan.methods.parts.searching import Fetched, Search
 from farspan.methods.parts.select.ranking import When, fetch, heads_of, works
@@ -66,4 +66,4 @@ class BestChunks:
         assert search.index is not None
         q_HTD = search.still_HTD.float()
         for first, rows in search.index.scan((COLUMN,), _PIECE_BLOCKS):
-            yield first, matmul(q_HTD, rows[COLUMN].transpose(1, 2)).flatten(0, 1)
+            yield first, torch.matmul(q_HTD, rows[COLUMN].transpose(1, 2)).flatten(0, 1)
