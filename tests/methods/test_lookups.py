@@ -19,6 +19,7 @@ from farspan.cache.arena import Arena
 from farspan.cache.columns import Rows
 from farspan.engine import Model
 from farspan.engine.kv import KVMemory, KVSettings
+from farspan.errors import MethodError
 from farspan.methods.parts.block_tokens import BlockTokens
 from farspan.methods.parts.index.chunk_keys import ChunkKeys
 from farspan.types import Budget
@@ -218,7 +219,13 @@ def test_lm_infinite_takes_the_middle_in_from_a_layer_on_while_answering(
         torch.testing.assert_close(logits, wanted, atol=2e-5, rtol=0)
         start += len(now)
     assert memory.counts().dropped == 0 < memory.layers[-1].fetched
+    assert [layer.lost() > 0 for layer in memory.layers] == [bool(option), False]
     memory.close()
+
+
+def test_lm_infinite_takes_the_middle_in_from_a_layer_that_there_is(model: Model) -> None:
+    with pytest.raises(MethodError, match="no layer 2 of a model of 2 layers, 0 to 1"):
+        model.session("lm_infinite(top_k=5, top_k_from_layer=2)")
 
 
 def test_weights_matter_to_a_probe(model: Model) -> None:

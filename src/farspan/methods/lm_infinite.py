@@ -9,11 +9,13 @@ from farspan.methods.parts.axes import Part
 from farspan.methods.parts.keep.sinks_and_window import SinksAndWindow
 from farspan.methods.parts.method import choice, method
 from farspan.methods.parts.numbers import FROM_ZERO
+from farspan.methods.parts.place.layers import FirstLayers, FirstShare
 from farspan.methods.parts.positions.capped import CappedDistance
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.best_keys import BestKeys
 from farspan.methods.parts.select.nothing import Nothing
 from farspan.methods.parts.select.ranking import TIMES
+from farspan.methods.parts.terms import Term
 
 
 @method(paper="Han et al. 2023, LM-Infinite (arXiv 2308.16137)", overflow="forgets")
@@ -24,7 +26,7 @@ def lm_infinite(
     top_k: int | None = None,
     top_k_from_layer: Annotated[int | None, FROM_ZERO] = None,
     when: str = "answering",
-) -> dict[str, Part]:
+) -> Term:
     """Attend to the first `n_global` tokens and the last `n_local`; no distance counts as more than `n_local`, so all
     first tokens are met at the edge of the window. The middle is forgotten.
 
@@ -33,17 +35,22 @@ def lm_infinite(
     With `top_k`, which is the authors' option for passkeys and questions (they take 5), the middle is stored instead,
     and every query head and token fetches its `top_k` best keys of it, found by an exact scan and met at half of the
     model's window. `top_k_from_layer`: the first layer that does so, counted from 0; None is an eighth of the layers,
-    which is their 4 of 32. They do it for the last token of a prompt and for those of the answer; here it is for the
-    whole prompt and the answer ("answering"), or for whatever `when` says. A token can be fetched from the step after
-    the one in which it left the window.
+    which is their 4 of 32; those before it forget the middle. They do it for the last token of a prompt and for those
+    of the answer; here it is for the whole prompt and the answer ("answering"), or for whatever `when` says. A token
+    can be fetched from the step after the one in which it left the window.
     """
-    keep, positions = SinksAndWindow(n_global, n_local), CappedDistance("hidden")
+    window, capped = SinksAndWindow(n_global, n_local), CappedDistance("hidden")
+    forgets: dict[str, Part] = {"keep": window, "positions": capped, "select": Nothing()}
     times = choice("when", when, TIMES)
     if top_k is None:
-        return {"keep": keep, "positions": positions, "select": Nothing()}
-    return {
-        "keep": replace(keep, stores=True),
-        "segment": FixedBlocks(1),
-        "select": BestKeys(top_k, times, top_k_from_layer),
-        "positions": replace(positions, recall_share=2),
-    }
+        return Term.of(forgets)
+    first = FirstShare(1 / 8) if top_k_from_layer is None else FirstLayers(top_k_from_layer, left=True)
+    return Term.of(
+        {
+            "keep": replace(window, stores=True),
+            "segment": FixedBlocks(1),
+            "select": BestKeys(top_k, times),
+            "positions": replace(capped, recall_share=2),
+        },
+        (first, forgets),
+    )

@@ -53,12 +53,18 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class FirstLayers:
-    """The first so many layers of a model, or all where it has fewer."""
+    """The first so many layers of a model, or all where it has fewer; not all of them where some must be `left`."""
 
     count: int
+    left: bool = False
 
     def heads(self, model: ModelFacts) -> Heads:
-        """All KV heads of these layers."""
+        """All KV heads of these layers. Raises MethodError where none is left and one must be."""
+        layers = len(model.facts)
+        if self.left and self.count >= layers:
+            raise MethodError(
+                f"there is no layer {self.count} of {_has(layers)}", fix=f"begin with one of 0 to {layers - 1}"
+            )
         return {layer.index: range(layer.kv_heads) for layer in model.facts[: self.count]}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from farspan.attention.choosing import best_rows
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import When, fetch, heads_of, layers_before, together, works
+from farspan.methods.parts.select.ranking import When, fetch, heads_of, together, works
 
 _PIECE_TOKENS = 8192
 _FETCHED = 8192
@@ -21,14 +21,10 @@ _FETCHED = 8192
 
 @dataclass(frozen=True, slots=True)
 class BestKeys:
-    """The `count` blocks with the largest single key for a query: what every cheaper selection approximates.
-
-    The first `skip` layers fetch nothing; None: the first eighth of them.
-    """
+    """The `count` blocks with the largest single key for a query: what every cheaper selection approximates."""
 
     count: int = 8
     when: When = "answering"
-    skip: int | None = 0
     recalls: bool = True
     needs_all: bool = False
 
@@ -42,8 +38,7 @@ class BestKeys:
 
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The best blocks of every head and token."""
-        skip = len(search.peers) // 8 if self.skip is None else self.skip
-        if layers_before(search) < skip or not works(self.when, search.answering):
+        if not works(self.when, search.answering):
             return
         rows_NX = best_rows(self._scored(search), search.at_most(self.count))
         if rows_NX is not None:

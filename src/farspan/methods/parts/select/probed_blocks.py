@@ -17,7 +17,7 @@ from torch import Tensor
 from farspan.attention.choosing import best_rows
 from farspan.methods.parts.index.one_key import COLUMN
 from farspan.methods.parts.searching import Fetched, Search
-from farspan.methods.parts.select.ranking import When, fetch, layers_before, works
+from farspan.methods.parts.select.ranking import When, fetch, works
 from farspan.methods.parts.window_share import window_share
 
 _PIECE_BLOCKS = 8192
@@ -76,7 +76,7 @@ class ProbedBlocks:
         """How many blocks this layer may fetch: all layers together `count` times as many as they are."""
         if not search.answering:
             return self.count
-        before = layers_before(search)
+        before = next(place for place, peer in enumerate(search.peers) if peer is search.carried)
         done, waiting = search.peers[:before], search.peers[before:]
         left = self.count * len(search.peers) - sum(int(layer.get(_SPENT, 0)) for layer in done)
         share = 1 / len(waiting)

@@ -37,11 +37,6 @@ def in_text_order(rows_NX: Tensor, meets_NX: Tensor) -> tuple[Tensor, Tensor, Te
     return rows_NX.gather(1, order_NX), (sorted_NX[:, -most:] < 0).sum(1), order_NX
 
 
-def layers_before(search: Search) -> int:
-    """How many layers have had this chunk already."""
-    return next((place for place, peer in enumerate(search.peers) if peer is search.carried), 0)
-
-
 def together(each: int, room: int) -> int:
     """How many tokens go together where every one fetches for itself: few, fewer where `each` takes much of `room`."""
     return max(1, min(_TOGETHER, room // each))
