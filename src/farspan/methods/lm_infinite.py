@@ -9,7 +9,7 @@ from farspan.methods.parts.axes import Part
 from farspan.methods.parts.keep.sinks_and_window import SinksAndWindow
 from farspan.methods.parts.method import choice, method
 from farspan.methods.parts.numbers import FROM_ZERO
-from farspan.methods.parts.place.layers import FirstLayers, FirstShare
+from farspan.methods.parts.place.layers import FirstLayers
 from farspan.methods.parts.positions.capped import CappedDistance
 from farspan.methods.parts.segment.fixed import FixedBlocks
 from farspan.methods.parts.select.best_keys import BestKeys
@@ -44,7 +44,6 @@ def lm_infinite(
     times = choice("when", when, TIMES)
     if top_k is None:
         return Term.of(forgets)
-    first = FirstShare(1 / 8) if top_k_from_layer is None else FirstLayers(top_k_from_layer, left=True)
     return Term.of(
         {
             "keep": replace(window, stores=True),
@@ -52,5 +51,5 @@ def lm_infinite(
             "select": BestKeys(top_k, times),
             "positions": replace(capped, recall_share=2),
         },
-        (first, forgets),
+        (FirstLayers(top_k_from_layer, left=True), forgets),
     )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from farspan.methods.parts.axes import Positions
 from farspan.methods.parts.index.none import NoIndex
-from farspan.methods.parts.place.layers import FirstLayers, FirstShare
+from farspan.methods.parts.place.layers import FirstLayers
 from farspan.methods.parts.positions.capped import CappedDistance
 from farspan.methods.parts.select.everything import Everything
 from farspan.methods.parts.select.ranking import When
 from farspan.methods.parts.terms import Varied
-
-_SHARE = 1 / 8
 
 
 def dense_first(count: int | None, when: When, positions: Positions) -> Varied:
@@ -22,5 +20,4 @@ def dense_first(count: int | None, when: When, positions: Positions) -> Varied:
     would reach as far as the text, so that far keys are met at the edge of the window instead.
     """
     far = positions if positions.keeps_distance else CappedDistance("far")
-    first = FirstShare(_SHARE) if count is None else FirstLayers(count)
-    return first, {"select": Everything(when, needs_all=False), "index": NoIndex(), "positions": far}
+    return FirstLayers(count), {"select": Everything(when, needs_all=False), "index": NoIndex(), "positions": far}

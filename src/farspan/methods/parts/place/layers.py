@@ -53,30 +53,23 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class FirstLayers:
-    """The first so many layers of a model, or all where it has fewer; not all of them where some must be `left`."""
+    """The first so many layers of a model, or all where it has fewer; not all of them where some must be `left`.
 
-    count: int
+    A count of None is an eighth of the model's, rounded down.
+    """
+
+    count: int | None = None
     left: bool = False
 
     def heads(self, model: ModelFacts) -> Heads:
         """All KV heads of these layers. Raises MethodError where none is left and one must be."""
         layers = len(model.facts)
-        if self.left and self.count >= layers:
+        count = layers // 8 if self.count is None else self.count
+        if self.left and count >= layers:
             raise MethodError(
-                f"there is no layer {self.count} of {_has(layers)}", fix=f"begin with one of 0 to {layers - 1}"
+                f"there is no layer {count} of {_has(layers)}", fix=f"begin with one of 0 to {layers - 1}"
             )
-        return {layer.index: range(layer.kv_heads) for layer in model.facts[: self.count]}
-
-
-@dataclass(frozen=True, slots=True)
-class FirstShare:
-    """The first so large a part of a model's layers, rounded down."""
-
-    share: float
-
-    def heads(self, model: ModelFacts) -> Heads:
-        """All KV heads of these layers."""
-        return FirstLayers(int(self.share * len(model.facts))).heads(model)
+        return {layer.index: range(layer.kv_heads) for layer in model.facts[:count]}
 
 
 def _named(pick: Pick, count: int) -> Sequence[int]:
