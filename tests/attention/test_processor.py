@@ -81,6 +81,16 @@ def test_few_rows_and_float32_are_left_to_torch(rows: int, dtype: torch.dtype, m
     assert seen == [dtype]
 
 
+@pytest.mark.usefixtures("lacking")
+def test_one_row_of_weights_that_lie_input_by_input_is_made_float32_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.dtype] = []
+    own = nn.functional.linear
+    monkeypatch.setattr(nn.functional, "linear", lambda x, w, b=None: (seen.append(w.dtype), own(x, w, b))[1])
+    x, weight = torch.randn(1, 64).bfloat16(), torch.randn(64, 5).bfloat16()
+    torch.testing.assert_close(linear(x, weight.mT, None).float(), x.float() @ weight.float(), rtol=0.01, atol=0.05)
+    assert set(seen) == {torch.float32}
+
+
 def test_half_precision_is_lacking_where_torch_was_built_without_its_products(monkeypatch: pytest.MonkeyPatch) -> None:
     for dtype, name in zip(HALF, ("_is_mkldnn_bf16_supported", "_is_mkldnn_fp16_supported"), strict=True):
         assert lacks_products(dtype) != (torch.backends.mkldnn.is_available() and getattr(torch.ops.mkldnn, name)())

@@ -110,7 +110,7 @@ def test_why_questions_failed_is_told_once_and_binds_nothing(run: Run, tmp_path:
     told = (out / "report.md").read_text(encoding="utf-8")
     assert "4 questions failed: TooShort" in told
     done(run(*asked, "--lengths", "512", "--seed", "4", "-q"))
-    check(run(*asked, "--lengths", "512", "--seed", "5", "-q"), 2, "seed 4, this run has 5")
+    check(run(*asked, "--lengths", "512", "--seed", "5", "-q"), 2, "seed 4, this run with 5")
 
 
 def test_budgets_stand_in_the_table(run: Run, tmp_path: Path) -> None:

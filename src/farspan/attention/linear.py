@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from farspan.attention.kernels import native_kernel
+from farspan.attention.native.library import Kernel
 from farspan.attention.native.product import Matrix, fits, products
 from farspan.attention.processor import linear
 
@@ -26,10 +27,19 @@ class Linear(nn.Linear):
         matrix = matrix_of(self)
         if torch.is_grad_enabled():
             return nn.functional.linear(input, *matrix)
-        kernel = native_kernel() if fits(input, matrix) else None
-        if kernel is None or isinstance(kernel, str):
-            return linear(input, *matrix)
-        return products(kernel, input, (matrix,))[0]
+        return product(input, matrix)
+
+
+def product(x: Tensor, matrix: Matrix) -> Tensor:
+    """`x W^T + b`: `[..., I]` to `[..., O]`, by what is fastest; no gradients are kept."""
+    kernel = kernel_for(x, matrix)
+    return linear(x, *matrix) if kernel is None else products(kernel, x, (matrix,))[0]
+
+
+def kernel_for(x: Tensor, *matrices: Matrix) -> Kernel | None:
+    """The compiled kernel, where there is one, it can read `x` and the matrices, and is faster than torch."""
+    kernel = native_kernel() if fits(x, *matrices) else None
+    return None if isinstance(kernel, str) else kernel
 
 
 def matrix_of(layer: nn.Module) -> Matrix:

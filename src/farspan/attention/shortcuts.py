@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import SiLUActivation
 
+from farspan.attention.experts import Experts
 from farspan.attention.kernels import native_kernel
 from farspan.attention.linear import Linear, matrix_of
 from farspan.attention.native.library import Kernel
@@ -106,9 +107,11 @@ def hasten(body: nn.Module) -> None:
             module.forward = shortcut(module)
 
 
-def _shortcut(module: nn.Module) -> type[Shortcut] | None:
+def _shortcut(module: nn.Module) -> type[Shortcut | Experts] | None:
     if _runs(module, _norm):
         return Norm
+    if Experts.stands_for(module):
+        return Experts
     silu = type(getattr(module, "act_fn", None)) in (nn.SiLU, SiLUActivation)
     return Gated if silu and _runs(module, _gated) and Gated.has_parts(module) else None
 

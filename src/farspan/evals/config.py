@@ -66,6 +66,15 @@ def joined(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     return {**{name: value for name, value in whole.items() if name not in _ORIGIN}, "runs": origins}
 
 
+def difference(folder: object, config: Mapping[str, Any], other: object, other_config: Mapping[str, Any]) -> str:
+    """The first thing in which two runs differ so that their rows cannot be put together, as a sentence; or nothing."""
+    kept, new = config["identity"], other_config["identity"]
+    for name in dict.fromkeys([*kept, *new]):
+        if kept.get(name) != new.get(name):
+            return f"{folder} was measured with {name} {kept.get(name)!r}, {other} with {new.get(name)!r}"
+    return ""
+
+
 def revision() -> str:
     """The commit that farspan runs from; empty where it is not a checkout."""
     here = Path(__file__).parent

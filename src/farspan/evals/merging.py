@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from farspan.errors import UsageError
-from farspan.evals.config import joined
+from farspan.evals.config import difference, joined
 from farspan.evals.results import CONFIG, UNIT, Key, Results, Row, key_of
 
 
@@ -36,9 +36,9 @@ def merge(folders: Sequence[Path], target: Path) -> Results:
 
 def _one_config(runs: Mapping[str, Results]) -> dict[str, Any]:
     configs = [(folder, run.config) for folder, run in runs.items()]
-    first, start = configs[0]
     for folder, config in configs[1:]:
-        _check_identity(first, start["identity"], folder, config["identity"])
+        if told := difference(*configs[0], folder, config):
+            raise UsageError(told, fix="merge runs that differ in tasks, methods, budgets and lengths alone")
     return joined(configs)
 
 
@@ -47,15 +47,6 @@ def _by_context(run: Results) -> dict[Key, list[Row]]:
     for row in run:
         found.setdefault(key_of(row, UNIT), []).append(row)
     return found
-
-
-def _check_identity(first: str, start: Mapping[str, Any], folder: str, other: Mapping[str, Any]) -> None:
-    for name in dict.fromkeys([*start, *other]):
-        if start.get(name) != other.get(name):
-            raise UsageError(
-                f"{first} was measured with {name} {start.get(name)!r}, {folder} with {other.get(name)!r}",
-                fix="merge runs that differ in tasks, methods, budgets and lengths alone",
-            )
 
 
 def _check_same(folder: str, kept: Sequence[Row], rows: Sequence[Row]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from farspan.errors import InputError, UsageError
-from farspan.evals.config import joined
+from farspan.evals.config import difference, joined
 from farspan.folders import LOCK, hold, make_folder
 
 CONFIG, ROWS, PACKED, FRESH = "config.json", "rows.jsonl", "rows.jsonl.xz", ".new"
@@ -178,16 +178,11 @@ class Results:
 
     def _agree(self, config: Mapping[str, Any]) -> None:
         """Refuse to mix answers of two runs. Where nothing was answered there are none to mix: failed rows go."""
-        old, new = self.config["identity"], config["identity"]
-        differing = [name for name, value in new.items() if old.get(name) != value]
-        if not differing:
+        told = difference(self.folder, self.config, "this run", config)
+        if not told:
             return
         if any(not row["error"] for row in self):
-            name = differing[0]
-            raise UsageError(
-                f"{self.folder} was measured with {name} {old.get(name)!r}, this run has {new[name]!r}",
-                fix="give another folder with -o, or run with what was used there",
-            )
+            raise UsageError(told, fix="give another folder with -o, or run with what was used there")
         self.replace(())
 
     def _write(self, name: str, text: str) -> None:
