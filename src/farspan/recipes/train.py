@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from farspan.attention.processor import lacks_products
 from farspan.recipes import causal
 from farspan.recipes.checkpoints import Run, State, checkpoint, resume
 from farspan.recipes.mix import Mix
@@ -64,8 +65,12 @@ class Config:
 def loss_of(
     model: LlamaForCausalLM, batch: Batch, running_text: float, strangers: causal.Strangers | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The loss, and for each label of an answer whether the most likely token was right (rows: owner, right)."""
-    with torch.autocast("cpu", torch.bfloat16):
+    """The loss, and for each label of an answer whether the most likely token was right (rows: owner, right).
+
+    Products are made in bfloat16 where the processor is fast at them, else in float32.
+    """
+    mixed = torch.autocast("cpu", torch.bfloat16, enabled=not lacks_products(torch.bfloat16))
+    with mixed:
         hidden = model.model(input_ids=batch.ids, use_cache=False, strangers=strangers).last_hidden_state
     text = (batch.labels <= RUNNING) & (torch.rand(batch.labels.shape) < 0.125)
     asked = batch.labels >= 0
@@ -73,7 +78,7 @@ def loss_of(
     labels = torch.where(batch.labels <= RUNNING, RUNNING - batch.labels, batch.labels)[chosen]
     rows = hidden[chosen]
     spare = -len(rows) % 512  # few different shapes, or the CPU's cache of compiled products grows by gigabytes
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed:
         logits = F.linear(F.pad(rows, (0, 0, 0, spare)), model.lm_head.weight)[: len(rows)]
     losses = F.cross_entropy(logits.float(), labels, reduction="none")
     of_answer = asked[chosen]
