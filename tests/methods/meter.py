@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,11 +14,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-def storages() -> dict[int, torch.UntypedStorage]:
+@contextmanager
+def apart() -> Iterator[None]:
+    """Let `storages` not see the tensors that there are when this begins; nor need the collector look through them."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def storages() -> Iterable[torch.UntypedStorage]:
     """The memory of all tensors that are alive."""
     gc.collect()
     tensors = [thing for thing in gc.get_objects() if issubclass(type(thing), Tensor)]
-    return {storage._cdata: storage for storage in (tensor.untyped_storage() for tensor in tensors)}
+    return {storage._cdata: storage for storage in (tensor.untyped_storage() for tensor in tensors)}.values()
 
 
 class Meter(TorchDispatchMode):

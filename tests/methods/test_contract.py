@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from farspan.engine.layer import LayerMemory
 from farspan.errors import MethodError
 from farspan.methods.parts.plan import Plan
 from farspan.types import Budget, Counts
-from tests.methods.meter import Meter, storages
+from tests.methods.meter import Meter, apart, storages
 from tests.tiny import (
     HEADS,
     WIDE,
@@ -166,10 +166,10 @@ def test_bounded_finite_and_the_counts_add_up_at_every_chunk(method: str, disk: 
         assert counts.dropped == 0 or counts.stored == 0
 
 
-def peak_of_reading(session: Session, windows: int, others: Container[int]) -> int:
+def peak_of_reading(session: Session, windows: int) -> int:
     """The most bytes of all its tensors during the last two of these windows that a session reads, and an answer."""
     session.read(random_ids((windows - 2) * WINDOW))
-    with Meter(storage for key, storage in storages().items() if key not in others) as meter:
+    with Meter(storages()) as meter:
         session.read(random_ids(2 * WINDOW, seed=1))
         session.generate(random_ids(8), max_new_tokens=2).text  # noqa: B018
     return meter.peak
@@ -197,11 +197,10 @@ def test_the_peak_of_all_tensors_does_not_grow_with_the_text(method: str) -> Non
     budget = tight(method, 32)
     assert budget.device is not None
     filled = methods.parse(method).resolve(WINDOW).window // WINDOW + 2
-    others = storages().keys()
-    with model().session(method, budget, chunk=32) as session:
-        short = peak_of_reading(session, filled, others)
+    with apart(), model().session(method, budget, chunk=32) as session:
+        short = peak_of_reading(session, filled)
         assert short > budget.device.amount / 4, "the meter sees nothing"
-        assert peak_of_reading(session, 4, others) <= short + 64 * 1024
+        assert peak_of_reading(session, 4) <= short + 64 * 1024
 
 
 @settings(max_examples=8, deadline=None)

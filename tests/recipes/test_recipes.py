@@ -22,6 +22,7 @@ from farspan.recipes.rows import IGNORE, collate
 from farspan.recipes.tiny import SHARES
 from farspan.tasks.kit import words
 
+pytestmark = pytest.mark.xdist_group("recipes")  # one tokenizer is trained for all
 LONG = train.Stage(length=128, seconds=1e9, mastery=2.0)
 PROSE = "He said, \u201cThe harvest is late\u201d; and nobody in the whole of the village could tell why. " * 200
 
