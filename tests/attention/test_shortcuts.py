@@ -148,7 +148,8 @@ def taken_in(hosted: HostedModel) -> Counter[str]:
         ("granite", {"Heads": 3, "Gated": 3, "Norm": 7}),
         ("qwen3", {"Gated": 3, "Norm": 13}),
         ("gemma2", {}),
-        ("gpt-oss", {}),
+        ("gpt-oss", {"Experts": 3}),
+        ("qwen3-moe", {"Experts": 3, "Norm": 13}),
         ("phi3", {"Norm": 7}),
     ],
 )
