@@ -12,8 +12,11 @@ from transformers import LlamaForCausalLM
 
 from farspan.bench import ceiling, shapes
 from farspan.bench.costs import Costs, Machine
+from farspan.engine import Model
 from farspan.errors import UsageError
+from tests.attention.families import FAMILIES
 from tests.bench.random_llama import TINY, model
+from tests.tiny import tokenizer
 
 
 def test_bandwidth_and_rate_are_the_best_of_their_tries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,3 +82,10 @@ def test_costs_are_the_bytes_and_operations_of_a_token(monkeypatch: pytest.Monke
     machine = Machine(bytes_per_s=1000.0, operations_per_s=100.0)
     assert costs.writing_s(machine, 500) == (costs.weight_bytes + 500) / 1000
     assert costs.reading_s(machine, 3) == (costs.operations + 3 * costs.operations_per_key) / 100
+
+
+def test_of_experts_those_count_that_a_token_is_sent_to() -> None:
+    mixture = FAMILIES["qwen3-moe"]()
+    layers, last_norm = sum(each.numel() for each in mixture.model.layers.parameters()), 64
+    idle = 3 * 2 * (3 * 64 * 48)
+    assert Costs.of(Model(mixture, tokenizer(), "")).operations == 2 * (layers + last_norm - idle)

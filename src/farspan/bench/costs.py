@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
+from torch import nn
 
+from farspan.attention.experts import Experts
 from farspan.bench.ceiling import matmul_rate, read_bandwidth
 from farspan.engine import Model
 
@@ -37,10 +39,13 @@ class Costs:
 
     @classmethod
     def of(cls, model: Model) -> Self:
-        """Count them; reading needs no language-model head, and an embedding is looked up, not multiplied."""
+        """Count them; reading needs no language-model head, and an embedding is looked up, not multiplied. Of experts
+        those count that a token is sent to.
+        """
         weights = model.hosted.model
         table, head = weights.get_input_embeddings().weight, weights.get_output_embeddings().weight
         body = sum(each.numel() for each in weights.parameters() if each is not table and each is not head)
+        body -= _idle(weights)
         facts = model.hosted.facts
         return cls(
             weight_bytes=(body + head.numel()) * head.itemsize,
@@ -58,3 +63,13 @@ class Costs:
     def reading_s(self, machine: Machine, keys: float) -> float:
         """The least seconds to read a token that attends to so many keys."""
         return (self.operations + self.operations_per_key * keys) / machine.operations_per_s
+
+
+def _idle(model: nn.Module) -> int:
+    """How many weights belong to experts that a token is not sent to."""
+    idle = 0
+    for module in filter(Experts.stands_for, model.modules()):
+        layer: Any = module
+        weights = sum(each.numel() for each in layer.parameters())
+        idle += weights - weights * layer.config.num_experts_per_tok // layer.num_experts
+    return idle
