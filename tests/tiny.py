@@ -5,7 +5,8 @@ Everything is built on first use and the same in every process, so that sessions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,17 @@ Ids = list[int]
 def every_method() -> list[str]:
     """All that are installed, with a profile of the heads where one is needed."""
     return [f"{name}(profile={str(HEADS)!r})" if methods.get(name).required else name for name in methods.names()]
+
+
+@contextmanager
+def half_precision_by_default() -> Iterator[None]:
+    """As in a program that calls torch.set_default_dtype before it loads a model."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
 
 
 @cache

@@ -30,6 +30,7 @@ from tests.tiny import (
     different_ids,
     eager,
     every_method,
+    half_precision_by_default,
     least_budget,
     llama,
     model,
@@ -294,6 +295,16 @@ def test_asking_leaves_a_session_as_it_was(method: str, budget: Budget) -> None:
         assert answers[0] == answers[1]
         assert asked.counts == before
         check_same(continued(asked), alone(method, budget), exactly=True)
+
+
+@pytest.mark.parametrize("method", MORE)
+def test_torchs_default_dtype_makes_no_difference(method: str) -> None:
+    """Many set it before they load a model."""
+    budget = tight(method, 16)
+    wanted = alone(method, budget)
+    with half_precision_by_default(), wide().session(method, budget, chunk=16) as session:
+        session.read(BOOK)
+        check_same(continued(session), wanted, exactly=True)
 
 
 @SESSIONS

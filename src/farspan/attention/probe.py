@@ -78,7 +78,7 @@ class RopeSource:
         kind = {} if self.layer_type is None else {"layer_type": self.layer_type}
         prefix = "" if self.layer_type is None else f"{self.layer_type}_"
         inv_freq_F = getattr(rotary, f"{prefix}inv_freq")
-        x = torch.zeros(1, 1, 1, device=inv_freq_F.device)
+        x = torch.zeros(1, 1, 1, dtype=torch.float32, device=inv_freq_F.device)
         # Position 0 first: a model that has run a long text before still holds that text's frequencies.
         for position in (0, length - 1):
             rotary(x, torch.tensor([[position]], device=x.device), **kind)

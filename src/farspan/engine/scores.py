@@ -124,7 +124,7 @@ class _Rows(_Layer):
 
     def _weights(self, q_HQD: Tensor, mask_QS: Tensor, call: AttendCall) -> Tensor:
         """The softmax weights, one KV head after the other."""
-        total_QS = torch.zeros(mask_QS.shape, device=q_HQD.device)
+        total_QS = torch.zeros(mask_QS.shape, dtype=torch.float32, device=q_HQD.device)
         shared = len(q_HQD) // len(self.k_GSD)
         for group, k_SD in enumerate(self.k_GSD):
             heads = slice(group * shared, (group + 1) * shared)

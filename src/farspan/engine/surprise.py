@@ -26,7 +26,7 @@ class Surprise:
         self.layers = layers
         self._plan = layers[0].plan
         self.told = Told(torch.empty(0, dtype=torch.bool), torch.empty(0))
-        self._last_V = torch.full((vocabulary,), -math.log(vocabulary))
+        self._last_V = torch.full((vocabulary,), -math.log(vocabulary), dtype=torch.float32)
 
     def end_turn(self) -> None:
         """What was answered is past: where a pool keeps what surprises, recent tokens count less from now on too."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from farspan.attention.meeting import STRONGEST, Meeting, Strongest, TokenAttention
 from farspan.attention.native.library import Kernel
-from farspan.attention.native.structs import KINDS, Held, Job, array, memory
+from farspan.attention.native.structs import KINDS, Held, Job, array, memory, room
 from farspan.attention.runs import Runs
 
 _TASKS, _LEAST_PIECE = 64, 1024
@@ -37,8 +37,8 @@ def fits(q_NMD: Tensor, runs: Runs) -> bool:
 def attend(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None, logits: bool) -> Found:
     """Attention of queries, at their own positions, to what they meet. There is at least one row and one key."""
     count, rows, _ = q_NMD.shape
-    out_NME, lse_NM = torch.empty(count, rows, runs.v_GSE.shape[-1]), torch.empty(count, rows)
-    logits_NMK = torch.empty(count, rows, runs.keys) if logits else None
+    out_NME, lse_NM = room(count, rows, runs.v_GSE.shape[-1]), room(count, rows)
+    logits_NMK = room(count, rows, runs.keys) if logits else None
     held = Held()
     job = _job(kernel, held, held.floats(q_NMD), (count, rows), runs, scale, softcap)
     job.out, job.lse = out_NME.data_ptr(), lse_NM.data_ptr()
@@ -50,7 +50,7 @@ def attend(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: flo
 def key_logits(kernel: Kernel, q_NMD: Tensor, runs: Runs, scale: float, softcap: float | None) -> Tensor:
     """The logits `[N, M, K]` of queries, at their own positions, and nothing of the values."""
     count, rows, _ = q_NMD.shape
-    logits_NMK = torch.empty(count, rows, runs.keys)
+    logits_NMK = room(count, rows, runs.keys)
     held = Held()
     job = _job(kernel, held, held.floats(q_NMD), (count, rows), runs, scale, softcap)
     job.logits, job.keys_only = logits_NMK.data_ptr(), 1
@@ -80,10 +80,10 @@ def attend_token(
         if meeting.mass_NK is not None:
             job.mass, job.mass_row = meeting.mass_NK.data_ptr(), meeting.mass_NK.stride(0)
         jobs.append(job)
-    out_HE, lse_H = torch.empty(heads, meetings[0].runs.v_GSE.shape[-1]), torch.empty(heads)
+    out_HE, lse_H = room(heads, meetings[0].runs.v_GSE.shape[-1]), room(heads)
     best = None
     if strongest:
-        best = Strongest(torch.empty(heads, STRONGEST), torch.empty(heads, STRONGEST, dtype=torch.int64))
+        best = Strongest(room(heads, STRONGEST), torch.empty(heads, STRONGEST, dtype=torch.int64, device="cpu"))
     failed = kernel.attend_token(
         array(jobs),
         len(jobs),

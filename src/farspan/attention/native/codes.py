@@ -10,7 +10,7 @@ from torch import Tensor
 
 from farspan.attention.codes import CodedKeys
 from farspan.attention.native.library import Kernel
-from farspan.attention.native.structs import Codes, Held, array
+from farspan.attention.native.structs import Codes, Held, array, room
 
 _THREAD_KEYS = 1024
 
@@ -26,7 +26,7 @@ def products(kernel: Kernel, q_GMD: Tensor, keys: CodedKeys) -> Tensor:
     """The products of all queries of a head with all of its keys: `[G, M, n, B]`, float32."""
     code, grid, held = keys.code_GnBW, keys.grid_GngD2, Held()
     heads, blocks, tokens, _ = code.shape
-    y_GMnB = torch.empty(heads, q_GMD.shape[1], blocks, tokens)
+    y_GMnB = room(heads, q_GMD.shape[1], blocks, tokens)
     codes = Codes(
         q=held.floats(q_GMD),
         heads=heads,

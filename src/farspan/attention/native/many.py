@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.native.library import Kernel
-from farspan.attention.native.structs import Held, Many, array, memory
+from farspan.attention.native.structs import Held, Many, array, memory, room
 from farspan.attention.runs import Turn
 from farspan.attention.softmax import Partial
 from farspan.attention.visible import Visible
@@ -32,7 +32,7 @@ def attend_many(
     """
     problems, rows, _ = q_NMD.shape
     held = Held()
-    out_NME, lse_NM = torch.empty(problems, rows, v_NKE.shape[2]), torch.empty(problems, rows)
+    out_NME, lse_NM = room(problems, rows, v_NKE.shape[2]), room(problems, rows)
     many = Many(
         q=held.as_it_is(q_NMD),
         **memory(k_NKD, v_NKE),

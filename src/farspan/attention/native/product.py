@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from farspan.attention.native.library import Kernel
-from farspan.attention.native.structs import KINDS
+from farspan.attention.native.structs import KINDS, room
 
 _MOST_ROWS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 4}
 """With more rows, torch's products of matrices are faster."""
@@ -60,7 +60,7 @@ def gated(kernel: Kernel, x: Tensor, matrices: Sequence[Matrix]) -> Tensor:
 def norm(kernel: Kernel, x: Tensor, by: Norming) -> Tensor:
     """Every row by its root mean square, times the weights: `[..., I]` to `[..., I]`."""
     read, inputs = _floats(x), x.shape[-1]
-    y = torch.empty(x.shape)
+    y = room(*x.shape)
     addresses = read.data_ptr(), by.weight_I.data_ptr(), y.data_ptr()
     kernel.norm(*addresses, x.numel() // inputs, inputs, KINDS[x.dtype], by.epsilon)
     return _like(x, [y])[0]
@@ -69,7 +69,7 @@ def norm(kernel: Kernel, x: Tensor, by: Norming) -> Tensor:
 def before_attention(kernel: Kernel, x: Tensor, by: Norming, matrices: Sequence[Matrix]) -> list[Tensor]:
     """The products of x, normed, with three matrices: `[..., I]` to `[..., O]` each."""
     made, rows = _made(x, matrices)
-    read, normed = _floats(x), torch.empty(x.shape)
+    read, normed = _floats(x), room(*x.shape)
     addresses = read.data_ptr(), by.weight_I.data_ptr(), normed.data_ptr(), _packed(matrices, made)
     kind, *team = _how(kernel, x)
     kernel.before(*addresses, rows, x.shape[-1], kind, by.epsilon, *team)
@@ -81,7 +81,7 @@ def after_attention(kernel: Kernel, x: Tensor, found: Tensor, by: Norming, matri
     network of the other three, which adds to it: `[..., I]`.
     """
     made, rows = _made(x, matrices)
-    read, normed, given = _floats(x), torch.empty(x.shape), _floats(found)
+    read, normed, given = _floats(x), room(*x.shape), _floats(found)
     addresses = read.data_ptr(), given.data_ptr(), by.weight_I.data_ptr(), normed.data_ptr(), _packed(matrices, made)
     kind, *team = _how(kernel, x)
     kernel.after(*addresses, rows, x.shape[-1], found.shape[-1], kind, by.epsilon, *team)
@@ -101,7 +101,7 @@ def _readable(weight: Tensor, dtype: torch.dtype) -> bool:
 def _made(x: Tensor, matrices: Sequence[Matrix]) -> tuple[list[Tensor], int]:
     """Room for the product with each matrix, and how many rows there are."""
     axes = x.shape[:-1]
-    return [torch.empty(*axes, len(weight)) for weight, _ in matrices], axes.numel()
+    return [room(*axes, len(weight)) for weight, _ in matrices], axes.numel()
 
 
 def _packed(matrices: Sequence[Matrix], made: Sequence[Tensor]) -> bytes:

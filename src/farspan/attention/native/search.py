@@ -22,7 +22,7 @@ class Best:
 
     def __init__(self, kernel: Kernel, searches: int, count: int) -> None:
         self._kernel = kernel
-        self._best_NX = torch.full((searches, count), _LEAST)
+        self._best_NX = torch.full((searches, count), _LEAST, device="cpu")
         self._rows = 0
 
     def keep(self, first: int, score_Nn: Tensor) -> None:
@@ -68,7 +68,7 @@ class Best:
     def rows(self, in_order: bool) -> Tensor:
         """The numbers of the best rows `[N, X]`, in the order of the text or the best first."""
         searches, count = self._best_NX.shape
-        rows_NX = torch.empty(searches, min(count, self._rows), dtype=torch.int64)
+        rows_NX = torch.empty(searches, min(count, self._rows), dtype=torch.int64, device="cpu")
         best = self._best_NX.data_ptr()
         self._kernel.best(best, searches, count, rows_NX.shape[1], in_order, rows_NX.data_ptr())
         return rows_NX

@@ -185,6 +185,11 @@ def memory(k_GSD: Tensor, v_GSE: Tensor) -> dict[str, int]:
     }
 
 
+def room(*shape: int) -> Tensor:
+    """Memory for float32 that C is to fill, whatever torch's default dtype and device are."""
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
+
+
 class Held:
     """Addresses of tensors as C reads them; holds what had to be made for it."""
 

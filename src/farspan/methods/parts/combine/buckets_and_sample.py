@@ -111,7 +111,7 @@ def _places(bucket_NM: Tensor, sorted_NS: Tensor, moment: Moment) -> Tensor:
 
 def _planes(width: int, projections: int, layer: int) -> Tensor:
     """The same ones whenever a layer is asked."""
-    return torch.randn((width, projections), generator=torch.Generator().manual_seed(layer))
+    return torch.randn((width, projections), generator=torch.Generator().manual_seed(layer), dtype=torch.float32)
 
 
 def _generator(moment: Moment) -> torch.Generator:

@@ -89,7 +89,7 @@ class ExpectedAttention(Importance):
 
 def mean_rotation(rope: Rope | None, first: int, count: int, like: Tensor) -> Tensor:
     """What turning a vector to the positions `first` to `first + count - 1` does to it on average: `[D, D]`."""
-    eye_DD = torch.eye(like.shape[-1], device=like.device)
+    eye_DD = torch.eye(like.shape[-1], dtype=torch.float32, device=like.device)
     if rope is None:
         return eye_DD
     at_P = torch.arange(first, first + count, device=like.device)

@@ -69,7 +69,12 @@ class ProbedBlocks:
     def _note(self, scores: _Scores, carried: dict[str, Tensor]) -> None:
         """Remember how even this layer's scores are."""
         if scores.blocks > 1:
-            known_S = torch.cat((carried.get(_ENTROPIES, torch.empty(0)), torch.tensor([scores.evenness])))
+            known_S = torch.cat(
+                (
+                    carried.get(_ENTROPIES, torch.empty(0, dtype=torch.float32)),
+                    torch.tensor([scores.evenness], dtype=torch.float32),
+                )
+            )
             carried[_ENTROPIES] = known_S[-self.samples :].clone()
 
     def _share(self, search: Search) -> int:

@@ -133,7 +133,7 @@ class _Scan:
         tokens = self.size * self.search.block
         low_Hn = row_Hn * self.search.block
         high_Hn = low_Hn + tokens
-        best_Hn = torch.full(row_Hn.shape, float("-inf"), device=row_Hn.device)
+        best_Hn = torch.full(row_Hn.shape, float("-inf"), dtype=torch.float32, device=row_Hn.device)
         for _ in range(max(1, (tokens - 1).bit_length())):
             centre_Hn = (low_Hn + high_Hn) // 2
             lower_Hn, upper_Hn = self._scores((low_Hn + centre_Hn) // 2, (centre_Hn + high_Hn) // 2)
