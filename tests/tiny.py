@@ -42,12 +42,13 @@ def every_method() -> list[str]:
 
 
 @contextmanager
-def half_precision_by_default() -> Iterator[None]:
-    """As in a program that calls torch.set_default_dtype before it loads a model."""
+def other_defaults() -> Iterator[None]:
+    """As in a program that has set torch's default dtype, and its default device to one that computes nothing."""
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        yield
+        with torch.device("meta"):
+            yield
     finally:
         torch.set_default_dtype(usual)
 

@@ -26,7 +26,7 @@ class Reference:
         self.k_GND = k_GTD if first else torch.cat((self.k_GND, k_GTD), dim=1)
         self.v_GND = v_GTD if first else torch.cat((self.v_GND, v_GTD), dim=1)
         seen, chunk = self.k_GND.shape[1], q_HTD.shape[1]
-        positions_N = torch.arange(seen)
+        positions_N = torch.arange(seen, device=q_HTD.device)
         positions_T = positions_N[-chunk:]
         rope = self.hosted.rope(self.fact.index, seen)
         keys = self.k_GND if rope is None else rope.rotate(self.k_GND, positions_N)

@@ -13,7 +13,7 @@ from transformers import Gemma3Config, Gemma3ForConditionalGeneration, PreTraine
 from farspan.attention.adapter import HostedModel, host
 from tests.attention.families import FAMILIES, SLIDING, VOCABULARY, WINDOW, build, rope
 from tests.attention.reference import Reference, read
-from tests.tiny import half_precision_by_default
+from tests.tiny import other_defaults
 
 TOKENS = 110
 
@@ -109,10 +109,10 @@ def test_a_model_that_ran_a_long_text_before_is_hosted_alike(ids_T: Tensor) -> N
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_model_is_hosted_alike_whatever_torchs_default_dtype_is(family: str, ids_T: Tensor) -> None:
+def test_a_model_is_hosted_alike_whatever_torchs_defaults_are(family: str, ids_T: Tensor) -> None:
     model = FAMILIES[family]()
     wanted = read(host(model), ids_T, 1)
-    with half_precision_by_default():
+    with other_defaults():
         got = read(host(model), ids_T, 1)
     assert torch.equal(got, wanted)
 

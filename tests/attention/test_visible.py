@@ -59,7 +59,7 @@ def test_bounds(visible: Visible, keys: int, size: int) -> None:
         assert set(visible.shared(tile, keys)) == set(here.all(0).nonzero().flatten().tolist())
         seen = visible.seen(tile, keys)
         assert set(here.any(0).nonzero().flatten().tolist()) <= set(seen)
-        assert torch.equal(~visible.hidden(tile, seen), here[:, seen.start : seen.stop])
+        assert torch.equal(~visible.hidden(tile, seen, torch.device("cpu")), here[:, seen.start : seen.stop])
 
 
 def by_flash(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, visible: Visible) -> Partial:

@@ -30,10 +30,10 @@ from tests.tiny import (
     different_ids,
     eager,
     every_method,
-    half_precision_by_default,
     least_budget,
     llama,
     model,
+    other_defaults,
     random_ids,
     wide,
 )
@@ -298,11 +298,11 @@ def test_asking_leaves_a_session_as_it_was(method: str, budget: Budget) -> None:
 
 
 @pytest.mark.parametrize("method", MORE)
-def test_torchs_default_dtype_makes_no_difference(method: str) -> None:
-    """Many set it before they load a model."""
+def test_torchs_default_dtype_and_device_make_no_difference(method: str) -> None:
+    """Many set them before they load a model."""
     budget = tight(method, 16)
     wanted = alone(method, budget)
-    with half_precision_by_default(), wide().session(method, budget, chunk=16) as session:
+    with other_defaults(), wide().session(method, budget, chunk=16) as session:
         session.read(BOOK)
         check_same(continued(session), wanted, exactly=True)
 

@@ -99,9 +99,9 @@ class _Witness(Port):
         """The values, as large as queries and keys are in some directions."""
         group, call = q.shape[1] // k.shape[1], call_of(q, extras)
         k, v = (x.repeat_interleave(group, 1) for x in (k, v))
-        size = ((2 * q.float() + k.float()) * torch.linspace(1, 2, q.shape[-1], dtype=torch.float32)).sum(
-            -1, keepdim=True
-        ) * call.scaling
+        size = (
+            (2 * q.float() + k.float()) * torch.linspace(1, 2, q.shape[-1], dtype=torch.float32, device=q.device)
+        ).sum(-1, keepdim=True) * call.scaling
         size += (call.softcap or 0.0) + (0.0 if call.sinks_H is None else call.sinks_H.view(1, -1, 1, 1))
         return (v.float() * size).to(q.dtype)
 
@@ -120,11 +120,12 @@ def shorten(body: Any, run: Callable[..., Any]) -> None:
 def _try(body: Any, run: Callable[..., Any], trials: Mapping[nn.Module, _Trial]) -> None:
     for module, trial in trials.items():
         module.forward = trial
-    tokens = body.get_input_embeddings().weight.shape[0]
+    table = body.get_input_embeddings().weight
+    tokens = len(table)
     layers = body.config.get_text_config(decoder=True).num_hidden_layers
     try:
         with torch.no_grad():
-            ids_BT = torch.tensor([[tokens // 3], [2 * tokens // 3]])
+            ids_BT = torch.tensor([[tokens // 3], [2 * tokens // 3]], device=table.device)
             run(body, ids_BT, [0] * len(ids_BT), [_Witness((), 0) for _ in range(layers)], None)
     finally:
         for module, trial in trials.items():

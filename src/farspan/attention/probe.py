@@ -80,8 +80,9 @@ class RopeSource:
         inv_freq_F = getattr(rotary, f"{prefix}inv_freq")
         x = torch.zeros(1, 1, 1, dtype=torch.float32, device=inv_freq_F.device)
         # Position 0 first: a model that has run a long text before still holds that text's frequencies.
-        for position in (0, length - 1):
-            rotary(x, torch.tensor([[position]], device=x.device), **kind)
+        with x.device:  # where rotary modules make tensors without saying where
+            for position in (0, length - 1):
+                rotary(x, torch.tensor([[position]]), **kind)
         scaling = getattr(rotary, f"{prefix}attention_scaling")
         return Rope(getattr(rotary, f"{prefix}inv_freq").detach().float(), float(scaling), self.interleaved)
 
@@ -205,11 +206,11 @@ def _window(mask: Any) -> int | None:
     if not isinstance(mask, Mask):
         raise ModelError("it makes its attention mask by itself")
     reach = mask.reach or 0
-    zero = torch.tensor(0)
+    zero = torch.tensor(0, device="cpu")
     for query in (3 * reach + 40, 3 * reach + 41 + reach // 2):
-        keys = torch.arange(query + 2)
+        keys = torch.arange(query + 2, device="cpu")
         expected = (keys <= query) & ((keys > query - reach) if reach else (keys >= 0))
-        if not torch.equal(mask.sees(zero, zero, torch.tensor(query), keys).expand_as(keys), expected):
+        if not torch.equal(mask.sees(zero, zero, zero + query, keys).expand_as(keys), expected):
             raise ModelError("its attention mask is neither causal nor a sliding window")
     return mask.reach
 

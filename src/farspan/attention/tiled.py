@@ -55,7 +55,7 @@ def tiled(
     for tokens in visible.tiles(max(1, rows // heads)):
         seen, t = visible.seen(tokens, keys), slice(tokens.start, tokens.stop)
         s = slice(seen.start, seen.stop)
-        biases = _biases(visible, tokens, keys)
+        biases = _biases(visible, tokens, keys, q_NRTD.device)
         for n in range(problems if seen else 0):
             tile = _tile(q_NRTD[n, :, t], k_NSD[n, s], v_NSE[n, s], scale, biases)
             out_NRTE[n, :, t], lse_NRT[n, :, t] = tile.out_RTE, tile.lse_RT
@@ -78,7 +78,7 @@ class _Tile(NamedTuple):
         return torch.mv(self.weights_MS.T, (share_RT.flatten() / self.total_M1[:, 0]).to(self.weights_MS.dtype)).float()
 
 
-def _biases(visible: Visible, tokens: range, keys: int) -> _Biases:
+def _biases(visible: Visible, tokens: range, keys: int, device: torch.device) -> _Biases:
     """Where some of these tokens do not see what others see: the columns, and `[T, S]`, -inf for who does not, or 0."""
     seen, shared = visible.seen(tokens, keys), visible.shared(tokens, keys)
     edges = [seen]
@@ -87,8 +87,9 @@ def _biases(visible: Visible, tokens: range, keys: int) -> _Biases:
         edges = [seen[:before], seen[max(0, len(seen) - after) :]]
     biases = []
     for edge in filter(None, edges):
-        hidden_TS = visible.hidden(tokens, edge)
-        bias_TS = torch.zeros(hidden_TS.shape, dtype=torch.bfloat16).masked_fill_(hidden_TS, float("-inf"))
+        hidden_TS = visible.hidden(tokens, edge, device)
+        bias_TS = torch.zeros(hidden_TS.shape, dtype=torch.bfloat16, device=device)
+        bias_TS.masked_fill_(hidden_TS, float("-inf"))
         biases.append((slice(edge.start - seen.start, edge.stop - seen.start), bias_TS))
     return biases
 

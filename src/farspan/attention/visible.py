@@ -53,7 +53,7 @@ class Visible:
         for part in range(parts):
             yield range(part * self.tokens // parts, (part + 1) * self.tokens // parts)
 
-    def hidden(self, tokens: range, keys: range, device: torch.device | None = None) -> Tensor:
+    def hidden(self, tokens: range, keys: range, device: torch.device) -> Tensor:
         """Which of these tokens does not see which of these keys: `[T, S]`."""
         at_T1 = torch.arange(tokens.start, tokens.stop, dtype=torch.int32, device=device).unsqueeze(1)
         at_S = torch.arange(keys.start, keys.stop, dtype=torch.int32, device=device)
@@ -66,7 +66,7 @@ class Visible:
 
     def bounds(self, rows: int, keys: int) -> tuple[Tensor, Tensor]:
         """The first key that each query row sees, and where those end: `[M]` each, int64."""
-        at_T = torch.arange(self.tokens)
+        at_T = torch.arange(self.tokens, device="cpu")
         low_T = (at_T + self.low).clamp_(0, keys)
         high_T = (at_T + self.high).clamp_(min=self.least).clamp_(max=keys)
         return low_T.repeat(rows // self.tokens), high_T.repeat(rows // self.tokens)

@@ -62,7 +62,7 @@ class Focus:
         """Of the blocks that are `stored`, those that hold highlighted tokens; block 0 begins at `first`: `[X]`."""
         spans = [range((low - first) // block, (high - 1 - first) // block + 1) for low, high in self.highlight.runs]
         found = {row for span in spans for row in range(max(span.start, stored.start), min(span.stop, stored.stop))}
-        return torch.tensor(sorted(found), dtype=torch.int64)
+        return torch.tensor(sorted(found), dtype=torch.int64, device="cpu")
 
     def _outside(self, position_NS: Tensor) -> Tensor:
         edges = torch.tensor(self.highlight.runs, device=position_NS.device).flatten()

@@ -88,8 +88,8 @@ class Standing:
         sinks, queries, positions = self.sinks.length, self.q_HTD.shape[1], self.plan.positions
 
         def make() -> Places:
-            parts = [torch.arange(sinks), torch.arange(self.base, self.base + older)]
-            place_S = torch.cat(parts).to(self.device)
+            spans = (0, sinks), (self.base, self.base + older)
+            place_S = torch.cat([torch.arange(*span, device=self.device) for span in spans])
             slot_S = torch.arange(len(place_S), device=self.device)
             length = 1 if positions.step is None else math.gcd(sinks, _RUN)
             starts_1X = positions.keys(slot_S, place_S)[::length].unsqueeze(0)
@@ -114,7 +114,7 @@ class Standing:
     def near_angles(self) -> Table | None:
         """How the queries are turned to meet recent tokens, the first of which stands at 0."""
         keys = self.recent.length
-        return self._angles("near", (keys,), lambda: torch.arange(keys - self.q_HTD.shape[1], keys))
+        return self._angles("near", (keys,), lambda: torch.arange(keys - self.q_HTD.shape[1], keys, device=self.device))
 
     def far_angles(self, far: int) -> Table | None:
         """How the queries are turned to meet `far` far keys."""

@@ -25,8 +25,10 @@ class Surprise:
     def __init__(self, layers: Sequence[LayerMemory], vocabulary: int) -> None:
         self.layers = layers
         self._plan = layers[0].plan
-        self.told = Told(torch.empty(0, dtype=torch.bool), torch.empty(0))
-        self._last_V = torch.full((vocabulary,), -math.log(vocabulary), dtype=torch.float32)
+        self.told = Told(
+            torch.empty(0, dtype=torch.bool, device="cpu"), torch.empty(0, dtype=torch.float32, device="cpu")
+        )
+        self._last_V = torch.full((vocabulary,), -math.log(vocabulary), dtype=torch.float32, device="cpu")
 
     def end_turn(self) -> None:
         """What was answered is past: where a pool keeps what surprises, recent tokens count less from now on too."""
@@ -43,7 +45,7 @@ class Surprise:
         """Note a chunk that the layers have taken in."""
         log_TV = logits_TV.float().log_softmax(-1).cpu()
         before_TV = torch.cat((self._last_V[None], log_TV[:-1]))
-        surprise_T = -before_TV.gather(1, torch.tensor(ids)[:, None])[:, 0]
+        surprise_T = -before_TV.gather(1, torch.tensor(ids, device="cpu")[:, None])[:, 0]
         mark_T = self._marks(surprise_T)
         self.told = Told(torch.cat((self.told.mark_S, mark_T)), torch.cat((self.told.surprise_S, surprise_T)))
         self._last_V = log_TV[-1].clone()
@@ -59,7 +61,7 @@ class Surprise:
     def _marks(self, surprise_T: Tensor) -> Tensor:
         segment, tokens = self._plan.segment, len(surprise_T)
         if not segment.surprise:
-            return torch.zeros(tokens, dtype=torch.bool)
+            return torch.zeros(tokens, dtype=torch.bool, device="cpu")
         similarity_PP = self._similarity(tokens) if segment.by_keys and tokens > 1 else None
         return segment.marks(surprise_T, self.told.surprise_S[-self._plan.window :], similarity_PP)
 

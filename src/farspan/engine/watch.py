@@ -22,8 +22,8 @@ class Watch:
 
     def __init__(self) -> None:
         self._layers: list[tuple[Strongest, Tensor]] = []
-        self._place_P = torch.empty(0, dtype=torch.int64)
-        self._score_P = torch.empty(0, dtype=torch.float32)
+        self._place_P = torch.empty(0, dtype=torch.int64, device="cpu")
+        self._score_P = torch.empty(0, dtype=torch.float32, device="cpu")
 
     def note(self, strongest: Strongest, lse_H: Tensor) -> None:
         """Take in the strongest keys of one layer's query, and the log-sum-exp of all its logits."""
@@ -40,5 +40,5 @@ class Watch:
             self._layers = []
             self._place_P, which = torch.cat((self._place_P, places)).unique(return_inverse=True)
             score = torch.cat((self._score_P, weights.square()))
-            self._score_P = torch.zeros(len(self._place_P), dtype=torch.float32).index_add_(0, which, score)
+            self._score_P = score.new_zeros(len(self._place_P)).index_add_(0, which, score)
         return self._place_P, self._score_P

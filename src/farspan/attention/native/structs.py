@@ -216,12 +216,14 @@ class Held:
 
     def rows(self, x: Tensor) -> tuple[int, int]:
         """Rows without gaps in them, in int64, and how far they are apart: not at all where one serves all."""
+        assert x.is_cpu, f"C cannot read what lies on {x.device}"
         if x.dtype is not torch.int64 or x.stride(1) != 1:
             x = x.to(torch.int64).contiguous()
             self._copies.append(x)
         return x.data_ptr(), 0 if x.shape[0] == 1 else x.stride(0)
 
     def _address(self, x: Tensor, dtype: torch.dtype) -> int:
+        assert x.is_cpu, f"C cannot read what lies on {x.device}"
         if x.dtype is not dtype or not x.is_contiguous():
             x = x.to(dtype).contiguous()
             self._copies.append(x)

@@ -95,7 +95,7 @@ class PrunedChannels:
     def _kept(self, key_GND: Tensor, query_GD: Tensor, rope: Rope | None) -> Tensor:
         """Channels to keep, ascending `[G, N, K]`, by the mean squares of keys and queries."""
         width = key_GND.shape[-1]
-        pair_F2 = torch.empty((0, 2), dtype=torch.int64) if rope is None else rope.pairs()
+        pair_F2 = torch.empty((0, 2), dtype=torch.int64, device="cpu") if rope is None else rope.pairs()
         pair_F2 = pair_F2.to(key_GND.device)
         single = torch.ones(width, dtype=torch.bool, device=key_GND.device)
         single[pair_F2.flatten()] = False

@@ -62,7 +62,9 @@ class BucketsAndSample:
         """A sample of all keys, each counted for as many as it stands for; those in a query's own block are hidden."""
         assert self.block is not None and self.sample is not None
         searches, keys, _ = k_NSD.shape
-        drawn_NC = torch.randint(keys, (searches, self.sample), generator=_generator(met.moment)).to(k_NSD.device)
+        drawn_NC = torch.randint(keys, (searches, self.sample), generator=_generator(met.moment), device="cpu").to(
+            k_NSD.device
+        )
         mask_NMC = block_NM.unsqueeze(2) != (drawn_NC // self.block).unsqueeze(1)
         sampled = partial_attention(
             met.q_NMD, _picked(k_NSD, drawn_NC), _picked(v_NSE, drawn_NC), met.scoring, mask_NMC
@@ -104,14 +106,15 @@ def _places(bucket_NM: Tensor, sorted_NS: Tensor, moment: Moment) -> Tensor:
     """
     first_NM = torch.searchsorted(sorted_NS, bucket_NM)
     end_NM = torch.searchsorted(sorted_NS, bucket_NM, right=True)
-    number_M = torch.arange(moment.position, moment.position + bucket_NM.shape[1], dtype=torch.float64)
+    number_M = torch.arange(moment.position, moment.position + bucket_NM.shape[1], dtype=torch.float64, device="cpu")
     share_M = (number_M * _GOLDEN % 1).to(bucket_NM.device)
     return (first_NM + (share_M * (end_NM - first_NM)).long()).clamp(max=sorted_NS.shape[1] - 1)
 
 
 def _planes(width: int, projections: int, layer: int) -> Tensor:
     """The same ones whenever a layer is asked."""
-    return torch.randn((width, projections), generator=torch.Generator().manual_seed(layer), dtype=torch.float32)
+    draw = torch.Generator().manual_seed(layer)
+    return torch.randn((width, projections), generator=draw, dtype=torch.float32, device="cpu")
 
 
 def _generator(moment: Moment) -> torch.Generator:

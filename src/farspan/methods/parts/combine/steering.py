@@ -53,7 +53,7 @@ class HeadSet:
     def mask(self, layer: int, heads: Sequence[int]) -> Tensor:
         """Which of these heads of a layer are in it: `[H]`."""
         listed = {(at, head) for at, own in self.layers or () for head in own}
-        return torch.tensor([self.layers is None or (layer, head) in listed for head in heads])
+        return torch.tensor([self.layers is None or (layer, head) in listed for head in heads], device="cpu")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def refined(mark_T: Tensor, similarity_PP: Tensor, offset: int, shortest: int, q
             continue
         half = (end - before) // 2
         low, high = max(0, before - half), min(similarity_PP.shape[0], end + half)
-        split_S = torch.arange(max(first, low + 1), min(end, high - 1) + 1)
+        split_S = torch.arange(max(first, low + 1), min(end, high - 1) + 1, device=similarity_PP.device)
         if len(split_S):
             end = int(split_S[best_split(similarity_PP[low:high, low:high], split_S - low, quality)])
         moved_T[end - offset] = True

@@ -62,7 +62,7 @@ class ProbedBlocks:
             return
         self._note(scores, search.carried)
         best_1X = ranked_1X[:, : self._share(search)].sort(dim=1).values
-        search.carried[_SPENT] = torch.tensor(best_1X.shape[1])
+        search.carried[_SPENT] = torch.tensor(best_1X.shape[1], device="cpu")
         heads_G = torch.arange(search.kv_heads, device=best_1X.device)
         yield from fetch(search, best_1X.expand(search.kv_heads, -1), heads_G, per_head=False, per_token=False)
 
@@ -71,8 +71,8 @@ class ProbedBlocks:
         if scores.blocks > 1:
             known_S = torch.cat(
                 (
-                    carried.get(_ENTROPIES, torch.empty(0, dtype=torch.float32)),
-                    torch.tensor([scores.evenness], dtype=torch.float32),
+                    carried.get(_ENTROPIES, torch.empty(0, dtype=torch.float32, device="cpu")),
+                    torch.tensor([scores.evenness], dtype=torch.float32, device="cpu"),
                 )
             )
             carried[_ENTROPIES] = known_S[-self.samples :].clone()
@@ -112,7 +112,7 @@ def _statistics(q_TC: Tensor, carried: dict[str, Tensor]) -> tuple[Tensor, Tenso
     else:
         variance_C = variance_C * tokens / max(1, tokens - 1)
     carried[_MEAN], carried[_VARIANCE] = mean_C, variance_C
-    carried[_WINDOWS] = torch.tensor(min(windows + 1, _MOST_WINDOWS))
+    carried[_WINDOWS] = torch.tensor(min(windows + 1, _MOST_WINDOWS), device="cpu")
     return mean_C, variance_C
 
 

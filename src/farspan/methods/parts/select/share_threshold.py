@@ -85,7 +85,7 @@ def _observed(search: Search) -> Tensor:
 
 def histogram(weighed: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """How many keys have which share, in bins of a 32nd of an octave, the least shares first."""
-    count = torch.zeros(_BINS, dtype=torch.float64)
+    count = torch.zeros(_BINS, dtype=torch.float64, device="cpu")
     for share, keys in weighed:
         bins = (share.log2() * _STEPS).floor().clamp(-_BINS, -1).long() + _BINS
         count.index_add_(0, bins.flatten().cpu(), keys.flatten().double().cpu())

@@ -57,7 +57,7 @@ class SimilarEvents:
         if not best:
             return
         queue = events.nearest(_neighbours(best, search.carried.get(_QUEUE)), queue_tokens)
-        search.carried[_QUEUE] = torch.tensor(queue, dtype=torch.int64)
+        search.carried[_QUEUE] = torch.tensor(queue, dtype=torch.int64, device="cpu")
         tokens = [row for event in sorted({*best, *queue}) for row in events.rows(event)]
         rows_GX = torch.tensor(tokens, device=search.q_HTD.device).expand(search.kv_heads, -1)
         heads_G = torch.arange(search.kv_heads, device=rows_GX.device)
@@ -96,7 +96,9 @@ class _Events:
         self._known |= dict.fromkeys(events, range(0))
         if not known:
             return
-        start_1N, length_1N = self._index.gather(("start", "length"), torch.tensor([known]), torch.zeros(1).long())
+        start_1N, length_1N = self._index.gather(
+            ("start", "length"), torch.tensor([known], device="cpu"), torch.tensor([0], device="cpu")
+        )
         for event, start, length in zip(known, start_1N[0].tolist(), length_1N[0].tolist(), strict=True):
             self._known[event] = range(start, start + length) if start >= self._stored_from else range(0)
 

@@ -75,7 +75,7 @@ class TreeScan:
         carried, device = search.carried, search.q_HTD.device
         writing = search.answering and search.q_HTD.shape[1] == 1
         step = int(carried.get(_STEP, 0)) if writing else 0
-        carried[_STEP] = torch.tensor(step + 1 if writing else 0)
+        carried[_STEP] = torch.tensor(step + 1 if writing else 0, device="cpu")
         rest, chunk, anew = search.arena.first, 1, False
         found_HX = torch.empty((search.q_HTD.shape[0], 0), dtype=torch.long, device=device)
         for number, stage in enumerate(STAGES):
