@@ -135,9 +135,10 @@ def test_the_users_experts_stay_and_gradients_go_by_them() -> None:
         torch.testing.assert_close(module(*asked), own(*asked))
 
 
-@pytest.mark.parametrize("change", ["a mark", "a forward", "split over machines"])
+@pytest.mark.parametrize("change", ["a mark", "a forward", "split over machines", "scales", "another dtype"])
 def test_experts_with_what_is_not_known_here_stay_what_they_are(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = made(torch.Generator().manual_seed(1), torch.float32)
+    assert Experts.stands_for(module)
     if change == "a mark":
         known = inspect.signature(use_experts_implementation).parameters.keys()
         later = SimpleNamespace(parameters=dict.fromkeys([*known, "has_scale"]))
@@ -145,6 +146,10 @@ def test_experts_with_what_is_not_known_here_stay_what_they_are(change: str, mon
         module.has_scale = True
     elif change == "a forward":
         module.forward = lambda *_: None
+    elif change == "scales":
+        module.register_parameter("down_proj_scale_inv", nn.Parameter(torch.ones(EXPERTS)))
+    elif change == "another dtype":
+        module.down_proj = nn.Parameter(module.down_proj.to(torch.float8_e4m3fn), requires_grad=False)
     else:
         module._is_expert_parallel = True
     assert not Experts.stands_for(module)

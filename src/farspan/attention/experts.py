@@ -1,7 +1,8 @@
 """What a twin's experts run as on a CPU: each multiplies the tokens sent to it as the model's linear layers do.
 
 transformers keeps the weights of all experts of a layer in one tensor, and says by marks on the module
-(`use_experts_implementation`) in what they differ. Where it has a mark that is not known here they stay what they are.
+(`use_experts_implementation`) in what they differ. With marks or parameters that are not known here, as those of
+quantised weights, they stay what they are.
 
 Shapes: N tokens, K experts that each is sent to, M tokens sent to one expert, I inputs, H hidden numbers, O outputs.
 """
@@ -19,9 +20,11 @@ from transformers.integrations.moe import use_experts_implementation
 
 from farspan.attention.linear import kernel_for, product
 from farspan.attention.native.product import Matrix, gated
+from farspan.attention.native.structs import KINDS
 
 _MARKS = {"has_gate", "has_bias", "has_post_expert_norm", "is_transposed", "is_concatenated"}
 _OTHER_ARGUMENTS = {"experts_class", "experts_interface"}
+_PARAMETERS = {f"{name}{bias}" for name in ("gate_up_proj", "up_proj", "down_proj") for bias in ("", "_bias")}
 
 
 class Experts:
@@ -36,10 +39,13 @@ class Experts:
 
     @staticmethod
     def stands_for(module: nn.Module) -> bool:
-        """Whether transformers lets other code run this module, and by marks that are all known."""
+        """Whether transformers lets other code run this module, and all that sets it apart is known."""
         marks = inspect.signature(use_experts_implementation).parameters.keys() - _OTHER_ARGUMENTS
         own = vars(module)
-        return marks <= own.keys() and marks <= _MARKS and "forward" not in own and not own.get("_is_expert_parallel")
+        if not marks <= own.keys() & _MARKS or "forward" in own or own.get("_is_expert_parallel"):
+            return False
+        weights = module._parameters
+        return weights.keys() <= _PARAMETERS and all(each is None or each.dtype in KINDS for each in weights.values())
 
     def __call__(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         """The sum of what each token's experts make of it, by their weights: `[N, I]`, twice `[N, K]` to `[N, I]`."""

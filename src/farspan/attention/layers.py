@@ -99,9 +99,8 @@ class _Witness(Port):
         """The values, as large as queries and keys are in some directions."""
         group, call = q.shape[1] // k.shape[1], call_of(q, extras)
         k, v = (x.repeat_interleave(group, 1) for x in (k, v))
-        size = (
-            (2 * q.float() + k.float()) * torch.linspace(1, 2, q.shape[-1], dtype=torch.float32, device=q.device)
-        ).sum(-1, keepdim=True) * call.scaling
+        rising_D = torch.linspace(1, 2, q.shape[-1], dtype=torch.float32, device=q.device)
+        size = ((2 * q.float() + k.float()) * rising_D).sum(-1, keepdim=True) * call.scaling
         size += (call.softcap or 0.0) + (0.0 if call.sinks_H is None else call.sinks_H.view(1, -1, 1, 1))
         return (v.float() * size).to(q.dtype)
 

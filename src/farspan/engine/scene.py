@@ -182,11 +182,8 @@ class Scene(Standing):
 
     def _hiding(self, rows_NX: Tensor, hidden_X: Tensor) -> Tensor:
         hidden_NS = torch.isin(rows_NX, hidden_X).repeat_interleave(self.plan.block, 1)
-        return (
-            torch.zeros(hidden_NS.shape, dtype=torch.float32, device=rows_NX.device)
-            .masked_fill_(hidden_NS, float("-inf"))
-            .unsqueeze(1)
-        )
+        bias_NS = torch.zeros(hidden_NS.shape, dtype=torch.float32, device=rows_NX.device)
+        return bias_NS.masked_fill_(hidden_NS, float("-inf")).unsqueeze(1)
 
     def _pooled(self, pool: Pooled, far: int) -> Segment:
         at_1S = torch.arange(pool.tokens.length, device=self.device).unsqueeze(0)

@@ -25,10 +25,8 @@ class Surprise:
     def __init__(self, layers: Sequence[LayerMemory], vocabulary: int) -> None:
         self.layers = layers
         self._plan = layers[0].plan
-        self.told = Told(
-            torch.empty(0, dtype=torch.bool, device="cpu"), torch.empty(0, dtype=torch.float32, device="cpu")
-        )
         self._last_V = torch.full((vocabulary,), -math.log(vocabulary), dtype=torch.float32, device="cpu")
+        self.told = Told(torch.empty(0, dtype=torch.bool, device="cpu"), self._last_V.new_empty(0))
 
     def end_turn(self) -> None:
         """What was answered is past: where a pool keeps what surprises, recent tokens count less from now on too."""

@@ -62,9 +62,8 @@ class BucketsAndSample:
         """A sample of all keys, each counted for as many as it stands for; those in a query's own block are hidden."""
         assert self.block is not None and self.sample is not None
         searches, keys, _ = k_NSD.shape
-        drawn_NC = torch.randint(keys, (searches, self.sample), generator=_generator(met.moment), device="cpu").to(
-            k_NSD.device
-        )
+        draw = _generator(met.moment)
+        drawn_NC = torch.randint(keys, (searches, self.sample), generator=draw, device="cpu").to(k_NSD.device)
         mask_NMC = block_NM.unsqueeze(2) != (drawn_NC // self.block).unsqueeze(1)
         sampled = partial_attention(
             met.q_NMD, _picked(k_NSD, drawn_NC), _picked(v_NSE, drawn_NC), met.scoring, mask_NMC

@@ -54,9 +54,8 @@ class Shares:
         self._q_GMD = q_HTD.float().reshape(search.kv_heads, -1, q_HTD.shape[-1])
         self._total_GM1 = self._q_GMD.new_full((*self._q_GMD.shape[:2], 1), float("-inf"))
         for rows in self._centroids():
-            logits_GMC = (
-                self._logits(rows, self._open(rows)) + rows[level.members].flatten(1).unsqueeze(1).float().log()
-            )
+            members_G1C = rows[level.members].flatten(1).unsqueeze(1).float()
+            logits_GMC = self._logits(rows, self._open(rows)) + members_G1C.log()
             self._total_GM1 = torch.logaddexp(self._total_GM1, logits_GMC.logsumexp(-1, keepdim=True))
 
     def pieces(self) -> Iterator[tuple[Rows, Tensor]]:

@@ -69,12 +69,8 @@ class ProbedBlocks:
     def _note(self, scores: _Scores, carried: dict[str, Tensor]) -> None:
         """Remember how even this layer's scores are."""
         if scores.blocks > 1:
-            known_S = torch.cat(
-                (
-                    carried.get(_ENTROPIES, torch.empty(0, dtype=torch.float32, device="cpu")),
-                    torch.tensor([scores.evenness], dtype=torch.float32, device="cpu"),
-                )
-            )
+            new_1 = torch.tensor([scores.evenness], dtype=torch.float32, device="cpu")
+            known_S = torch.cat((carried.get(_ENTROPIES, new_1[:0]), new_1))
             carried[_ENTROPIES] = known_S[-self.samples :].clone()
 
     def _share(self, search: Search) -> int:
