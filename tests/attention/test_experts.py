@@ -108,18 +108,15 @@ def test_a_token_gets_the_weighted_sum_of_its_experts(
 
 @pytest.mark.parametrize("family", ["qwen3-moe", "gpt-oss"])
 def test_products_are_made_in_float32_where_the_processor_has_no_others(
-    family: str, monkeypatch: pytest.MonkeyPatch
+    family: str, multiplied: list[Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = twin(FAMILIES[family]().bfloat16())
     hasten(body)
-    seen: set[torch.dtype] = set()
-    own = nn.functional.linear
     monkeypatch.setattr(processor, "lacks_products", lambda dtype: dtype is torch.bfloat16)
-    monkeypatch.setattr(nn.functional, "linear", lambda x, w, b=None: (seen.add(w.dtype), own(x, w, b))[1])
     module = body.model.layers[0].mlp.experts
     with torch.no_grad():
         module(torch.randn(64, 64).bfloat16(), torch.tensor([[0, 1]] * 64), torch.rand(64, 2).bfloat16())
-    assert seen == {torch.float32}
+    assert {weight.dtype for weight in multiplied} == {torch.float32}
 
 
 def test_the_users_experts_stay_and_gradients_go_by_them() -> None:
@@ -133,6 +130,18 @@ def test_the_users_experts_stay_and_gradients_go_by_them() -> None:
     assert own.gate_up_proj.grad is not None
     with torch.no_grad():
         torch.testing.assert_close(module(*asked), own(*asked))
+
+
+def test_hooks_on_their_activation_run() -> None:
+    model = FAMILIES["qwen3-moe"]()
+    own = model.model.layers[0].mlp.experts
+    seen: list[Tensor] = []
+    own.act_fn.register_forward_hook(lambda module, args, out: seen.append(out))
+    body = twin(model)
+    hasten(body)
+    with torch.no_grad():
+        body.model.layers[0].mlp.experts(torch.randn(1, 64), torch.tensor([[0, 1]]), torch.rand(1, 2))
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize("change", ["a mark", "a forward", "split over machines", "scales", "another dtype"])

@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.activations import SiLUActivation
 from transformers.integrations.moe import use_experts_implementation
 
 from farspan.attention.linear import kernel_for, product
-from farspan.attention.native.product import Matrix, gated
+from farspan.attention.native.product import SILU, Matrix, gated
 from farspan.attention.native.structs import KINDS
 
 _MARKS = {"has_gate", "has_bias", "has_post_expert_norm", "is_transposed", "is_concatenated"}
@@ -30,21 +29,22 @@ _PARAMETERS = {f"{name}{bias}" for name in ("gate_up_proj", "up_proj", "down_pro
 class Experts:
     """Stands in for the forward of a module of experts, which still runs on a GPU and where gradients are wanted."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: Any) -> None:
         self.own = module.forward
-        self._module: Any = module
-        gate: Any = type(module)._apply_gate  # type: ignore[attr-defined]
-        by_halves = gate.__module__ == use_experts_implementation.__module__ and bool(module.has_gate)
-        self._gated = by_halves and type(module.act_fn) in (nn.SiLU, SiLUActivation)
+        self._module = module
+        by_halves = type(module)._apply_gate.__module__ == use_experts_implementation.__module__ and module.has_gate
+        self._gated = by_halves and type(module.act_fn) in SILU
+        self._hooks = [module.act_fn._forward_hooks, module.act_fn._forward_pre_hooks] if self._gated else []
 
     @staticmethod
     def stands_for(module: nn.Module) -> bool:
         """Whether transformers lets other code run this module, and all that sets it apart is known."""
-        marks = inspect.signature(use_experts_implementation).parameters.keys() - _OTHER_ARGUMENTS
-        own = vars(module)
-        if not marks <= own.keys() & _MARKS or "forward" in own or own.get("_is_expert_parallel"):
+        own, weights = vars(module), module._parameters
+        marks = own.keys() & _MARKS
+        if not marks or "forward" in own or own.get("_is_expert_parallel"):
             return False
-        weights = module._parameters
+        if not inspect.signature(use_experts_implementation).parameters.keys() - _OTHER_ARGUMENTS <= marks:
+            return False
         return weights.keys() <= _PARAMETERS and all(each is None or each.dtype in KINDS for each in weights.values())
 
     def __call__(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class Experts:
         module = self._module
         first = self._matrix("gate_up_proj" if module.has_gate else "up_proj", expert)
         last = self._matrix("down_proj", expert)
-        if self._gated:
+        if self._gated and not any(self._hooks):
             matrices = [*_halves(first), last]
             kernel = kernel_for(x_MI, *matrices)
             if kernel is not None:

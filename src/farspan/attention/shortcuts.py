@@ -16,13 +16,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.activations import SiLUActivation
 
 from farspan.attention.experts import Experts
 from farspan.attention.kernels import native_kernel
 from farspan.attention.linear import Linear, matrix_of
 from farspan.attention.native.library import Kernel
-from farspan.attention.native.product import Matrix, Norming, fits, gated, norm, norm_fits
+from farspan.attention.native.product import SILU, Matrix, Norming, fits, gated, norm, norm_fits
 
 
 class Shortcut(ABC):
@@ -112,7 +111,7 @@ def _shortcut(module: nn.Module) -> type[Shortcut | Experts] | None:
         return Norm
     if Experts.stands_for(module):
         return Experts
-    silu = type(getattr(module, "act_fn", None)) in (nn.SiLU, SiLUActivation)
+    silu = type(getattr(module, "act_fn", None)) in SILU
     return Gated if silu and _runs(module, _gated) and Gated.has_parts(module) else None
 
 

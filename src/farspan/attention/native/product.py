@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers.activations import SiLUActivation
 
 from farspan.attention.native.library import Kernel
 from farspan.attention.native.structs import KINDS, room
@@ -18,6 +19,8 @@ from farspan.attention.native.structs import KINDS, room
 _MOST_ROWS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 4}
 """With more rows, torch's products of matrices are faster."""
 
+SILU = nn.SiLU, SiLUActivation
+"""The activations that stand between the products of `gated`."""
 Matrix = tuple[Tensor, Tensor | None]
 """Weights `[O, I]` and, if there is one, the bias `[O]`."""
 
