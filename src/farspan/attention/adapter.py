@@ -17,7 +17,6 @@ Legend: B streams, T tokens of a chunk, H query heads, G kv heads, D head width,
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -27,6 +26,7 @@ from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
 from farspan.attention.bridge import NAME, AttendCall, LayerHandler, Port, register
+from farspan.attention.fingerprint import fingerprint
 from farspan.attention.kernels import chosen_once
 from farspan.attention.layers import shorten
 from farspan.attention.loading import load_pretrained
@@ -87,11 +87,7 @@ class HostedModel:
     @cached_property
     def fingerprint(self) -> str:
         """Tells these weights from others: a hash of the shape and some of the numbers."""
-        digest = hashlib.sha256(repr(self.facts).encode())
-        for name, value in sorted(self.model.state_dict().items()):
-            digest.update(f"{name} {tuple(value.shape)}".encode())
-            digest.update(value.flatten()[:64].float().cpu().numpy().tobytes())
-        return digest.hexdigest()[:32]
+        return fingerprint(self.model, repr(self.facts))
 
     def rope(self, layer_index: int, length: int) -> Rope | None:
         """How layer `layer_index` turns positions once `length` tokens have been seen; None for a layer without.

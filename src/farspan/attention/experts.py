@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from transformers.integrations.moe import use_experts_implementation
 
+from farspan.attention.hooks import hooks_of
 from farspan.attention.linear import kernel_for, product
 from farspan.attention.native.product import SILU, Matrix, gated
-from farspan.attention.native.structs import KINDS
+from farspan.attention.native.structs import KINDS, is_plain
 
 _MARKS = {"has_gate", "has_bias", "has_post_expert_norm", "is_transposed", "is_concatenated"}
 _OTHER_ARGUMENTS = {"experts_class", "experts_interface"}
@@ -34,7 +35,7 @@ class Experts:
         self._module = module
         by_halves = type(module)._apply_gate.__module__ == use_experts_implementation.__module__ and module.has_gate
         self._gated = by_halves and type(module.act_fn) in SILU
-        self._hooks = [module.act_fn._forward_hooks, module.act_fn._forward_pre_hooks] if self._gated else []
+        self._hooks = hooks_of([module.act_fn] if self._gated else [])
 
     @staticmethod
     def stands_for(module: nn.Module) -> bool:
@@ -49,7 +50,9 @@ class Experts:
 
     def __call__(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         """The sum of what each token's experts make of it, by their weights: `[N, I]`, twice `[N, K]` to `[N, I]`."""
-        if torch.is_grad_enabled() or not hidden_states.is_cpu:
+        weights = self._module._parameters.values()
+        plain = all(weight is None or is_plain(weight) for weight in weights)
+        if torch.is_grad_enabled() or not plain or not hidden_states.is_cpu:
             given: Tensor = self.own(hidden_states, top_k_index, top_k_weights)
             return given
         tokens, sent = top_k_index.shape

@@ -24,10 +24,8 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[..., I]` to `[..., O]`."""
-        matrix = matrix_of(self)
-        if torch.is_grad_enabled():
-            return nn.functional.linear(input, *matrix)
-        return product(input, matrix)
+        matrix = None if torch.is_grad_enabled() else matrix_of(self)
+        return super().forward(input) if matrix is None else product(input, matrix)
 
 
 def product(x: Tensor, matrix: Matrix) -> Tensor:
@@ -42,9 +40,8 @@ def kernel_for(x: Tensor, *matrices: Matrix) -> Kernel | None:
     return None if isinstance(kernel, str) else kernel
 
 
-def matrix_of(layer: nn.Module) -> Matrix:
-    """The weights of a linear layer, by a shorter way than its attributes."""
+def matrix_of(layer: nn.Module) -> Matrix | None:
+    """The weights of a linear layer, by a shorter way than its attributes; None if they are made anew at every call."""
     parameters = layer._parameters
-    weight_OI = parameters["weight"]
-    assert weight_OI is not None
-    return weight_OI, parameters["bias"]
+    weight_OI = parameters.get("weight")
+    return None if weight_OI is None else (weight_OI, parameters["bias"])

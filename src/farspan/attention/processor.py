@@ -14,6 +14,8 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from farspan.attention.native.structs import is_plain
+
 _TILE_WEIGHTS = 1 << 20
 _LEAST_ROWS = 4
 """Fewer are read by torch at the speed of memory whatever their dtype, if weights lie output by output."""
@@ -46,7 +48,7 @@ def matmul(left: Tensor, right: Tensor) -> Tensor:
 def linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
     """`x W^T + b`: `[..., I]` to `[..., O]`; the same for weights, a tile of them after the other."""
     few = x.numel() < _LEAST_ROWS * x.shape[-1] and weight_OI.is_contiguous()
-    if few or not x.is_cpu or not weight_OI.is_cpu or not lacks_products(x.dtype):
+    if few or not x.is_cpu or not weight_OI.is_cpu or not is_plain(weight_OI) or not lacks_products(x.dtype):
         return nn.functional.linear(x, weight_OI, bias_O)
     read, step = x.float(), max(1, _TILE_WEIGHTS // weight_OI.shape[1])
     made = []

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from farspan.attention.experts import Experts
+from farspan.attention.hooks import hooks_of
 from farspan.attention.kernels import native_kernel
 from farspan.attention.linear import Linear, matrix_of
 from farspan.attention.native.library import Kernel
@@ -30,8 +31,7 @@ class Shortcut(ABC):
     def __init__(self, module: nn.Module) -> None:
         self.own = module.forward
         self._module = module
-        parts = [part for part in module.modules() if part is not module]
-        self._hooks = [hooks for part in parts for hooks in (part._forward_hooks, part._forward_pre_hooks)]
+        self._hooks = hooks_of(part for part in module.modules() if part is not module)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """What the module gives, up to rounding."""
@@ -80,8 +80,8 @@ class OfLinears(Shortcut):
 
     def matrices(self, x: Tensor) -> list[Matrix] | None:
         """The layers' weights, where the kernel can read them and `x`."""
-        found = [matrix_of(layer) for layer in self._layers]
-        return found if fits(x, *found) else None
+        found = [matrix for layer in self._layers if (matrix := matrix_of(layer))]
+        return found if len(found) == len(self._layers) and fits(x, *found) else None
 
 
 class Gated(OfLinears):

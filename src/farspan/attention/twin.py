@@ -16,7 +16,7 @@ def twin(model: Any) -> Any:
     The twin may be given another attention implementation, rotary module or training mode and the original does not
     notice; weights that move or change in the original do so in the twin. No weight is copied.
     """
-    bodies = {id(module): copy.copy(module) for module in model.modules()}
+    bodies = {id(module): _shell(module) for module in model.modules()}
     renewed: dict[int, Any] = dict(bodies)
     for body in bodies.values():
         state = vars(body)
@@ -26,6 +26,13 @@ def twin(model: Any) -> Any:
         # A compiled call runs the body that it was compiled for.
         state["_compiled_call_impl"] = None
     return bodies[id(model)]
+
+
+def _shell(module: nn.Module) -> Any:
+    """The same attributes in a module of its own. Some refuse `copy.copy`, as those with parametrized weights do."""
+    shell = object.__new__(type(module))
+    vars(shell).update(vars(module))
+    return shell
 
 
 def _renew(value: Any, renewed: dict[int, Any]) -> Any:

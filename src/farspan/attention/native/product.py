@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers.activations import SiLUActivation
 
 from farspan.attention.native.library import Kernel
-from farspan.attention.native.structs import KINDS, room
+from farspan.attention.native.structs import KINDS, is_plain, room
 
 _MOST_ROWS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 4}
 """With more rows, torch's products of matrices are faster."""
@@ -98,7 +98,7 @@ def norm_fits(x: Tensor, by: Norming) -> bool:
 
 
 def _readable(weight: Tensor, dtype: torch.dtype) -> bool:
-    return weight.dtype is dtype and weight.is_cpu and weight.is_contiguous()
+    return is_plain(weight) and weight.dtype is dtype and weight.is_cpu and weight.is_contiguous()
 
 
 def _made(x: Tensor, matrices: Sequence[Matrix]) -> tuple[list[Tensor], int]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
+_PLAIN = {Tensor, nn.Parameter}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,6 +184,11 @@ def memory(k_GSD: Tensor, v_GSE: Tensor) -> dict[str, int]:
         "v_head": v_GSE.stride(0) * size,
         "v_token": v_GSE.stride(1) * size,
     }
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether numbers of its dtype lie where a tensor begins. Not so in the classes of quantised weights."""
+    return type(x) in _PLAIN
 
 
 def room(*shape: int) -> Tensor:
