@@ -114,6 +114,15 @@ def test_a_broken_folder_is_named(folder: Path, damage: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_what_quantised_weights_need_is_to_be_installed(folder: Path) -> None:
+    settings = json.loads((folder / "config.json").read_text())
+    settings["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (folder / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError, match="cannot load the weights.*requires") as caught:
+        load_pretrained(folder)
+    assert caught.value.fix.startswith("install that library")
+
+
 @pytest.mark.parametrize("name", ["./nowhere", "/no/where", "~/no/where", Path("nowhere")])
 def test_no_such_folder(name: Any) -> None:
     with pytest.raises(ModelError, match="there is no model folder"):

@@ -92,6 +92,8 @@ def _reason(error: Exception) -> str:
 def _fix(name: str, error: Exception) -> str:
     if "trust_remote_code" in str(error):
         return "use a model that transformers knows by itself"
+    if isinstance(error, ImportError):
+        return "install that library beside farspan: the weights were quantised by it"
     if Path(name).exists():
         return f"fetch or save it again: {_LAYOUT}"
     return "check the name, the network, and for a gated model `hf auth login`; or give a local folder"
