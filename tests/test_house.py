@@ -115,7 +115,15 @@ def test_public_names_are_these() -> None:
     ],
 )
 def test_starts_without_torch(code: str) -> None:
-    check = "\nimport sys; found = {'torch', 'transformers'} & set(sys.modules)\nassert not found, found"
+    check_imports(code, {"torch", "transformers"})
+
+
+def test_methods_are_read_without_transformers() -> None:
+    check_imports("from farspan import methods; [methods.get(name) for name in methods.names()]", {"transformers"})
+
+
+def check_imports(code: str, without: set[str]) -> None:
+    check = f"\nimport sys; found = {without} & set(sys.modules)\nassert not found, found"
     done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

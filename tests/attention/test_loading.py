@@ -118,7 +118,7 @@ def test_what_quantised_weights_need_is_to_be_installed(folder: Path) -> None:
     settings = json.loads((folder / "config.json").read_text())
     settings["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
     (folder / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(ModelError, match="cannot load the weights.*requires") as caught:
+    with pytest.raises(ModelError, match=r"cannot load the weights.*requires") as caught:
         load_pretrained(folder)
     assert caught.value.fix.startswith("install that library")
 

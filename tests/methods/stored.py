@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.attention.queries import Queries
 from farspan.attention.softmax import Scoring
 from farspan.cache.arena import Arena

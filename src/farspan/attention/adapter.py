@@ -26,11 +26,12 @@ from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
 from farspan.attention.bridge import NAME, AttendCall, LayerHandler, Port, register
+from farspan.attention.facts import LayerFacts
 from farspan.attention.fingerprint import fingerprint
 from farspan.attention.kernels import chosen_once
 from farspan.attention.layers import shorten
 from farspan.attention.loading import load_pretrained
-from farspan.attention.probe import LayerFacts, RopeSource, probe, rotary_modules, still_rotary
+from farspan.attention.probe import RopeSource, probe, rotary_modules, still_rotary
 from farspan.attention.rope import Rope
 from farspan.attention.shortcuts import hasten
 from farspan.attention.twin import twin
@@ -40,7 +41,6 @@ __all__ = [
     "AttendCall",
     "Chunk",
     "HostedModel",
-    "LayerFacts",
     "LayerHandler",
     "Rope",
     "host",

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.cache.arena import TierRows
 from farspan.cache.columns import BlockShape, Column, row_bytes
 from farspan.cache.recent import Recent

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from farspan.attention.adapter import AttendCall, LayerFacts
+from farspan.attention.adapter import AttendCall
+from farspan.attention.facts import LayerFacts
 from farspan.attention.rope import Rope
 from farspan.attention.softmax import Scoring
 from farspan.cache.arena import Arena

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.attention.rope import Rope
 from farspan.cache.recent import Tokens
 from farspan.methods.parts.importance.base import Held, Importance

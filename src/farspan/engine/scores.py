@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from farspan.attention.adapter import AttendCall, LayerFacts
+from farspan.attention.adapter import AttendCall
+from farspan.attention.facts import LayerFacts
 from farspan.attention.kernels import partial_attention
 from farspan.attention.softmax import Scoring, merge
 from farspan.attention.visible import Visible

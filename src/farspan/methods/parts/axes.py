@@ -13,7 +13,7 @@ from typing import Literal, Protocol, Self
 
 from torch import Tensor
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.attention.rope import Rope
 from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.methods.parts.block_tokens import BlockTokens

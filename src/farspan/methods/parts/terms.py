@@ -12,7 +12,7 @@ from farspan.errors import MethodError
 from farspan.methods.parts.axes import Part
 
 if TYPE_CHECKING:
-    from farspan.attention.adapter import LayerFacts
+    from farspan.attention.facts import LayerFacts
 
 Parts = tuple[tuple[str, Part], ...]
 

@@ -10,7 +10,7 @@ from typing import Self
 
 import torch
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.cache.columns import Column, Rows
 from farspan.methods.parts.block_tokens import BlockTokens
 from farspan.methods.parts.notes import NoNotes

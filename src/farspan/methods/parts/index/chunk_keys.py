@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.cache.columns import Column, Rows
 from farspan.errors import MethodError
 from farspan.methods.parts.block_tokens import BlockTokens

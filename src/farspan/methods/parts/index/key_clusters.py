@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.errors import MethodError
 from farspan.methods.parts.block_tokens import BlockTokens

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.cache.columns import BlockShape, Column, Rows
 from farspan.methods.parts.block_tokens import BlockTokens
 from farspan.methods.parts.notes import NewBlocks, Notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.cache.columns import Column, Rows
 from farspan.methods.parts.block_tokens import BlockTokens
 from farspan.methods.parts.notes import NoNotes

@@ -6,7 +6,7 @@ from typing import Self
 
 import torch
 
-from farspan.attention.adapter import LayerFacts
+from farspan.attention.facts import LayerFacts
 from farspan.cache.columns import Column
 from farspan.methods.parts.notes import NoNotes
 
