@@ -78,11 +78,23 @@ def least(method: str, chunk: int, disk: int | None = None) -> Budget:
     return Budget(least_budget(lambda budget: wide().session(parsed, budget, chunk=chunk)), disk=disk)
 
 
+STEP = 4
+
+
+@cache
 def tight(method: str, chunk: int, disk: int | None = None) -> Budget:
-    """The least, or twice that where a pool would then move token by token."""
+    """The least, or as much more as lets a pool take in `STEP` tokens at once: with the least they go one by one."""
     budget = least(method, chunk, disk)
     assert budget.device is not None
-    return Budget(budget.device.amount * (2 if any(plan.pool for plan in plans(method)) else 1), disk=disk)
+    while any(plan.pool for plan in plans(method)) and step(method, budget, chunk) < STEP:
+        budget = Budget(2 * budget.device.amount, disk=disk)
+    return budget
+
+
+def step(method: str, budget: Budget, chunk: int) -> int:
+    """How many tokens are read at once."""
+    with wide().session(method, budget, chunk=chunk) as session:
+        return session._stream.kv.limit(False)
 
 
 def needs_all(method: str) -> bool:
