@@ -206,6 +206,18 @@ def test_usage(run: Run, model: FakeModel, book: Path) -> None:
     check(run("read"), 2)
 
 
+def test_a_file_in_the_place_of_a_question(run: Run, model: FakeModel, book: Path) -> None:
+    check(run(book), 2, f"{book} is a file", f"farspan 'your question' -f {book}")
+    check(run("who is it?", book, book), 2, f"{book} is a file", f"farspan 'who is it?' -f {book} -f {book}")
+    check(run("who", "is", "it?", book, "-f", book), 2, f"farspan 'who is it?' -f {book}")
+    assert not model.sessions
+
+
+def test_a_question_without_quotes(run: Run, model: FakeModel, book: Path) -> None:
+    check(run("who", "is", "it?", "-f", book), 2, "3 parts", "farspan 'who is it?'")
+    assert not model.sessions
+
+
 def test_a_slip_in_a_command_is_no_question(run: Run, model: FakeModel) -> None:
     check(run("dotcor"), 2, "did you mean 'doctor'?", "farspan ask 'dotcor'")
     check(run("Sesions"), 2, "did you mean 'sessions'?")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import Any
 
 import click
@@ -18,9 +20,10 @@ from farspan.cli.options import (
     sampling_options,
     session_options,
 )
+from farspan.errors import UsageError
 
 
-@click.command("ask")
+@click.command("ask", context_settings={"allow_extra_args": True})
 @click.argument("question", type=WORDS)
 @file_option("Without it, a pipe is read, unless the session has read something already.")
 @session_options
@@ -40,6 +43,7 @@ def command(
     The answer is written on stdout; its sources and an account of what was seen, kept, fetched and dropped go to
     stderr. With --session, what was read is kept: the next question needs no reading.
     """
+    _check_words([question, *click.get_current_context().args], files)
     how = sampling.as_arguments()
     sources = work.inputs_or_pipe(files, output, asked=options.session)
     with opening.opened(options, begins=bool(sources)) as session:
@@ -57,6 +61,17 @@ def command(
             show.footer(answer, str(session.method), output)
         if written.interrupted:
             raise KeyboardInterrupt
+
+
+def _check_words(words: list[str], files: tuple[str, ...]) -> None:
+    """Refuse files that stand where no file is expected, and a question that is not in quotes."""
+    named = [word for word in words if os.path.exists(word)]
+    asked = shlex.join([" ".join(word for word in words if word not in named) or "your question"])
+    if named and (len(words) > 1 or not files):
+        reads = shlex.join(part for file in named for part in ("-f", file))
+        raise UsageError(f"{named[0]} is a file, and stands where the question does", fix=f"farspan {asked} {reads}")
+    if len(words) > 1:
+        raise UsageError(f"the question has {len(words)} parts", fix=f"put it in quotes: farspan {asked}")
 
 
 def _members(session: Any, answer: Any, timing: dict[str, float]) -> dict[str, Any]:
