@@ -60,6 +60,16 @@ def test_the_last_run_that_answered_a_context_counts(tmp_path: Path) -> None:
     )
 
 
+def test_modes_that_were_asked_apart_come_together(tmp_path: Path) -> None:
+    one = {"tasks": ("needle(turns=3)",), "baselines": False, "lengths": (300,)}
+    both, converse = ("multi_request", "multi_turn"), ("multi_turn",)
+    measured(tmp_path / "both", FakeSubject(said="old"), modes=both, **one)
+    measured(tmp_path / "converse", FakeSubject(said="new"), modes=converse, **one)
+    merged = merge([tmp_path / "both", tmp_path / "converse"], tmp_path / "all")
+    assert {(row["mode"], row["reply"]) for row in merged} == {("multi_request", "old"), ("multi_turn", "new")}
+    assert len(merged.rows) == len(Results.open(tmp_path / "both").rows)
+
+
 def test_a_method_is_left_out_only_where_no_run_measured_it() -> None:
     plan = {"tasks": ["needle"], "methods": ["full"], "lengths": [200], "modes": ["multi_request"]}
     small = {"identity": {"seed": 0}, "plan": plan, "left_out": {"topk": "needs 8 MiB", "pi": "needs 16 MiB"}}

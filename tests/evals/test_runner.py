@@ -96,6 +96,50 @@ def test_what_fails_is_a_row_that_says_why_and_is_tried_again(tmp_path: Path) ->
     assert again.kept == outcome.answered
 
 
+def scbench(folder: Path, contexts: int = 3) -> str:
+    rows = [
+        {
+            "id": number,
+            "context": f"The cat is {number}2345 and the dog is {number}9887. " * 9,
+            "multi_turns": [
+                {"input": f"Where is the {animal}?", "answer": f"{number}{digits}"}
+                for animal, digits in (("cat", 2345), ("dog", 9887))
+            ],
+        }
+        for number in range(contexts)
+    ]
+    path = folder / "scbench_kv.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return f"scbench(path={str(path)!r})"
+
+
+@pytest.mark.parametrize("first", ["multi_request", "multi_turn"])
+def test_a_mode_that_was_not_asked_is_asked_alone(tmp_path: Path, first: str) -> None:
+    both = ("multi_request", "multi_turn")
+    one: dict[str, Any] = {"tasks": (scbench(tmp_path),), "methods": ("full",), "baselines": False}
+    began, _ = measured(tmp_path / "run", modes=(first,), **one)
+    went_on, results = measured(tmp_path / "run", modes=both, **one)
+    assert began.answered == went_on.answered == went_on.kept == 6
+    assert without_times(results) == without_times(measured(tmp_path / "whole", modes=both, **one)[1])
+    again, _ = measured(tmp_path / "run", modes=both, **one)
+    assert (again.answered, again.kept) == (0, 12)
+
+
+def test_what_was_answered_stays_when_its_file_is_damaged(tmp_path: Path) -> None:
+    one: dict[str, Any] = {"tasks": (scbench(tmp_path),), "methods": ("full",), "baselines": False}
+    measured(tmp_path / "run", **one)
+    before = Results.open(tmp_path / "run").rows
+    path = tmp_path / "scbench_kv.jsonl"
+    whole = path.read_text()
+    path.write_text(whole.replace('{"id": 1', '{"id'))
+    damaged, results = measured(tmp_path / "run", **one)
+    assert damaged.failed == 1 and damaged.answered == 0
+    assert results.rows == before
+    path.write_text(whole)
+    mended, _ = measured(tmp_path / "run", **one)
+    assert (mended.failed, mended.answered, mended.kept) == (0, 0, 6)
+
+
 def test_a_length_that_is_too_short_fails_alone(tmp_path: Path) -> None:
     outcome, results = measured(tmp_path, tasks=("needle(turns=3)",), lengths=(20, 300))
     short = [row for row in results if row["length"] == 20]

@@ -14,21 +14,22 @@ from farspan.evals.results import CONFIG, UNIT, Key, Results, Row, key_of
 def merge(folders: Sequence[Path], target: Path) -> Results:
     """Write the rows of several runs into the new folder `target`, and return them; the runs stay as they are.
 
-    A context that several runs read with one method and budget is taken whole from the last of them that answered
-    every question on it. The configuration says of each run by which command, on which machine and with which versions
-    it was measured. Raises UsageError when the runs differ in what must be equal (model, number type, seed, filler and
-    the like), asked other questions under one name, or `target` holds files; InputError for a folder without results.
+    A context that several runs read with one method and budget, and asked in one mode, is taken whole from the last of
+    them that answered most of its questions. The configuration says of each run by which command, on which machine and
+    with which versions it was measured. Raises UsageError when the runs differ in what must be equal (model, number
+    type, seed, filler and the like), asked other questions under one name, or `target` holds files; InputError for a
+    folder without results.
     """
     if (target / CONFIG).exists():
         raise UsageError(f"{target} holds results already", fix="give a new folder")
     runs = {str(folder): Results.open(folder) for folder in folders}
     contexts: dict[Key, list[Row]] = {}
+    prompts: dict[Key, str] = {}
     for folder, run in runs.items():
-        complete = run.complete()
-        for unit, rows in _by_context(run).items():
-            _check_same(folder, contexts.get(unit, rows), rows)
-            if unit in complete or unit not in contexts:
-                contexts[unit] = rows
+        _check_same(folder, prompts, run)
+        for context, rows in _by_context(run).items():
+            if _answered(rows) >= _answered(contexts.get(context, [])):
+                contexts[context] = rows
     with Results.begin(target, _one_config(runs)) as merged:
         merged.replace(row for rows in contexts.values() for row in rows)
     return merged
@@ -45,14 +46,20 @@ def _one_config(runs: Mapping[str, Results]) -> dict[str, Any]:
 def _by_context(run: Results) -> dict[Key, list[Row]]:
     found: dict[Key, list[Row]] = {}
     for row in run:
-        found.setdefault(key_of(row, UNIT), []).append(row)
+        found.setdefault(key_of(row, (*UNIT, "mode")), []).append(row)
     return found
 
 
-def _check_same(folder: str, kept: Sequence[Row], rows: Sequence[Row]) -> None:
-    prompts = {row["turn"]: row["prompt_sha"] for row in kept if not row["error"]}
-    for row in rows:
-        if not row["error"] and prompts.get(row["turn"], row["prompt_sha"]) != row["prompt_sha"]:
+def _answered(rows: Sequence[Row]) -> int:
+    return sum(not row["error"] for row in rows)
+
+
+def _check_same(folder: str, prompts: dict[Key, str], run: Results) -> None:
+    """Add a run's prompts to those of the runs before it, by context and turn."""
+    for row in run:
+        if not row["error"] and row["prompt_sha"] != prompts.setdefault(
+            key_of(row, ("sample", "turn")), row["prompt_sha"]
+        ):
             raise UsageError(
                 f"{folder} holds other questions than the folders before it under the name {row['sample']}",
                 fix="a file or generator has changed between the runs: measure again",

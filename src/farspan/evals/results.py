@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import lzma
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -16,15 +15,15 @@ from farspan.folders import LOCK, hold, make_folder
 
 CONFIG, ROWS, PACKED, FRESH = "config.json", "rows.jsonl", "rows.jsonl.xz", ".new"
 UNIT = ("sample", "method", "budget", "context")
-"""What names a context as it was read: all rows of it are written at once."""
+"""What names a context as it was read."""
 KEY = (*UNIT, "mode", "turn")
 """What makes a row the only one of its kind."""
 _SCORED = ("query", "answer", "gold", "scorer", "options", "prefix", "max_new_tokens", "decoys", "echoes", "stop")
-_NEEDED = frozenset(
-    (*KEY, *_SCORED, *"task length number prompt_sha reply score null truncated counts error together".split())
-)
+_NEEDED = frozenset((*KEY, *_SCORED, *"task length number prompt_sha reply score null truncated counts error".split()))
 Row = dict[str, Any]
 Key = tuple[Any, ...]
+Answered = dict[tuple[str, int], str]
+"""The questions that were answered, by mode and turn, and the hashes of their prompts."""
 
 
 def key_of(row: Mapping[str, Any], names: tuple[str, ...] = KEY) -> Key:
@@ -120,24 +119,17 @@ class Results:
         """The rows in the order in which they were measured."""
         return iter(self._rows.values())
 
-    def complete(self) -> dict[Key, dict[int, str]]:
-        """The contexts whose questions have all been answered, each with the hashes of its prompts by turn.
-
-        Every row says how many were written with it.
-        """
-        answered = Counter(key_of(row, UNIT) for row in self if not row["error"])
-        prompts: dict[Key, dict[int, str]] = {}
+    def answered(self) -> dict[Key, Answered]:
+        """What was answered on each context."""
+        found: dict[Key, Answered] = {}
         for row in self:
-            unit = key_of(row, UNIT)
-            if answered[unit] == row["together"]:
-                prompts.setdefault(unit, {})[row["turn"]] = row["prompt_sha"]
-        return prompts
+            if not row["error"]:
+                found.setdefault(key_of(row, UNIT), {})[row["mode"], row["turn"]] = row["prompt_sha"]
+        return found
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Append the rows of one context, each with how many they are; they are on the disk when this returns."""
+        """Append the rows of one context; they are on the disk when this returns."""
         kept = list(rows)
-        for row in kept:
-            row["together"] = len(kept)
         with (self.folder / ROWS).open("a", encoding="utf-8") as file:
             file.write(_lines(kept))
             file.flush()

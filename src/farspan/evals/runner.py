@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from farspan.errors import UsageError
 from farspan.evals.plan import EVIDENCE, FULL, Cell, Plan
-from farspan.evals.results import Key, Results, Row
+from farspan.evals.results import Answered, Results, Row
 from farspan.evals.rows import row_of
 from farspan.evals.subjects import Reading, Reply, Subject
 from farspan.evals.units import CONVERSATION, Unit, is_conversation, prompt_sha, reason, units
@@ -17,7 +17,6 @@ from farspan.tasks import Sample, Turn
 from farspan.tasks.kit.card import MULTI_TURN
 
 Tell = Callable[[str], None]
-Done = dict[Key, dict[int, str]]
 
 
 @dataclass(slots=True)
@@ -41,12 +40,13 @@ class Outcome:
 
 
 def run(plan: Plan, subject: Subject, results: Results, tell: Tell = lambda _: None) -> Outcome:
-    """Measure all that the folder does not hold yet. What fails becomes rows that say why, to be tried again.
+    """Measure all that the folder does not hold yet. What fails becomes rows that say why, to be tried again; where it
+    was answered before, it stays so.
 
     `tell` is called with a line before each context. Raises UsageError when the folder holds other questions under the
     same names, and KeyboardInterrupt at once; what was measured is kept.
     """
-    outcome, done = Outcome(), results.complete()
+    outcome, answered = Outcome(), results.answered()
     methods_of: dict[str, list[str]] = {}
     for cell in plan.cells():
         _check_fit(results, cell)
@@ -56,11 +56,17 @@ def run(plan: Plan, subject: Subject, results: Results, tell: Tell = lambda _: N
             f"{cell.task} at {cell.length:,} tokens: {method}" for method in plan.methods if method not in methods
         ]
         for unit in units(plan, cell, subject, methods, baselines=plan.baselines and first):
-            if _is_done(plan, unit, done, results):
-                outcome.kept += len(unit.sample.turns) * len(unit.cell.modes)
+            kept = answered.get((unit.name, unit.method, plan.budget, unit.context), {})
+            if kept and unit.failure:
+                outcome.kept += len(kept)
+                outcome.errors[unit.failure] += 1
+                continue
+            modes = _unasked(unit, kept, results)
+            outcome.kept += len(unit.sample.turns) * (len(unit.cell.modes) - len(modes))
+            if not modes:
                 continue
             tell(_line(unit))
-            rows = _measure(plan, unit, subject)
+            rows = _measure(plan, replace(unit, cell=replace(unit.cell, modes=modes)), subject)
             results.add(rows)
             outcome.answered += sum(not row["error"] for row in rows)
             outcome.errors.update(str(row["error"]) for row in rows if row["error"])
@@ -81,17 +87,16 @@ def _check_fit(results: Results, cell: Cell) -> None:
             )
 
 
-def _is_done(plan: Plan, unit: Unit, done: Done, results: Results) -> bool:
-    """Whether a context was asked already. Raises UsageError when it was asked something else."""
-    kept = done.get((unit.name, unit.method, plan.budget, unit.context))
-    if kept is None or unit.failure:
-        return False
-    if any(kept.get(number) != prompt_sha(unit.sample, turn) for number, turn in enumerate(unit.sample.turns)):
+def _unasked(unit: Unit, kept: Answered, results: Results) -> tuple[str, ...]:
+    """The modes in which a context is to be asked yet. Raises UsageError when it was asked something else."""
+    hashes = dict(enumerate(prompt_sha(unit.sample, turn) for turn in unit.sample.turns)) if kept else {}
+    if any(hashes.get(place) != known for (_, place), known in kept.items()):
         raise UsageError(
             f"{results.folder} holds other questions under the name {unit.name}",
             fix="its file or generator has changed since: give another folder with -o",
         )
-    return True
+    every = range(len(unit.sample.turns))
+    return tuple(mode for mode in unit.cell.modes if any((mode, place) not in kept for place in every))
 
 
 def _line(unit: Unit) -> str:
