@@ -79,7 +79,8 @@ def test_beliefs_with_the_published_prompt(tmp_path: Path) -> None:
     assert sample.document == "Rules.\n[STORY]\n" + BELIEF["story"] + "\n\n"
     assert turn.query == "[QUESTION]\nWhere does Kim believe the pen is?\nShow {all}."
     assert score(turn.answer, turn).value == 1
-    for line in turn.gold[1:]:
+    assert score("A trace:\n" + "\n".join(turn.gold), turn).value == 1
+    for line in turn.gold:
         assert score(turn.answer.replace(line, line[:-2] + "z"), turn).value < 1
 
 

@@ -18,6 +18,7 @@ from farspan.tasks.kit.space import Space
 CARD = Card(
     scope="all",
     diffusion="scattered",
+    version=2,
     source="LongProc (Ye et al. 2025), theory-of-mind tracking; the stories, the rules' wording and the trace are ours",
     presets={"longproc_tom": {"events": 1, "people": 2, "things": 2, "rooms": 2}},
 )
@@ -81,7 +82,7 @@ def _turn(person: str, thing: str, trace: list[str], house: _House) -> Turn:
         f"write a line in this form: Hour 0: {person} [room or {_OUT}], {thing} [room and holder], belief "
         f"[room and holder, or {_UNKNOWN}]. Then write the last line: Final Answer: [belief]"
     )
-    return Turn(query, "\n".join(lines), lines, "ordered_lines", {"final": "Final Answer"})
+    return Turn(query, "\n".join(lines), lines, "ordered_lines", {"final": "Final Answer", "counted": "Hour"})
 
 
 @dataclass(slots=True)

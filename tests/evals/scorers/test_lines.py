@@ -60,6 +60,36 @@ def test_a_trace_ends_at_its_final_line() -> None:
     assert score("\n".join(TRACE[:3]), only).value == 0
 
 
+STEPS = ("- Step 0: {Anna: hall}", "- Step 1: {Anna: den}", "- Step 2: {Anna: hall}")
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        ("\n".join(STEPS), 1),
+        (
+            "Here is the trace.\n\nAnna's belief:\n"
+            + "\n".join(STEPS)
+            + "\nFinal Answer: the hall\nI hope this helps.",
+            1,
+        ),
+        ("- Step 0: {a draft}\n- Step 1: {of it}\n\nNo:\n" + "\n".join(f"**{line[2:]}**" for line in STEPS), 1),
+        ("\n".join((*STEPS, "- Step 3: {Anna: den}")), 3 / 4),
+        ("\n".join((STEPS[0], "as before", STEPS[2])), 1 / 3),
+        ("\n".join(STEPS[1:]), 0),
+        ("Step by step: she is in the hall.", 0),
+    ],
+)
+def test_steps_are_read_from_the_last_first_one_on(reply: str, value: float) -> None:
+    assert score(reply, asked(STEPS, counted="Step")).value == pytest.approx(value)
+
+
+def test_steps_and_a_final_line() -> None:
+    hours = asked(("Hour 0: hall", "Hour 1: den", "Final Answer: den"), counted="Hour", final="Final Answer")
+    assert score("Let us see.\nHour 0: hall\nThen she goes.\nHour 1: den\nFinal Answer: den\nSo.", hours).value == 1
+    assert score("Hour 0: hall\nHour 1: den\nFinal Answer: hall", hours).value == pytest.approx(2 / 3)
+
+
 def test_signs_of_sums_count_and_spaces_around_them_do_not() -> None:
     sums = asked(("9 - 4 = 5", "5 * 2.5 = 12.5"))
     assert score("9-4=5\n5*2.5 =12.5", sums).value == 1

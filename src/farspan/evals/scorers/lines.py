@@ -18,9 +18,11 @@ def ordered_lines(text: str, turn: Turn) -> Score:
     """How far the reply's lines go right from the first on, out of the longer of both lists (LongProc; Ye et al. 2025).
 
     options: `tag`, only what stands between <tag> and </tag> is read; `final`, the words before the last line ("Final
-    Answer"): lines after it are left aside, and where the gold is one line, lines before it as well; `all`, then only
-    the whole list, equal, earns 1. Case, punctuation and white space count for nothing. Upstream divides by the gold
-    lines alone, so that a reply that goes on and on is right.
+    Answer"): lines after it are left aside, and where the gold is one line, lines before it as well; `counted`, the
+    word that lines begin with, and a number after it ("Step"): others but the final one are left aside, and so is what
+    stands before the last line with the first number; `all`, then only the whole list, equal, earns 1. Case,
+    punctuation and white space count for nothing. Upstream divides by the gold lines alone, so that a reply that goes
+    on and on is right.
     """
     given, wanted = _read(text, turn), [_line(gold, turn) for gold in turn.gold]
     right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(given, wanted, strict=False)))
@@ -53,12 +55,25 @@ def _read(text: str, turn: Turn) -> list[str]:
     rows = lines(text if within is None else within)
     if within is None and len(rows) > 1 and rows[0].endswith(":") and _line(rows[0], turn) != _first(turn):
         rows = rows[1:]
+    if word := str(turn.options.get("counted", "")):
+        rows = _counted(rows, word, turn)
     if final:
         start = plain(final)
         end = next((i for i, row in enumerate(rows) if plain(row).startswith(start)), None)
         if end is not None:
             rows = rows[end if len(turn.gold) == 1 else 0 : end + 1]
     return [row for row in (_line(row, turn) for row in rows) if row]
+
+
+def _counted(rows: list[str], word: str, turn: Turn) -> list[str]:
+    """The lines that begin with this word and a number, from the last one with the first number on, and final ones."""
+    mark = re.compile(rf"{re.escape(word.casefold())} ?(\d+)\b")
+    found = [(mark.match(_flat(row)), row) for row in rows]
+    final = plain(str(turn.options.get("final", "")))
+    kept = [(at, row) for at, row in found if at or (final and plain(row).startswith(final))]
+    first = mark.match(_first(turn))
+    start = max((i for i, (at, _) in enumerate(kept) if at and first and int(at[1]) == int(first[1])), default=0)
+    return [row for _, row in kept[start:]]
 
 
 def _first(turn: Turn) -> str:

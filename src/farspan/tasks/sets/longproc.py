@@ -21,10 +21,12 @@ from farspan.tasks.kit.sample import Sample, Segment, Turn
 CARD = Card(
     scope="all",
     diffusion="computed",
+    version=2,
     source="LongProc (Ye et al. 2025); the files are the user's",
 )
 _CHARS_PER_TOKEN = 2
 _FIELD = re.compile(r"\{\{|\}\}|\{(\w+)\}")
+_STEP = re.compile(r"- Step \d+:")
 _QUESTION = re.compile(r"route from (.+) to (.+?)\.?$")
 
 Parts = Mapping[str, str]
@@ -61,9 +63,12 @@ def _path(row: Row, _: Sequence[Row]) -> tuple[Parts, Turn]:
 
 
 def _beliefs(row: Row, _: Sequence[Row]) -> tuple[Parts, Turn]:
-    trace = tuple(line for line in text(row, "solution").splitlines() if line.strip())
+    trace = [line for line in text(row, "solution").splitlines() if line.strip()]
+    steps = tuple(line for line in trace if _STEP.match(line))
+    if not steps:
+        raise row.wrong("field 'solution' has no line '- Step 0: ...'")
     parts = {"story": text(row, "story").strip(), "question": text(row, "question").strip()}
-    return parts, Turn("", "\n".join(trace), trace, "ordered_lines", {"final": "Final Answer"})
+    return parts, Turn("", "\n".join(trace), steps, "ordered_lines", {"counted": "Step"})
 
 
 def _countdown(row: Row, others: Sequence[Row]) -> tuple[Parts, Turn]:
