@@ -139,10 +139,15 @@ class Model:
             return Session(self, stream, scratch=scratch)
         if not settings.budget.has_disk:
             raise BudgetError("a session kept in a folder needs a disk tier", fix="leave disk=0 out of the budget")
-        kv = KVMemory(settings, Path(path) / "layers", lasting=True)
-        store = Store(Path(path), new=True)
-        session = Session(self, Stream(kv, Transcript(store.folder / "text")), store=store)
-        session.commit()
+        folder = Path(path).absolute()
+        kv = KVMemory(settings, folder / "layers", lasting=True)
+        store = Store(folder, new=True)
+        try:
+            session = Session(self, Stream(kv, Transcript(folder / "text")), store=store)
+            session.commit()
+        except BaseException:
+            store.close()
+            raise
         return session
 
 

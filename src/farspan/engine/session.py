@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -11,9 +12,9 @@ from weakref import WeakSet
 
 from torch import Tensor, cat
 
+from farspan.engine.account import Account
 from farspan.engine.generation import Generation
 from farspan.engine.highlighting import Passages, Steerer
-from farspan.engine.quoting import quote
 from farspan.engine.reading import Reading
 from farspan.engine.sampling import Sampling
 from farspan.engine.store import Store
@@ -21,9 +22,8 @@ from farspan.engine.stream import Stream
 from farspan.engine.transcript import ForkedTranscript, Transcript
 from farspan.errors import InputError
 from farspan.folders import scratch_folder
-from farspan.methods import Method
 from farspan.text import Document, documents
-from farspan.types import Budget, Counts, ProgressCallback
+from farspan.types import Counts, ProgressCallback
 
 if TYPE_CHECKING:
     from farspan.engine.model import Model
@@ -32,7 +32,7 @@ _Done = Callable[[Generation], None]
 EMPTY, READING, ANSWERED, OPEN = "empty", "reading", "answered", "open"
 
 
-class Session:
+class Session(Account):
     """A stream on a budget. Made by `Model.session` and `farspan.open`; `with` closes it.
 
     With a folder of its own (`store`), what it reads is committed there chunk by chunk. `stage` says what came last.
@@ -61,45 +61,6 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def method(self) -> Method:
-        """How it treats what does not fit."""
-        return self._stream.kv.settings.method
-
-    @property
-    def budget(self) -> Budget:
-        """What its KV memory may take."""
-        return self._stream.kv.settings.budget
-
-    @property
-    def path(self) -> Path | None:
-        """The folder that it is committed to."""
-        return None if self._store is None else self._store.folder
-
-    @property
-    def counts(self) -> Counts:
-        """Tokens seen, kept, stored, fetched, dropped, and bytes by tier."""
-        return self._stream.counts
-
-    @property
-    def own_bytes(self) -> int:
-        """Bytes of KV memory that it shares with no session that it was forked from: what closing it frees."""
-        return self._stream.kv.own_bytes()
-
-    @property
-    def open_files(self) -> int:
-        """File descriptors that closing it frees; its folder's lock is one."""
-        return self._stream.open_files + (self._store is not None)
-
-    @property
-    def files(self) -> list[dict[str, Any]]:
-        """The documents that were read: `file`, `fingerprint`, `chars`, and whether it is `complete`."""
-        return self._stream.transcript.files()
-
-    def quote(self, file: str, start: int = 0, end: int | None = None) -> str:
-        """The characters `[start, end)` of a document, as a Source counts them. Raises InputError for one not read."""
-        return quote(self._stream.transcript.spool, file, start, end)
-
     def read(self, source: str | Path | Document | Iterable[int], progress: ProgressCallback | None = None) -> Counts:
         """Take in a text: a `str` is the text itself, a `Path` a file or folder; or a Document, or token ids.
 
@@ -107,6 +68,7 @@ class Session:
         every chunk. Raises InputError for a text that cannot be read and StorageFull when the tiers are full; the
         session then stands at the last chunk, as it does after a KeyboardInterrupt.
         """
+        self._break_off()
         try:
             if isinstance(source, (str, Path, Document)):
                 for document in documents(source):
@@ -137,7 +99,7 @@ class Session:
             raise
 
     def chat(self, message: str, *, prefix: str = "", **sampling: Any) -> Generation:
-        """Answer a message; both stay in the session. Keywords as for `ask`.
+        """Answer a message; both stay in the session. Keywords as for `ask`. Ends an answer that is being written.
 
         When it fails before the first chunk of the message was seen, the session stands as it was; when it fails
         later, that part of the message stays.
@@ -146,6 +108,7 @@ class Session:
 
     def replay(self, message: str, reply: str) -> None:
         """Take in a message with the reply that was given to it elsewhere; both stay in the session."""
+        self._break_off()
         encode = self.model.encoder.encode
         self._stream.pending += [*self.lead(), *encode(message).ids, *self.model.template.tail, *encode(reply).ids]
         self._stage = ANSWERED
@@ -153,12 +116,19 @@ class Session:
         self.commit()
 
     def put(self, ids: Iterable[int]) -> None:
-        """Put a turn together by hand: these tokens come next, as they are, when something is read or answered."""
-        self._stream.pending = [*self._stream.pending, *ids]
+        """Put a turn together by hand: these tokens come next, as they are, when something is read or answered.
+
+        Raises InputError for a token id that the model does not know.
+        """
+        new = list(ids)
+        self.model.check_ids(new)
+        self._break_off()
+        self._stream.pending = [*self._stream.pending, *new]
         self._stage = OPEN
 
     def reply(self, **sampling: Any) -> Generation:
         """Answer what was `put`; both stay. Keywords as for `ask`. Raises InputError when nothing waits."""
+        self._break_off()
         if not self._stream.pending:
             raise InputError("there is nothing to answer", fix="put a question first")
         return self._generation([], Sampling.of(sampling), after=self._close_turn, stage=OPEN)
@@ -168,6 +138,7 @@ class Session:
 
         Keywords are those of `Sampling`. Raises InputError when there is nothing to continue.
         """
+        self._break_off()
         first = self._stream.seen == 0
         ids = self.model.encode_raw(prompt, first=first) if isinstance(prompt, str) else list(prompt or ())
         if not self._stream.pending and not ids:
@@ -177,11 +148,17 @@ class Session:
     def logits(self, ids: Iterable[int], *, answering: bool = False) -> Tensor:
         """Read token ids and give the logits at each of them, `[T, V]`: for measuring, since that grows with T.
 
-        With `answering` the method looks things up for them as it does for an answer.
+        With `answering` the method looks things up for them as it does for an answer. Raises InputError for no tokens,
+        and for an id that the model does not know.
         """
-        self._stage = READING
+        given = list(ids)
+        if not given:
+            raise InputError("there are no tokens to read", fix="give one token id or more")
+        self.model.check_ids(given)
+        self._break_off()
         self._stream.read_pending()
-        return cat(self._stream.logits(list(ids), answering))
+        self._stage = READING
+        return cat(self._stream.logits(given, answering))
 
     def fork(self) -> Session:
         """A session that begins with everything in this one; what either does then, the other does not see.
@@ -222,19 +199,21 @@ class Session:
         """Break off answers, close its files, and remove them if it has no folder of its own. Again does no harm."""
         if self._closed:
             return
-        for answer in list(self._answers):
-            answer.close()
         self._closed = True
-        self._stream.close()
-        if self._store is not None:
-            self._store.close()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        with ExitStack() as closing:
+            if self._scratch is not None:
+                closing.callback(self._scratch.cleanup)
+            if self._store is not None:
+                closing.callback(self._store.close)
+            closing.callback(self._stream.close)
+            for answer in list(self._answers):
+                closing.callback(answer.close)
 
     def _turn(self, message: str, prefix: str, sampling: dict[str, Any], after: _Done) -> Generation:
         options = Sampling.of(sampling)
         if not message.strip():
             raise InputError("the question is empty", fix="ask something")
+        self._break_off()
         encode = self.model.encoder.encode
         prompt = [*self.lead(), *encode(message).ids, *self.model.template.tail, *encode(prefix).ids]
         return self._generation(prompt, options, after, stage=ANSWERED)
@@ -251,6 +230,12 @@ class Session:
             if self._stream.seen == before[2]:
                 self._stage, self._stream.pending = before[:2]
             raise
+
+    def _break_off(self) -> None:
+        """End the answer that is being written into this session: what comes next comes behind it."""
+        for answer in list(self._answers):
+            if answer.stream is self._stream:
+                answer.close()
 
     def _close_turn(self, reply: Generation) -> None:
         """End a turn: the template's text between turns stands for an end-of-text token."""
@@ -270,11 +255,11 @@ class Session:
 
     def _read_ids(self, source: Iterable[int]) -> None:
         self._stream.read_pending()
-        self._stage = READING
         ids = iter(source)
         while part := list(islice(ids, self._stream.limit())):
             self.model.check_ids(part)
             self._stream.step(part, None)
+            self._stage = READING
             self._commit_if_due()
 
     def _read_document(self, document: Document, progress: ProgressCallback | None) -> None:

@@ -78,7 +78,7 @@ class Standing:
             visible = Visible(queries, -queries, older - queries + 1)
             return Places(_RUN, first_1X, first_1X + self.base, self.turn(first_1X, _RUN, 1), visible)
 
-        return self._once("aside", (older,), make)
+        return self._once("aside", (older, self.recent.length), make)
 
     def edges(self, older: int) -> Places:
         """The sinks and `older` recent tokens, of which each query sees those that are out of its window.

@@ -56,7 +56,7 @@ class Store:
     """One session's folder, held by one process at a time. `pace` is how often it is committed."""
 
     def __init__(self, folder: Path, *, new: bool) -> None:
-        self.folder = folder
+        self.folder = folder = folder.absolute()
         exists = (folder / _INDEX).is_file()
         if new and exists:
             raise SessionError(f"there is a session in {folder} already", fix="open it, or choose another folder")
