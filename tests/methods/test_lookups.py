@@ -18,7 +18,8 @@ from farspan import methods
 from farspan.cache.arena import Arena
 from farspan.cache.columns import Rows
 from farspan.engine import Model
-from farspan.engine.kv import KVMemory, KVSettings
+from farspan.engine.kv import KVMemory
+from farspan.engine.settings import KVSettings
 from farspan.errors import MethodError
 from farspan.methods.parts.block_tokens import BlockTokens
 from farspan.methods.parts.index.chunk_keys import ChunkKeys

@@ -78,6 +78,11 @@ class Arena:
         return self._first if self.parent is None else min(self.parent.first, self._base)
 
     @property
+    def fits_in_file(self) -> bool:
+        """Whether the disk tier may hold all rows."""
+        return self.limits.disk is None or self.length - self.first <= self.limits.disk
+
+    @property
     def dropped(self) -> int:
         """Rows that are in no tier any more."""
         own = self._first - self._base

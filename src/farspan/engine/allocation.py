@@ -100,7 +100,9 @@ class Allocator:
         self._check_machine(holders)
         spare = None if room is None else room - self._least(holders)
         tiers = (self._rows(holders, amount) for amount in (spare, host, self._bytes(budget.disk)))
-        return [self._share(one, *rows) for one, *rows in zip(holders, *tiers, strict=True)]
+        shares = [self._share(one, *rows) for one, *rows in zip(holders, *tiers, strict=True)]
+        self._check_disk(budget, shares)
+        return shares
 
     def _that_fit(self, room: int | None) -> list[Holder]:
         """The holders as they wish to be or, where that is too much, with less: a shorter dense stretch, then pools."""
@@ -130,6 +132,13 @@ class Allocator:
                 f"{format_bytes(there)}",
                 fix="give smaller numbers to its keywords",
             )
+
+    def _check_disk(self, budget: Budget, shares: Sequence[LayerShare]) -> None:
+        """Raise BudgetError for a disk tier that is to be there and cannot hold a block of every layer."""
+        arenas = [arena for share in shares for arena in share.arenas.values()]
+        if budget.has_disk and any(arena.tiers.disk == 0 for arena in arenas):
+            least = format_bytes(sum(row_bytes(arena.columns) for arena in arenas))
+            raise BudgetError(f"disk={budget.disk} is too small: a block of every layer takes {least}", fix="give more")
 
     def _smaller(self, step: int, most: int) -> list[Holder]:
         """The holders with plans that attend to everything only while they must, and with so much of their pools, or

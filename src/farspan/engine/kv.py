@@ -9,44 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from farspan.attention.adapter import HostedModel, LayerHandler
+from farspan.attention.adapter import LayerHandler
 from farspan.attention.rope import Rope
 from farspan.cache.arena import Arena
 from farspan.cache.blockfile import BlockFile
 from farspan.engine import layer_bytes
 from farspan.engine.allocation import Allocator, LayerShare, Share, governed
+from farspan.engine.counting import counted
 from farspan.engine.heads import by_plan, check_same_heads, handlers
 from farspan.engine.highlight import Highlight
-from farspan.engine.layer import LayerMemory
+from farspan.engine.layer import LayerMemory, Told
 from farspan.engine.layer_state import under
 from farspan.engine.once import Once
-from farspan.engine.stepping import Logits, Runner, Step, run_step
+from farspan.engine.settings import KVSettings
+from farspan.engine.stepping import Logits, Step
 from farspan.engine.surprise import Surprise
+from farspan.engine.uninterrupted import uninterrupted
 from farspan.engine.watch import Watch
-from farspan.methods import Method
+from farspan.errors import SessionError
 from farspan.methods.parts.combine.steering import Steering
 from farspan.methods.parts.plan import HeadsPlan, Plan
-from farspan.types import Budget, Counts
+from farspan.types import Counts
 
 _SURPRISE = "surprise."
-
-
-@dataclass(frozen=True, slots=True)
-class KVSettings:
-    """What a KV memory is made for, and who runs its steps."""
-
-    hosted: HostedModel
-    method: Method
-    budget: Budget
-    chunk: int
-    run: Runner = run_step
 
 
 class KVMemory:
@@ -95,7 +86,7 @@ class KVMemory:
         self._handlers = handlers(self.layers)
         groups = by_plan(governed(self.layers))
         self._surprises = [Surprise(own, hosted.vocab_size) for plan, own in groups.items() if plan.surprise]
-        self._answered = False
+        self._answered, self._whole = False, True
         for own in groups.values():
             for layer in own:
                 layer.peers = [other.carried for other in own]
@@ -148,6 +139,7 @@ class KVMemory:
     def taking(self, tokens: int, answering: bool, watch: Watch | None) -> Iterator[Sequence[LayerHandler]]:
         """Make ready for a chunk of so many tokens, which these handlers then attend to; undo it where that fails."""
         assert 0 < tokens <= self.limit(answering)
+        self._check_whole()
         start = self.seen
         if self._answered and not answering:
             for layer in self.layers:
@@ -161,11 +153,9 @@ class KVMemory:
         ropes, once = self._ropes(start + tokens), Once()
         for layer, rope in zip(self.layers, ropes, strict=True):
             layer.rope, layer.once = rope, once
-            layer.settle(tokens, told.get(layer))
             layer.answering, layer.watch = answering, watch if layer.facts.sliding_window is None else None
             layer.highlight = self.highlight if answering else None
-        for surprise in self._surprises:
-            surprise.settle()
+        self._settle(tokens, told)
         surprise_state = self._surprise_state()
         try:
             yield self._handlers
@@ -174,6 +164,23 @@ class KVMemory:
                 layer.undo(start)
             self._restore_surprise(surprise_state)
             raise
+
+    def _settle(self, tokens: int, told: Mapping[LayerMemory, Told]) -> None:
+        """Move what must leave for so many tokens, in all layers; what fails half done is not gone on from."""
+        with uninterrupted():
+            self._whole = False
+            for layer in self.layers:
+                layer.settle(tokens, told.get(layer))
+            for surprise in self._surprises:
+                surprise.settle()
+            self._whole = True
+
+    def _check_whole(self) -> None:
+        if not self._whole:
+            raise SessionError(
+                "the session failed while it made room for new tokens, and some of its own may be gone",
+                fix="open it again: its folder stands at the last commit",
+            )
 
     @property
     def surprised(self) -> bool:
@@ -186,26 +193,8 @@ class KVMemory:
             surprise.take(ids, logits_TV)
 
     def counts(self) -> Counts:
-        """Where the tokens are, and the bytes of all layers.
-
-        Where layers or heads differ, a token is dropped when none has it any more, and it is kept or stored as those
-        have it that have dropped and stored fewest; `fetched` is that of the one that fetched most.
-        """
-        kv_bytes = {"device": 0, "host": 0, "disk": 0}
-        for each in self.layers:
-            for tier, amount in layer_bytes.by_tier(each).items():
-                kv_bytes[tier] += amount
-        counted = governed(self.layers)
-        dropped, stored = min((layer.lost(), layer.stored()) for layer in counted)
-        return Counts(
-            seen=self.seen,
-            kept=self.seen - stored - dropped,
-            stored=stored,
-            fetched=max(layer.fetched for layer in counted),
-            dropped=dropped,
-            exact=self.exact,
-            kv_bytes=kv_bytes,
-        )
+        """Where the tokens are, and the bytes of all layers."""
+        return counted(self.layers, self.seen, self.exact)
 
     def own_bytes(self) -> int:
         """Bytes in memory that it shares with no parent: what closing it would free."""
@@ -213,16 +202,24 @@ class KVMemory:
 
     def fork(self, folder: Path) -> KVMemory:
         """A memory that begins with everything in this one; the two grow apart, and share the blocks there are now."""
+        self._check_whole()
         return KVMemory(self.settings, folder, parent=self)
+
+    @property
+    def fits_on_disk(self) -> bool:
+        """Whether the disk tier may hold all blocks that there are."""
+        return all(arena.fits_in_file for layer in self.layers for arena in layer.arenas.values())
 
     def flush(self) -> None:
         """Write every block to the disk tier, as a commit needs it."""
+        self._check_whole()
         for layer in self.layers:
             for arena in layer.arenas.values():
                 arena.write_to_file(arena.length)
 
     def copy_blocks_to(self, folder: Path) -> None:
         """Write every block into files in another folder."""
+        self._check_whole()
         for number, layer in enumerate(self.layers):
             for name, arena in layer.arenas.items():
                 file = BlockFile(folder, _stem(number, name), arena.columns, arena.first)

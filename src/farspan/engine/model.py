@@ -13,8 +13,9 @@ import torch
 
 from farspan.attention.adapter import HostedModel, host, load_pretrained
 from farspan.engine.devices import usable
-from farspan.engine.kv import KVMemory, KVSettings
+from farspan.engine.kv import KVMemory
 from farspan.engine.session import Session
+from farspan.engine.settings import KVSettings
 from farspan.engine.stepping import Runner, run_step
 from farspan.engine.store import Store
 from farspan.engine.stream import Stream

@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from farspan.engine.kv import KVMemory, KVSettings
+from farspan.engine.kv import KVMemory
 from farspan.engine.model import Model, load
 from farspan.engine.session import Session
+from farspan.engine.settings import KVSettings
 from farspan.engine.store import Store
 from farspan.engine.stream import Stream
 from farspan.engine.transcript import Transcript

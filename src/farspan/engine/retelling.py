@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from farspan.engine.generation import Generation
-from farspan.engine.kv import KVMemory, KVSettings
+from farspan.engine.kv import KVMemory
 from farspan.engine.model import Model
 from farspan.engine.sampling import Sampling
+from farspan.engine.settings import KVSettings
 from farspan.engine.stream import Stream
 from farspan.engine.transcript import ForkedTranscript, Transcript
 from farspan.errors import BudgetError

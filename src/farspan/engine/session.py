@@ -23,7 +23,7 @@ from farspan.engine.transcript import ForkedTranscript, Transcript
 from farspan.errors import InputError
 from farspan.folders import scratch_folder
 from farspan.text import Document, documents
-from farspan.types import Counts, ProgressCallback
+from farspan.types import Budget, Counts, ProgressCallback
 
 if TYPE_CHECKING:
     from farspan.engine.model import Model
@@ -174,14 +174,15 @@ class Session(Account):
     def save(self, path: Path | str) -> None:
         """Write a copy into a new folder, to be opened with `farspan.open`. Raises SessionError when one is there.
 
-        The copy lies on disk and so has a disk tier, also where this session has none.
+        The copy lies on disk and so has a disk tier, also where this session has none, and one without limit where this
+        session's holds less than there is.
         """
         store = Store(Path(path), new=True)
         try:
             self._stream.kv.copy_blocks_to(store.folder / "layers")
             transcript = self._stream.transcript.copy_to(store.folder / "text")
             transcript.close()
-            store.commit(*self._state(transcript))
+            store.commit(*self._state(transcript, whole=self._stream.kv.fits_on_disk))
         finally:
             store.close()
 
@@ -277,7 +278,8 @@ class Session(Account):
         if self._store is not None and self._store.pace.due:
             self.commit()
 
-    def _state(self, transcript: Transcript) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def _state(self, transcript: Transcript, whole: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
         plain, tensors = self._stream.state_dict(transcript)
-        asked = {"method": str(self.method), "budget": str(self.budget.with_disk()), "stage": self._stage}
+        budget = self.budget.with_disk() if whole else Budget(self.budget.device, self.budget.host)
+        asked = {"method": str(self.method), "budget": str(budget), "stage": self._stage}
         return {**self.model.identity, **asked, **plain}, tensors

@@ -1,9 +1,9 @@
 """A session's folder: what was committed, in files that a crash at any moment leaves whole.
 
-    session.json            what the session is and how far it has come; names the state file
-    state-<n>.safetensors   sinks and recent tokens after n tokens
-    layers/                 the blocks of every layer, append-only
-    text/                   text and tokens, append-only
+    session.json                what the session is and how far it has come; names the state file
+    state-<n>-<i>.safetensors   sinks and recent tokens after n tokens; two commits never have one name
+    layers/                     the blocks of every layer, append-only
+    text/                       text and tokens, append-only
 
 A commit writes the new state beside the old one and then replaces `session.json`, which decides which state counts and
 how much of the append-only files does.
@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ class Store:
 
     def commit(self, plain: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Make this the state that `load` gives. Raises StorageFull, and the state before still counts."""
-        name = f"state-{plain['counts']['seen']}.safetensors"
+        old = {path.name for path in self.folder.glob("state-*.safetensors")}
+        seen = plain["counts"]["seen"]
+        name = next(name for again in count() if (name := f"state-{seen}-{again}.safetensors") not in old)
         fresh, index = self.folder / f"{name}.new", self.folder / f"{_INDEX}.new"
         try:
             save_file({key: value.contiguous() for key, value in tensors.items()}, fresh)
@@ -88,7 +91,6 @@ class Store:
                     fix="free some space and go on",
                 ) from error
             raise
-        old = {path.name for path in self.folder.glob("state-*.safetensors")} - {name}
         fresh.replace(self.folder / name)
         index.replace(self.folder / _INDEX)
         for stale in old:
