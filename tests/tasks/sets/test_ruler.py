@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from farspan.errors import InputError
+from farspan.errors import InputError, UsageError
 from farspan.evals.scorers import score
 from tests.tasks.sets.reading import PROSE, lines, samples, shown
 
@@ -69,3 +72,57 @@ def test_rows_that_are_split_already(tmp_path: Path) -> None:
 def test_an_input_without_a_question(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="row 1: field 'input' has no question"):
         samples("ruler", lines(tmp_path / "x.jsonl", [{"input": PROSE, "outputs": ["1"]}]))
+
+
+def stated(task: str) -> dict[str, object]:
+    return {"context": PROSE, "question": f"Which is it, {task}?", "answer": ["Ann"], "task": task}
+
+
+MIXED = [stated("vt"), stated("qa_1"), stated("cwe"), stated("qa_1")]
+
+
+def tasks_of(path: str, **knobs: Any) -> list[str]:
+    return [sample.meta["task"] for sample in samples("ruler", path, **knobs)]
+
+
+def test_a_task_is_chosen_by_the_rows_of_one_file(tmp_path: Path) -> None:
+    path = lines(tmp_path / "4096" / "test.jsonl", MIXED)
+    lines(tmp_path / "8192" / "test.jsonl", MIXED[:2])
+    assert tasks_of(path, task="qa_1") == ["qa_1", "qa_1"] and len(tasks_of(path)) == 4
+    assert tasks_of(str(tmp_path), task="qa_1") == ["qa_1"] * 3
+    assert tasks_of(str(tmp_path), part=8192) == ["vt", "qa_1"]
+    assert tasks_of(str(tmp_path), part=8192, task="vt") == ["vt"]
+    for where in (path, str(tmp_path)):
+        with pytest.raises(InputError, match="no rows of the task fwe"):
+            samples("ruler", where, task="fwe")
+
+
+def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        samples("ruler", lines(tmp_path / "test.jsonl", MIXED), task="niah_multikey2")
+    assert "did you mean 'niah_multikey_2'" in str(caught.value.fix)
+
+
+def test_files_that_name_no_task_in_their_rows(tmp_path: Path) -> None:
+    plain = {"context": PROSE, "question": "Which is it?", "answer": ["Ann"]}
+    alone = lines(tmp_path / "own" / "file.jsonl", [plain])
+    assert tasks_of(alone, task="vt") == ["vt"] and tasks_of(alone) == ["file"]
+    with pytest.raises(InputError, match="no rows of the task vt"):
+        samples("ruler", str(tmp_path / "own"), task="vt")
+    one = lines(tmp_path / "sets" / "cwe" / "validation.jsonl", [plain])
+    lines(tmp_path / "sets" / "fwe.jsonl", [plain, plain])
+    assert tasks_of(str(tmp_path / "sets"), task="fwe") == ["fwe", "fwe"]
+    with pytest.raises(InputError, match="no rows of the task vt"):
+        samples("ruler", one, task="vt")
+
+
+def test_a_task_on_the_hub_is_a_configuration_or_a_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {None: MIXED, "vt": [MIXED[0]], "4096": MIXED[1:]}
+    fake = SimpleNamespace(
+        __version__="4.1.0",
+        get_dataset_config_names=lambda repo: [name for name in held if name],
+        load_dataset=lambda repo, name, split: {"test": held[name]},
+    )
+    monkeypatch.setitem(sys.modules, "datasets", fake)
+    assert tasks_of("hub:a/b", task="vt") == ["vt"] and tasks_of("hub:a/b", task="qa_1") == ["qa_1", "qa_1"]
+    assert tasks_of("hub:a/b", part=4096, task="cwe") == ["cwe"]

@@ -23,18 +23,29 @@ def rows(repo: str, name: str | None, split: str | None) -> Iterator[tuple[str, 
             yield part, number, row
 
 
+def configurations(repo: str) -> list[str]:
+    """The names of a data set's configurations. Raises as `rows` does."""
+    datasets = _package()
+    try:
+        return list(datasets.get_dataset_config_names(repo))
+    except Exception as error:
+        raise _not_loaded(repo, error) from error
+
+
 def _splits(repo: str, name: str | None, split: str | None) -> list[tuple[str, Any]]:
     datasets = _package()
     try:
         held = datasets.load_dataset(repo, name, split=split)
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"hub:{repo} cannot be loaded: {reason}", fix="fetch its files, and give their folder"
-        ) from error
+        raise _not_loaded(repo, error) from error
     if split is not None:
         return [(split, held)]
     return [("test", held["test"])] if "test" in held else list(held.items())
+
+
+def _not_loaded(repo: str, error: Exception) -> InputError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return InputError(f"hub:{repo} cannot be loaded: {reason}", fix="fetch its files, and give their folder")
 
 
 def _package() -> Any:

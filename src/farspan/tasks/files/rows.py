@@ -47,6 +47,17 @@ def rows(path: str, name: str | None = None, split: str | None = None) -> Iterat
     yield from _filled(path, (row for file in _files(Path(path), name, split) for row in _from_file(file)))
 
 
+def holds(path: str, name: str) -> bool:
+    """Whether a folder has files that `rows` takes for a part of that name, or a set on the Hub such a configuration.
+
+    Raises InputError for a set on the Hub that cannot be asked; UsageError when a package is missing.
+    """
+    found = _HUB.fullmatch(path)
+    if found and not Path(path).exists():
+        return name in hub.configurations(found[1])
+    return any(_is_called(file, name) for file in _readable(Path(path)))
+
+
 def field(row: Mapping[str, Any], name: str, where: str = "") -> Any:
     """A field of a row. Raises InputError that names the file, the row and the field when it is missing or null."""
     value = row.get(name)
@@ -109,13 +120,20 @@ def _files(path: Path, name: str | None, split: str | None) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"there is no file or folder {path}", fix="give one, or hub:owner/name")
-    files = [file for file in sorted(path.rglob("*")) if file.suffix in READERS and file.is_file()]
-    files = [file for file in files if name is None or name in (file.stem, file.parent.name)]
+    files = [file for file in _readable(path) if name is None or _is_called(file, name)]
     files = [file for file in files if split is None or split == file.stem or file.stem.startswith(f"{split}-")]
     if not files:
         called = " that are called " + " and ".join(part for part in (name, split) if part) if name or split else ""
         raise InputError(f"{path} holds no files{called}", fix=f"give a folder with files of the kinds {_KINDS}")
     return files
+
+
+def _readable(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.rglob("*")) if file.suffix in READERS and file.is_file()]
+
+
+def _is_called(file: Path, name: str) -> bool:
+    return name in (file.stem, file.parent.name)
 
 
 def _filled(path: str, found: Iterator[Row]) -> Iterator[Row]:

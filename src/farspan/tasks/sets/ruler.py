@@ -1,21 +1,25 @@
 """RULER's files: needles, variables, frequent words and questions, as its own scripts have written them.
 
 A row has the fields `input`, `outputs` and `answer_prefix`; or, as published for KV compression, `context`,
-`question`, `answer` and `answer_prefix`. The input is split where its question begins.
+`question`, `answer`, `answer_prefix` and `task`, with all tasks of a length in one file or configuration. The input is
+split where its question begins.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from farspan.tasks.files.rows import Row, rows, text, texts
+from farspan.errors import InputError
+from farspan.tasks.files.rows import Row, holds, one_of, rows, text, texts
 from farspan.tasks.kit.card import Card
 from farspan.tasks.kit.sample import Sample, Segment, Span, Turn
 
 CARD = Card(
     scope="several facts",
     diffusion="verbatim",
+    version=2,
     source="RULER (Hsieh et al. 2024); answers are found as whole words; the files are the user's",
     modes=("multi_request",),
 )
@@ -34,17 +38,40 @@ _TASKS = (
 _DOCUMENTS, _DECOYS = "given documents", 24
 
 
-def read(path: str, *, task: str = "") -> Iterator[Sample]:
-    """The samples of a file, or of the files of a folder, which lie in folders called like their task.
+def read(path: str, *, task: str = "", part: str | int = "") -> Iterator[Sample]:
+    """The samples of a file, of the files of a folder, or of a set on the Hub.
 
-    task: one of them, such as `niah_multikey_2`. Evidence is known of the needles alone. Raises InputError for a file,
-    row or field that is not as described, and for an input with no question in it that is known.
+    task: one of them, such as `niah_multikey_2`, which rows name in their field `task`, or else their file, folder or
+    configuration; a file that tells no task is taken for it. part: only the files in a folder that, or whose folder,
+    is called so; on the Hub the configuration, such as 4096 where tasks are parted by length alone. Evidence is known
+    of the needles alone. Raises InputError for a file, row or field that is not as described, for an input with no
+    question in it that is known and for a set without rows of the task; UsageError for an unknown task.
     """
-    for row in rows(path, task or None):
-        yield _sample(row)
+    one_of("task of RULER", task, _TASKS)
+    empty = True
+    for row in _rows(path, task, str(part)):
+        called = _called(row) or (task if Path(path).is_file() else "")
+        if task in ("", called):
+            yield _sample(row, called)
+            empty = False
+    if empty:
+        raise InputError(f"{path} has no rows of the task {task}", fix="give another task, or none for all")
 
 
-def _sample(row: Row) -> Sample:
+def _rows(path: str, task: str, part: str) -> Iterator[Row]:
+    """The rows among which those of a task are: its own files or configuration where there are any, or else all."""
+    if not part and task and not Path(path).is_file() and holds(path, task):
+        part = task
+    return rows(path, part or None)
+
+
+def _called(row: Row) -> str:
+    """Which task a row is of, by its own word or else by its names; empty where that cannot be told."""
+    own = str(row.get("task") or "")
+    return own if own in _TASKS else row.named(_TASKS)
+
+
+def _sample(row: Row, called: str) -> Sample:
     context, query = _split(row)
     golds = texts(row, "outputs" if "outputs" in row else "answer")
     asked = next((room for mark, room in _ROOM.items() if mark in query), 0)
@@ -59,7 +86,7 @@ def _sample(row: Row) -> Sample:
         evidence=_evidence(context, golds),
         decoys=_others(context, golds),
     )
-    task = str(row.get("task") or row.named(_TASKS) or row.names[0])
+    task = str(row.get("task") or called or row.names[0])
     meta = {"dataset": "ruler", "task": task, "tokens": row.get("length")}
     return Sample((Segment(context),), (turn,), meta)
 
