@@ -27,6 +27,24 @@ from farspan.tasks import Turn
         ("A man came to town. I choose B", "B"),
         ("A man came to town, so option B it is", "B"),
         ("The answer is A because of it", "A"),
+        ("The correct answer is A based on the document.", "A"),
+        ("The answer is A according to the passage.", "A"),
+        ("Answer: A from the list", "A"),
+        ("I choose A here.", "A"),
+        ("Option A fits best.", "A"),
+        ("The answer is a matter of taste.", ""),
+        ("Answer: A matter of taste", ""),
+        ("The answer is A letter from the king", ""),
+        ("The answer is B, D is wrong.", "B"),
+        ("The answer is B, and D isn't supported.", "B"),
+        ("The answer is B, C and D are wrong.", "B"),
+        ("The answer is B, a man says.", "B"),
+        ("The answer is B, D.", ""),
+        ("The answer is B, or D.", ""),
+        ("The answer is B, C is also correct.", ""),
+        ("A or B seems near", ""),
+        ("A and B are wrong", ""),
+        ("B and C are right", ""),
         ("I think it is option D", "D"),
         ("A or B", ""),
         ("The answer is A or B", ""),
@@ -46,6 +64,12 @@ def test_letters(reply: str, chosen: str) -> None:
 def test_other_letters() -> None:
     turn = Turn("?", "(F)", scorer="mcq_letter", options={"letters": "ABCDEF"})
     assert score("F", turn).value == 1 and score("The answer is F.", turn).value == 1 and score("G", turn).value == 0
+
+
+def test_the_word_i_is_no_letter() -> None:
+    turn = Turn("?", "B", scorer="mcq_letter", options={"letters": "ABCDEFGHI"})
+    replies = ("The answer is B, I think.", "I based my answer on B", "I choose I think")
+    assert [score(reply, turn).parsed for reply in replies] == ["B", "B", ""]
 
 
 @pytest.mark.parametrize(

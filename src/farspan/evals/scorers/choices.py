@@ -17,6 +17,20 @@ _SAID = (
 )
 _PROSE = re.compile(r" (?!(?:or|and|because|since|as|for|which|that|is)\b)[a-z]")
 _ARTICLES = "AI"
+_OPTION = re.compile(r"\b(?i:option|choice)(?: is)? {1,3}$")
+_FARTHEST = 16
+_NO_NOUN = re.compile(
+    r" (?:from|in|on|of|to|at|by|with|without|within|via|over|among|throughout|based|according|due|thanks|here|instead|"
+    r"but|not|though|although|while|when|where|if|so|however|therefore|thus|after|before|using|judging|considering|"
+    r"given (?:the|that|this|these|what|how))(?![\w-])"
+)
+_ONE = r"is|was|has|does|being|seems|looks|says|contradicts|fails|lacks|cannot|\w{1,9}n't"
+_RIGHT = (
+    r"(?! (?:also |both |all |equally |just as )?"
+    r"(?:right|correct|true|valid|best|good|likely|plausible|possible|the (?:right|correct|best|answer)))"
+)
+_CLAUSE = re.compile(rf" (?:{_ONE})\b{_RIGHT}")
+_CLAUSE_OF_SEVERAL = re.compile(rf" (?:{_ONE}|are|were|have|do)\b{_RIGHT}")
 
 
 def boxed_exact(text: str, turn: Turn) -> Score:
@@ -34,8 +48,8 @@ def mcq_letter(text: str, turn: Turn) -> Score:
     """1 when the letter that the reply chooses is the gold one (LongBench v2; Bai et al. 2024).
 
     options: `letters`, all of them ("ABCD" without it). Read in this order: a box, "the answer is B" (the last one),
-    a line that begins with a letter, the only letter in the reply. "A or B" chooses nothing. The first capital
-    letter alone would make a choice of the article in "A man came".
+    a line that begins with a letter, the only letter in the reply. "A or B" chooses nothing, "B, D is wrong" B. The
+    first capital letter alone would make a choice of the article in "A man came", which "the answer is A here" is not.
     """
     letters = "".join(dict.fromkeys(str(turn.options.get("letters", "ABCD")).upper()))
     chosen = _chosen(straight(text), letters) if letters else ""
@@ -79,12 +93,28 @@ def _chosen(text: str, letters: str) -> str:
     stated = [found for found in re.finditer(_SAID + letter, said) if not _is_prose(found)]
     begun = [found for found in re.finditer(rf"^\W{{0,6}}{letter}", said, re.MULTILINE) if not _is_prose(found)]
     for found in (*stated[-1:], *begun[:1]):
-        hedged = re.compile(rf"\s*(?:or\b|and\b|/|,)\s*\W{{0,2}}{letter}").match(said, found.end())
-        return "" if hedged else found[1]
+        return "" if _is_hedged(found, letter, _CLAUSE_OF_SEVERAL if stated else _CLAUSE) else found[1]
     others = [found for found in re.finditer(rf"(?<![\w']){letter}", said) if not _is_prose(found)]
     return others[0][1] if len({found[1] for found in others}) == 1 else ""
 
 
+def _is_hedged(found: re.Match[str], letter: str, clause: re.Pattern[str]) -> bool:
+    """Whether another letter is offered beside one: "A or B", but not "B, D is wrong", where it has a clause."""
+    second = _next(r"(?:,\s{0,3})?or\b|/", letter, found) or _next(r"(?:,\s{0,3})?and\b|,", letter, found)
+    if second is None or _is_prose(second):
+        return False
+    last = _next(r"(?:,\s{0,3})?and\b|,", letter, found, most=26)
+    return last is None or clause.match(found.string, last.end()) is None
+
+
+def _next(joint: str, letter: str, found: re.Match[str], most: int = 1) -> re.Match[str] | None:
+    """The letter, or the last of up to `most`, that is joined to one in this way."""
+    return re.compile(rf"(?:\s*(?:{joint})\s*\W{{0,2}}{letter}){{1,{most}}}").match(found.string, found.end())
+
+
 def _is_prose(found: re.Match[str]) -> bool:
-    """Whether the letter is a word that goes on in small letters: "A man", "I think"."""
-    return found[1] in _ARTICLES and _PROSE.match(found.string, found.end()) is not None
+    """Whether the letter is a word that goes on in small letters: "A man", "I think"; not so in "I choose A here"."""
+    letter, text, start, end = found[1], found.string, found.start(1), found.end()
+    if letter not in _ARTICLES or not _PROSE.match(text, end):
+        return False
+    return letter == "I" or not (_OPTION.search(text, max(0, start - _FARTHEST), start) or _NO_NOUN.match(text, end))
