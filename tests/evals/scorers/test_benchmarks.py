@@ -81,6 +81,15 @@ def test_parts_f1(reply: str, right: float) -> None:
     assert value("parts_f1", reply, "boat, the mill") == pytest.approx(right)
 
 
+def test_the_word_and_is_no_part_of_an_answer() -> None:
+    four = "Pottery, camping, painting, swimming"
+    assert value("parts_f1", "pottery, camping, painting, and swimming", four) == 1
+    for reply in ("pottery, camping", "camping and pottery"):
+        assert value("parts_f1", reply, "Pottery and camping") == 1
+    assert value("parts_f1", "pottery, camping, a, b, c, d", "Pottery and camping") == pytest.approx(4 / 7)
+    assert value("parts_f1", "and", "Pottery and camping") == 0
+
+
 @pytest.mark.parametrize(
     ("reply", "right"),
     [

@@ -35,6 +35,13 @@ def test_word_f1_takes_the_nearest_gold_and_odd_golds() -> None:
     assert score("\u5317\u4eac\u5e02", asked("f1", "\u5317\u4eac")).value == pytest.approx(0.8)
 
 
+def test_word_f1_ignores_the_words_that_it_is_told_to() -> None:
+    turn = asked("f1", "Pottery and camping", ignore=["and"])
+    assert score("pottery, camping", turn).value == 1
+    assert score("pottery and swimming", turn).value == pytest.approx(0.5)
+    assert score("And", asked("f1", "and", ignore=["and"])).value == 1
+
+
 def test_keywords_gate_the_f1() -> None:
     turn = asked("ak_f1", "he moved to the town of Oxley", keywords=["Oxley"], ignore=["he", "to", "of"])
     assert score("He moved to the town of Selby", turn).value == 0

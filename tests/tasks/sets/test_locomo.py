@@ -65,6 +65,13 @@ def test_a_conversation_is_one_sample(tmp_path: Path) -> None:
     assert [turn.options["type"] for turn in sample.turns][:2] == ["multi_hop", "temporal"]
 
 
+@pytest.mark.parametrize("category", [1, 2, 3, 4])
+def test_the_word_and_counts_for_nothing(tmp_path: Path, category: int) -> None:
+    asked = question(category, answer="Pottery and camping")
+    (sample,) = samples("locomo", write(tmp_path / "l.json", [{"qa": [asked], "conversation": TALK}]))
+    assert score("pottery, camping", sample.turns[0]).value == 1
+
+
 def test_questions_can_be_chosen(tmp_path: Path) -> None:
     path = write(tmp_path / "l.json", [{"qa": QA, **TALK}, {"qa": QA[:1], "conversation": TALK}])
     (sample,) = samples("locomo", path, category="adversarial")

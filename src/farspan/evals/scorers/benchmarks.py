@@ -82,13 +82,16 @@ def letters(text: str, turn: Turn) -> Score:
 def parts_f1(text: str, turn: Turn) -> Score:
     """The mean over the parts of the gold answer, parted by commas, of the F1 of the nearest part (LoCoMo, multi-hop).
 
-    Upstream reduces words to their stems, and a reply may hold any number of parts; here a reply with more than twice
-    as many as there are is worth less in proportion.
+    The word `and` counts as little as articles do. Upstream reduces words to their stems, which is not done here, and a
+    reply may hold any number of parts; here a reply with more than twice as many as there are is worth less in
+    proportion. A gold answer of one part is compared with the whole reply too: `x, y` is right where it is `x and y`.
     """
     wanted, given = _parts(_gold(turn)), _parts(straight(text))
     best = [max((bag_f1(one, part) for one in given), default=0.0) for part in wanted]
     value = sum(best) / len(best) if best else 0.0
-    return Score(value * min(1.0, 2 * len(wanted) / max(1, len(given))), parsed=len(given))
+    value *= min(1.0, 2 * len(wanted) / max(1, len(given)))
+    whole = bag_f1([word for part in given for word in part], wanted[0]) if len(wanted) == 1 else 0.0
+    return Score(max(value, whole), parsed=len(given))
 
 
 def code_output(text: str, turn: Turn) -> Score:
@@ -113,7 +116,8 @@ def _whole(digits: str) -> str:
 
 
 def _parts(text: str) -> list[list[str]]:
-    return [words for words in map(squad_words, text.split(",")) if words]
+    parts = ([word for word in squad_words(part) if word != "and"] for part in text.split(","))
+    return [words for words in parts if words]
 
 
 def _printed(text: str) -> str:

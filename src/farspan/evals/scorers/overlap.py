@@ -17,12 +17,14 @@ _LEAST = 0.2
 def f1(text: str, turn: Turn) -> Score:
     """F1 of the words of the reply and of the gold answer that is nearest (SQuAD; Rajpurkar et al. 2016).
 
-    options: `first_line`, then only the reply's first line counts, as LongBench has it for its few-shot sets. Upstream
-    takes out ASCII punctuation alone, so that curly quotes make other words, and leaves no word of a gold answer that
-    is nothing but an article; such a one is compared as it is here.
+    options: `first_line`, then only the reply's first line counts, as LongBench has it for its few-shot sets; `ignore`,
+    words that count as little as articles do. Upstream takes out ASCII punctuation alone, so that curly quotes make
+    other words, and leaves no word of a gold answer that is nothing but an article; such a one is compared as it is
+    here.
     """
     given = first_line(text) if turn.options.get("first_line") else text
-    return Score(max((_f1(given, gold) for gold in turn.gold), default=0.0))
+    ignored = _ignored(turn)
+    return Score(max((_f1(given, gold, ignored) for gold in turn.gold), default=0.0))
 
 
 def ak_f1(text: str, turn: Turn) -> Score:
@@ -32,7 +34,7 @@ def ak_f1(text: str, turn: Turn) -> Score:
     for nothing; `least`, the share of the keywords' words that must be in the reply (.2 without it). F1 alone pays for
     any fluent sentence with the same small words.
     """
-    ignored = {word for phrase in turn.options.get("ignore", ()) for word in squad_words(str(phrase))}
+    ignored = _ignored(turn)
     keywords = _kept((str(phrase) for phrase in turn.options.get("keywords") or turn.gold[:1]), ignored)
     given = _kept([text], ignored)
     shared = Counter(given) & Counter(keywords)
@@ -42,9 +44,13 @@ def ak_f1(text: str, turn: Turn) -> Score:
     return Score(value if recall >= least else 0.0, parsed={"recall": round(recall, 4), "f1": round(value, 4)})
 
 
-def _f1(text: str, gold: str) -> float:
-    wanted = squad_words(gold)
-    return bag_f1(squad_words(text), wanted) if wanted else float(plain(text) == plain(gold))
+def _f1(text: str, gold: str, ignored: set[str]) -> float:
+    wanted = _kept([gold], ignored)
+    return bag_f1(_kept([text], ignored), wanted) if wanted else float(plain(text) == plain(gold))
+
+
+def _ignored(turn: Turn) -> set[str]:
+    return {word for phrase in turn.options.get("ignore", ()) for word in squad_words(str(phrase))}
 
 
 def _kept(texts: Iterable[str], ignored: set[str]) -> list[str]:

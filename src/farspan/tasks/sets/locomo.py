@@ -1,13 +1,15 @@
 """LoCoMo: questions on the talk of two friends over months; some ask for what was never said.
 
 A row has the fields `qa` (each with `question`, `answer` or `adversarial_answer`, `category` and `evidence`) and
-`conversation` (`session_1`, `session_1_date_time` and so on). What is said at once is a segment.
+`conversation` (`session_1`, `session_1_date_time` and so on). What is said at once is a segment. Answers are compared
+by F1 without articles and the word `and`, as upstream does; words are not stemmed, as they are there.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from farspan.tasks.files.questions import spread
 from farspan.tasks.files.rows import Row, one_of, parts, rows, text
@@ -17,7 +19,8 @@ from farspan.tasks.kit.sample import Sample, Segment, Span, Turn
 CARD = Card(
     scope="several facts",
     diffusion="paraphrased",
-    source="LoCoMo (Maharana et al. 2024); all questions are asked openly; the files are the user's",
+    version=2,
+    source="LoCoMo (Maharana et al. 2024); questions are asked openly, words not stemmed; the files are the user's",
     chance=0.05,
     modes=("multi_request",),
 )
@@ -79,7 +82,7 @@ def _turn(row: Row, segments: tuple[Segment, ...], places: Mapping[str, int]) ->
     found = sorted(places[mark] for mark in said if mark in places)
     evidence = tuple(Span(number, 0, len(segments[number].text.rstrip())) for number in found)
     query = f"{text(row, 'question').strip()}\n{_DATE if category == 'temporal' else _HOW}"
-    options = {"type": category}
+    options: dict[str, Any] = {"type": category}
     if category == "adversarial" and row.get("answer") is None:
         wrong = str(row.get("adversarial_answer") or _UNSAID)
         decoys = () if wrong.lower().startswith(_UNSAID) else (wrong,)
@@ -88,6 +91,8 @@ def _turn(row: Row, segments: tuple[Segment, ...], places: Mapping[str, int]) ->
     if category == "open_domain":
         gold = gold.split(";")[0].strip()
     scorer = {"multi_hop": "parts_f1", "adversarial": "any_substring"}.get(category, "f1")
+    if scorer == "f1":
+        options |= {"ignore": ["and"]}
     return Turn(query, gold, (gold,), scorer, options, "", _ROOM, evidence)
 
 
