@@ -39,7 +39,8 @@ class Turn:
     prefix: the beginning of the answer, handed to the model (RULER's answer prefix); not part of `answer`.
     max_new_tokens: the most that may be generated; 0 until the sample is fitted to a space.
     evidence: where the context holds what is needed; empty when the whole of it is needed.
-    decoys: right answers to other questions; a reply that holds most of them is a listing, and earns 0.
+    decoys: right answers to other questions. A reply is a listing, and earns 0, that holds two of them where `gold` is
+    one answer, or else at least three and more than half; those in the query or in a gold answer are left out.
     echoes: snippets from all parts of the context, put there when the sample is fitted; see `farspan.evals.score`.
     stop: strings that end the reply.
     """
