@@ -73,6 +73,7 @@ def test_a_reader_who_works_it_out_finds_the_wrong_ones(kind: str, number: int) 
     assert found(sample.document, kind) == [int(gold) for gold in turn.gold]
     assert sample.meta["wrong"] == len(turn.gold) >= 1
     assert score(turn.answer, turn).value == 1
+    assert score(f"Answers {', '.join(turn.gold)} are wrong.", turn).value == 1
 
 
 def test_every_kind_of_exercise_has_a_wrong_answer_that_differs() -> None:

@@ -19,6 +19,7 @@ from farspan.tasks.material.exercises import Exercise
 CARD = Card(
     scope="all",
     diffusion="computed",
+    version=2,
     source="LongIns (Gavin et al. 2024), with exercises of our own; several turns ask for a part of the numbers each",
     chance=0.08,
     presets={
@@ -79,4 +80,4 @@ def _line(number: int, exercise: Exercise, is_wrong: bool, instructed: bool) -> 
 def _turn(part: range, wrong: set[int]) -> Turn:
     numbers = [str(i + 1) for i in part if i in wrong]
     query = f"Which of the answers {part.start + 1} to {part.stop} are wrong? List their numbers, such as [4, 19]."
-    return Turn(query, f" [{', '.join(numbers)}]", tuple(numbers), "set_f1")
+    return Turn(query, f" [{', '.join(numbers)}]", tuple(numbers), "set_f1", {"whole_numbers": True})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +38,40 @@ def turn(gold: tuple[str, ...], scorer: str = "set_f1", **options: object) -> Tu
 )
 def test_ways_to_write_a_set(reply: str) -> None:
     assert score(reply, turn(THREE)).value == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        ("The wrong answers are 4, 19.", 1),
+        ("The wrong ones are **4** and **19**.", 1),
+        ("Answers 4, 19 are wrong.", 1),
+        ("The 4th and the 19th are wrong.", 1),
+        ("#4 and #19", 1),
+        ("1. 4\n2. 19", 1),
+        ("4. wrong\n19. wrong", 1),
+        ("4.0, 19.", 1),
+        ("[4], [19]", 1),
+        ("[4 and 19] are wrong", 1),
+        ("4, 19 [as asked]", 1),
+        ("1 to 3 are right, 4 is not: 3 + 4 = 8.\nSo are 5 to 18. [4, 19]", 1),
+        ("[1, 2, 3] are right. The wrong ones: [4, 19], since [4] is 7 and [19] 8", 1),
+        ("[4, 19] [7]", 1),
+        ("Of 4 to 19, 30 is wrong: 4, 19", 1),
+        ("-4, 19", 0.5),
+        ("4.5, x19, 19.5", 0),
+        ("I saw 4 and 19. []", 0),
+    ],
+)
+def test_whole_numbers(reply: str, value: float) -> None:
+    assert score(reply, turn(("4", "19"), whole_numbers=True)).value == value
+
+
+def test_whole_numbers_are_read_in_linear_time() -> None:
+    start = time.process_time()
+    for text in ("[" * 100_000, "[1] " * 25_000, "9" * 100_000 + "x", "1.0" * 30_000, "- " * 50_000, "1. " * 30_000):
+        assert score(text, turn(THREE, whole_numbers=True)).value < 1
+    assert time.process_time() - start < 6
 
 
 def test_f1_of_sets_by_hand() -> None:

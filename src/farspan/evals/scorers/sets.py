@@ -11,6 +11,8 @@ from farspan.evals.scorers.kit.text import brief, plain, straight, unled, unlist
 from farspan.tasks import Turn
 
 _GROUP = re.compile(r"\[([^\[\]]*+)\]")
+_RUN = re.compile(r"\[[^\[\],]*+\](?:\s{0,3}(?:,|;|and|&)?\s{0,3}\[[^\[\],]*+\])+|\[[^\[\]]*+\]")
+_WHOLE = re.compile(r"(?<![\w.])-?\d+(?:\.0+)?(?!\.?\d)(?=(?:st|nd|rd|th)?(?!\w))")
 _AROUND = "()[]{}<>\"'`* "
 _NOTHING = frozenset({"", "none", "nothing", "empty", "n/a", "no items"})
 
@@ -20,7 +22,8 @@ def set_f1(text: str, turn: Turn) -> Score:
 
     options: `pattern`, a regular expression whose matches (its first group, where it has one) are the items; without
     one, what stands in the last list in brackets, or else all of the reply, is parted at commas, semicolons and line
-    ends. Looking for gold items as substrings would find 1 in 12 and pay for a list of everything.
+    ends. `whole_numbers`, then the items are the whole numbers there. Looking for gold items as substrings would find
+    1 in 12 and pay for a list of everything.
     """
     given, wanted = _items(text, turn), _wanted(turn)
     return Score(bag_f1(set(given), set(wanted)), parsed=brief(given))
@@ -29,9 +32,9 @@ def set_f1(text: str, turn: Turn) -> Score:
 def items(text: str, turn: Turn) -> Score:
     """The share of gold items that stand at their place in the reply (Needle Threading; Roberts et al. 2024).
 
-    options: `pattern` as for `set_f1`; `names`, all items that there are, which are then read in the order in which
-    each stands last; `all`, then only the whole list, equal, earns 1. More than twice as many items
-    as wanted earn 0. Upstream reads the reply as a Python literal, fails on anything else, and compares only the
+    options: `pattern` and `whole_numbers` as for `set_f1`; `names`, all items there are, which are then read in the
+    order in which each stands last; `all`, then only the whole list, equal, earns 1. More than twice as many items as
+    wanted earn 0. Upstream reads the reply as a Python literal, fails on anything else, and compares only the
     first items.
     """
     given, wanted = _items(text, turn), _wanted(turn)
@@ -50,6 +53,8 @@ def _items(text: str, turn: Turn) -> list[str]:
     pattern, names = turn.options.get("pattern"), turn.options.get("names")
     if names:
         found = _named(straight(text).casefold(), [straight(str(name)).casefold() for name in names])
+    elif turn.options.get("whole_numbers"):
+        found = _whole_numbers(straight(text))
     elif pattern:
         found = [match[1 if match.re.groups else 0] or "" for match in re.finditer(pattern, text)]
     else:
@@ -61,6 +66,18 @@ def _named(said: str, names: list[str]) -> list[str]:
     """The names that stand in a text, in the order of where each stands last."""
     places = {name: last_place(name, said, len(said)) for name in names}
     return sorted((name for name in places if places[name] >= 0), key=places.__getitem__)
+
+
+def _whole_numbers(text: str) -> list[str]:
+    """Those in the last list in brackets (the last with a comma, where one has any), or else in all of the text.
+
+    A line's own number counts only where it is the only one of the line.
+    """
+    runs = [run for run in _RUN.findall(text) if re.search(r"\d", run) or not run.strip("[] \n")]
+    if runs:
+        return _WHOLE.findall(next((run for run in reversed(runs) if "," in run), runs[-1]))
+    rows = [bare if _WHOLE.search(bare := unlisted(line)) else line for line in text.replace("**", "").splitlines()]
+    return [found for row in _after_lead(rows) for found in _WHOLE.findall(row)]
 
 
 def _parted(text: str, whole: bool) -> list[str]:
