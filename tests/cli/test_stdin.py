@@ -7,11 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import farspan
+from farspan import readers
 from farspan.cli import piped
+from farspan.text import Document
+from farspan.types import Progress
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeModel
 
@@ -112,6 +117,16 @@ def test_standard_input_by_name(run: Run, model: FakeModel) -> None:
     assert model.sessions[0].seen == 5
     empty = run("ask", "what?", "-f", "-", stdin="")
     assert empty.exit_code == 3 and "empty" in empty.stderr
+
+
+def test_a_long_pipe_is_read_to_its_end() -> None:
+    text = "".join(f"day {number} " for number in range(22_000))
+    told: list[Progress] = []
+    document = Document.from_stdin(io.BytesIO(text.encode()))
+    with closing(readers.open_reading(farspan.load(), "gemfilter")) as session:
+        session.read(document, told.append)
+        assert [(file["chars"], file["complete"]) for file in session.files] == [(len(text), True)]
+    assert told[-1].chars == told[-1].total_chars == len(text) > 200_000
 
 
 def test_a_folder_is_read_file_by_file(run: Run, model: FakeModel, tmp_path: Path) -> None:

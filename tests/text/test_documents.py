@@ -150,6 +150,18 @@ def test_from_stdin_reads_twice_and_knows_its_length() -> None:
         Document.from_stdin(io.BytesIO(b""))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_stream_is_read_by_several_at_once(encoding: str) -> None:
+    text = "".join(f"line {number} é\n" for number in range(20_000))
+    document = Document.from_stdin(io.BytesIO(text.encode(encoding)))
+    first, second = document.pieces(), document.pieces()
+    begun, also = next(first), next(second)
+    assert document.total_chars == len(text)
+    assert document.fingerprint == Document.from_stdin(io.BytesIO(text.encode(encoding))).fingerprint
+    begun, also = begun + next(first), also + next(second)
+    assert begun + "".join(first) == also + "".join(second) == text_of(document) == text
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_named_pipe(tmp_path: Path) -> None:
     path = tmp_path / "pipe"

@@ -9,7 +9,6 @@ import stat
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import IO, BinaryIO, Self
@@ -17,13 +16,14 @@ from typing import IO, BinaryIO, Self
 from farspan import env
 from farspan.errors import InputError, nearest
 from farspan.text.formats import detect, reader
+from farspan.text.shared import reader_of
 from farspan.text.unicode import to_utf8
 
 PIECE = 65_536
 _CHUNK = 1 << 20
 
 NoticeCallback = Callable[[str], None]
-_Open = Callable[[], AbstractContextManager[BinaryIO]]
+_Open = Callable[[], BinaryIO]
 
 
 def log_notice(notice: str) -> None:
@@ -155,7 +155,7 @@ class Document:
             error.filename = error.filename or str(folder or tempfile.gettempdir())
             raise
         kind = detect(file, name)
-        document = cls._of_file(name, kind, lambda: nullcontext(file), lambda: f"stream:{digest}", notice)
+        document = cls._of_file(name, kind, lambda: reader_of(file), lambda: f"stream:{digest}", notice)
         weakref.finalize(document, file.close)
         return document
 
