@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,22 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
     yield put
     for stream in streams:
         stream.close()
+
+
+@contextmanager
+def ended_after(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError where a pipe is waited for that nobody writes into."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
@@ -127,6 +145,41 @@ def test_a_long_pipe_is_read_to_its_end() -> None:
         session.read(document, told.append)
         assert [(file["chars"], file["complete"]) for file in session.files] == [(len(text), True)]
     assert told[-1].chars == told[-1].total_chars == len(text) > 200_000
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Iterator[Path]:
+    """A named pipe that somebody writes five words into, once."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = subprocess.Popen(["sh", "-c", 'echo five words are in here >"$0"', str(path)])
+    yield path
+    writer.kill()
+    writer.wait()
+
+
+def test_a_pipe_with_a_name_is_read_once(run: Run, model: FakeModel, fifo: Path) -> None:
+    with ended_after(20):
+        result = run("ask", "what?", "-f", fifo)
+    assert result.exit_code == 0, result.stderr
+    assert (model.sessions[0].reads, model.sessions[0].seen) == ([str(fifo)], 5)
+
+
+def test_chat_reads_a_pipe_with_a_name(run: Run, model: FakeModel, fifo: Path) -> None:
+    with ended_after(20):
+        result = run("chat", stdin=f"/read {fifo}\n")
+    assert "error" not in result.stderr
+    assert (model.sessions[0].reads, model.sessions[0].seen) == ([str(fifo)], 5)
+
+
+def test_a_pipe_of_the_shell_is_read(run: Run, model: FakeModel) -> None:
+    out, into = os.pipe()
+    os.write(into, b"five words are in here")
+    os.close(into)
+    with os.fdopen(out, "rb"):
+        result = run("ask", "what?", "-f", f"/dev/fd/{out}")
+    assert result.exit_code == 0, result.stderr
+    assert model.sessions[0].seen == 5
 
 
 def test_a_folder_is_read_file_by_file(run: Run, model: FakeModel, tmp_path: Path) -> None:

@@ -44,14 +44,14 @@ class Reading:
 
 
 def inputs(files: Sequence[str]) -> list[str]:
-    """The files to read, looked at before a model is loaded.
+    """The files to read, looked at before a model is loaded; pipes are left alone, since they can be read only once.
 
     Raises InputError for a file that is missing, empty or binary.
     """
     from farspan.text import Document
 
     for name in files:
-        if name != STDIN and not os.path.isdir(name):
+        if name != STDIN and (os.path.isfile(name) or not os.path.exists(name)):
             Document.from_path(name)
     return list(files)
 
