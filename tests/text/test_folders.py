@@ -56,6 +56,31 @@ def test_what_cannot_be_read_in_a_folder_is_skipped_and_told(tmp_path: Path) -> 
         list(open_documents([tmp_path / "picture.png"]))
 
 
+def test_links_that_lead_nowhere_are_skipped_and_told(tmp_path: Path) -> None:
+    fill(tmp_path, "a.txt", "z.txt", "sub/b.txt")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "sub" / "gone").symlink_to("missing.txt")
+    (tmp_path / "sub" / ".gitignore").symlink_to(".gitignore")
+    (tmp_path / "to_a").symlink_to("a.txt")
+    notices: list[str] = []
+    assert names_in(tmp_path, notices) == ["a.txt", "sub/b.txt", "to_a", "z.txt"]
+    assert notices[0].startswith(f"skipped: {tmp_path / 'loop'} cannot be read: too many levels")
+    assert notices[1:] == [f"skipped: {tmp_path / 'sub' / 'gone'} is a link to missing.txt, which does not exist"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may follow every link")
+def test_a_link_that_may_not_be_followed_is_skipped_and_told(tmp_path: Path) -> None:
+    fill(tmp_path, "closed/x.txt", "read/a.txt")
+    (tmp_path / "read" / "secret").symlink_to(tmp_path / "closed" / "x.txt")
+    (tmp_path / "closed").chmod(0)
+    notices: list[str] = []
+    try:
+        assert names_in(tmp_path / "read", notices) == ["a.txt"]
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+    assert notices == [f"skipped: {tmp_path / 'read' / 'secret'} cannot be read: permission denied"]
+
+
 def test_a_folder_with_nothing_to_read(tmp_path: Path) -> None:
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\0\0")
     with pytest.raises(InputError, match=r"nothing to read in it \(1 files looked at\)"):

@@ -63,7 +63,10 @@ def _in_folder(folder: str, notice: NoticeCallback) -> Iterator[Document]:
 
 
 def _walk(shown: Path, real: Path, rules: list[ignore.IgnoreFile], notice: NoticeCallback) -> Iterator[Path]:
-    """Files below a folder by the path to show, sorted; `real` is the same folder, resolved."""
+    """Files below a folder by the path to show, sorted; `real` is the same folder, resolved.
+
+    A link that leads nowhere is among them: who opens it learns why.
+    """
     try:
         entries = sorted(os.scandir(real), key=lambda entry: entry.name)
     except OSError as error:
@@ -76,5 +79,5 @@ def _walk(shown: Path, real: Path, rules: list[ignore.IgnoreFile], notice: Notic
             continue
         if is_folder:
             yield from _walk(shown / entry.name, real / entry.name, rules, notice)
-        elif entry.is_file():
+        elif os.path.isfile(entry.path) or not os.path.exists(entry.path):
             yield shown / entry.name
