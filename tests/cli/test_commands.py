@@ -29,6 +29,16 @@ def test_read_keeps_a_session(run: Run, model: FakeModel, book: Path) -> None:
     assert report["timing"]["read_tokens_per_s"] == 0
 
 
+def test_a_file_that_is_reached_twice_is_read_once(run: Run, model: FakeModel, book: Path, tmp_path: Path) -> None:
+    assert run("read", book, book, "--session", "thesis").exit_code == 0
+    assert model.sessions[-1].reads == [str(book)]
+    (tmp_path / "notes").mkdir()
+    note = book.rename(tmp_path / "notes" / "a.md")
+    (tmp_path / "notes" / "the_same.md").symlink_to(note)
+    assert run("ask", "what?", "-f", note.parent, "-f", note).exit_code == 0
+    assert model.sessions[-1].reads == [str(note)]
+
+
 def test_help_and_version_are_no_questions(run: Run, model: FakeModel) -> None:
     assert run("help").stdout == run("--help").stdout
     assert run("version").stdout == run("--version").stdout

@@ -39,9 +39,12 @@ def documents(source: str | Path | Document) -> Iterable[Document]:
 
 
 def unread(found: Iterable[Document], files: Iterable[Mapping[str, Any]]) -> Iterator[Document]:
-    """Those documents that are not among a session's `files`, or were not read to their end."""
-    complete = {file["fingerprint"] for file in files if file["complete"]}
-    return (document for document in found if document.fingerprint not in complete)
+    """Those documents that are not among a session's `files`, or were not read to their end; the same one only once."""
+    done = {file["fingerprint"] for file in files if file["complete"]}
+    for document in found:
+        if document.fingerprint not in done:
+            yield document
+            done.add(document.fingerprint)
 
 
 def _in_folder(folder: str, notice: NoticeCallback) -> Iterator[Document]:
