@@ -84,6 +84,22 @@ def test_what_the_parser_says_of_a_pdf_is_not_for_the_user(tmp_path: Path) -> No
     assert (done.stdout, done.stderr) == ("first\n\nsecond\n", "")
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "notes", "notes.md"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_a_text_about_pdf_is_a_text(tmp_path: Path, name: str, encoding: str) -> None:
+    text = "\nUn café. A PDF begins with %PDF-1.7 and ends with %%EOF.\n"
+    path = tmp_path / name
+    path.write_bytes(text.encode(encoding))
+    assert text_of(path) == text
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\r\n \t", b"\0" * 128, b"\x01\x02 mail \xff\xfe\x03\n"])
+def test_a_pdf_is_seen_by_its_content(tmp_path: Path, before: bytes) -> None:
+    path = write_pdf(tmp_path / "book", ["first", "second"])
+    path.write_bytes(before + path.read_bytes())
+    assert text_of(path) == "first\n\nsecond"
+
+
 def test_a_scanned_pdf(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "scan.pdf", ["", "", ""])
     with pytest.raises(InputError, match=r"scan\.pdf has 3 pages and no text"):

@@ -7,6 +7,8 @@ InputError for a file that it cannot read. A module is imported when a file of i
 from __future__ import annotations
 
 import importlib
+import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
@@ -27,6 +29,10 @@ _SUFFIXES = {
     ".xhtml": "html",
 }
 _HTML_STARTS = (b"<!doctype html", b"<html")
+_PDF_MARK = b"%PDF-"
+_PDF_REACH = 1024
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # of UTF-8, with its byte order mark
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def reader(kind: str) -> Reader:
@@ -47,12 +53,12 @@ def detect(file: BinaryIO, name: str) -> str:
     suffix = PurePath(name).suffix.lower()
     if head.startswith(b"PK\x03\x04"):
         kind = _zip_kind(file, suffix)
-    elif b"%PDF-" in head[:1024]:
+    elif _is_pdf(head):
         kind = "pdf"
     elif suffix in _SUFFIXES:
         kind = _SUFFIXES[suffix]
     elif not suffix or name.startswith("<"):
-        kind = "html" if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:20].lower().startswith(_HTML_STARTS) else "plain"
+        kind = "html" if head.lstrip(_BLANK)[:20].lower().startswith(_HTML_STARTS) else "plain"
     else:
         kind = "plain"
     if kind is None or (kind in ("plain", "html") and detect_encoding(file) is None):
@@ -61,6 +67,13 @@ def detect(file: BinaryIO, name: str) -> str:
             fix="give text, Markdown, source code, HTML, PDF, EPUB or DOCX; convert other formats to one of these",
         )
     return kind
+
+
+def _is_pdf(head: bytes) -> bool:
+    """Whether it begins with the mark of a PDF, or has it further on behind what is no text, as some programs write."""
+    at = head.find(_PDF_MARK, 0, _PDF_REACH)
+    before = head[: max(at, 0)].lstrip(_BLANK)
+    return at >= 0 and (not before or bool(_CONTROL.search(before)) or detect_encoding(io.BytesIO(before)) is None)
 
 
 def _zip_kind(file: BinaryIO, suffix: str) -> str | None:
