@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from farspan.text import SpoolDocument, TextSpool
+from farspan.text import SpoolDocument, Spooled
 from farspan.types import Source
 
 _PIECE = 65_536
@@ -27,7 +27,7 @@ class _Likeness(NamedTuple):
     share: float
 
 
-def occurrences(spool: TextSpool, text: str) -> Iterator[Span]:
+def occurrences(spool: Spooled, text: str) -> Iterator[Span]:
     """Every place `[start, end)` in the spool where the text stands in one document, none overlapping."""
     for document in _documents(spool):
         start = document.start
@@ -41,7 +41,7 @@ def occurrences(spool: TextSpool, text: str) -> Iterator[Span]:
                 start += at + len(text)
 
 
-def place_of(spool: TextSpool, source: Source) -> Iterator[Span]:
+def place_of(spool: Spooled, source: Source) -> Iterator[Span]:
     """Where a source stands in the spool: in every document of its file's name that has its text there."""
     for document in _documents(spool):
         span = document.start + source.start, document.start + source.end
@@ -49,7 +49,7 @@ def place_of(spool: TextSpool, source: Source) -> Iterator[Span]:
             yield span
 
 
-def likest_sentence(spool: TextSpool, reply: str) -> Span | None:
+def likest_sentence(spool: Spooled, reply: str) -> Span | None:
     """The sentence that shares most words with a reply, the first of equal ones; None when none has half of them."""
     words = _words(reply)
     best: tuple[float, Span] | None = None
@@ -60,7 +60,7 @@ def likest_sentence(spool: TextSpool, reply: str) -> Span | None:
     return None if best is None else best[1]
 
 
-def sentences(spool: TextSpool) -> Iterator[tuple[int, str]]:
+def sentences(spool: Spooled) -> Iterator[tuple[int, str]]:
     """The sentences and lines of the text, each with where it begins; one without end is cut after some thousands."""
     for document in _documents(spool):
         start = document.start
@@ -75,7 +75,7 @@ def sentences(spool: TextSpool) -> Iterator[tuple[int, str]]:
             start += cuts[-1][1]
 
 
-def _documents(spool: TextSpool) -> Iterator[SpoolDocument]:
+def _documents(spool: Spooled) -> Iterator[SpoolDocument]:
     return map(spool.document, range(len(spool)))
 
 

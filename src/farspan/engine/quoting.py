@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from farspan.errors import InputError
-from farspan.text import TextSpool
+from farspan.text import Spooled
 
 
-def quote(spool: TextSpool, file: str, start: int = 0, end: int | None = None) -> str:
+def quote(spool: Spooled, file: str, start: int = 0, end: int | None = None) -> str:
     """The characters `[start, end)` of a document, as far as it was read.
 
     Of several with this name it is the latest that reaches to `start`. Raises InputError where there is none.

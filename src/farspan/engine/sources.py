@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from farspan.engine.watch import Watch
-from farspan.text import Spans, SpoolDocument, TextSpool
+from farspan.text import Spans, SpoolDocument, Spooled
 from farspan.types import Source
 
 _GAP_TOKENS = 16
@@ -22,7 +22,7 @@ class Places(Protocol):
     """Where tokens stand in the user's text."""
 
     @property
-    def spool(self) -> TextSpool:
+    def spool(self) -> Spooled:
         """The text."""
         ...
 
@@ -69,7 +69,7 @@ def _attended(watch: Watch, places: Places) -> _Attended:
     return _Attended(at_p, weight_p, start_p, end_p).part(start_p >= 0)
 
 
-def _source(spool: TextSpool, group: _Attended, total: float) -> Source:
+def _source(spool: Spooled, group: _Attended, total: float) -> Source:
     """The source of a group: from the first to the last token, near the best, that has a fair share of its weight."""
     best = int(group.weight_p.argmax())
     document = spool.document(spool.place(int(group.start_p[best])).document)
@@ -89,7 +89,7 @@ def _source(spool: TextSpool, group: _Attended, total: float) -> Source:
     )
 
 
-def _widened(spool: TextSpool, document: SpoolDocument, start: int, end: int) -> tuple[int, int]:
+def _widened(spool: Spooled, document: SpoolDocument, start: int, end: int) -> tuple[int, int]:
     """Widen a span to the sentence or line around it, within limits and within its document."""
     low, high = max(document.start, start - _MOST_CHARS), min(document.end, end + _MOST_CHARS)
     before, after = spool.slice(low, start), spool.slice(end, high)

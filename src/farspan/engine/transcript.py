@@ -11,7 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from farspan.text import Document, Spans, SpoolDocument, TextEncoder, TextSpool, TokenLog, TokenPiece
+from farspan.text import (
+    Document,
+    Spans,
+    SpoolDocument,
+    Spooled,
+    SpoolThen,
+    TextEncoder,
+    TextSpool,
+    TokenLog,
+    TokenPiece,
+)
 from farspan.text.token_log import NO_TEXT
 
 _CONTEXT_TOKENS = 100
@@ -26,7 +36,7 @@ class Transcript:
         self.spool = TextSpool(folder, None if state is None else state["spool"])
         self.log = TokenLog(folder, None if state is None else state["tokens"])
         self._done_again = 0
-        self._abandoned: set[int] = set(() if state is None else state["abandoned"])
+        self.abandoned: set[int] = set(() if state is None else state["abandoned"])
 
     def __len__(self) -> int:
         return len(self.log)
@@ -103,25 +113,14 @@ class Transcript:
 
     def files(self) -> list[dict[str, Any]]:
         """The documents: `file`, `fingerprint`, `chars`, and whether it was read to its end (`complete`)."""
-        unfinished = self.spool.unfinished
-        records = [self.spool.document(number) for number in range(len(self.spool))]
-        return [
-            {
-                "file": record.name,
-                "fingerprint": record.fingerprint,
-                "chars": record.end - record.start,
-                "complete": record != unfinished and number not in self._abandoned,
-            }
-            for number, record in enumerate(records)
-            if record.end > record.start or record == unfinished
-        ]
+        return _listed(self.spool, self.finished, self.abandoned)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             "spool": self.spool.state_dict(),
             "tokens": len(self.log),
-            "abandoned": sorted(self._abandoned),
+            "abandoned": sorted(self.abandoned),
         }
 
     def copy_to(self, folder: Path) -> Transcript:
@@ -161,22 +160,23 @@ class Transcript:
         """Leave a document that was broken off as it is: with the text that was seen, and not complete."""
         ends = self._last_tokens(record).ends
         self.spool.truncate(int(ends[-1]) if len(ends) else record.start)
-        self._abandoned.add(len(self.spool) - 1)
+        self.abandoned.add(len(self.spool) - 1)
         self.spool.finish()
 
 
 class ForkedTranscript:
     """A fork's transcript: its parent's first tokens, all unless `base` says how many, and its own behind them.
 
-    Its own may quote the parent's text, and add none to it. `chars` and `finished` are as they were when it was forked,
-    since the parent goes on.
+    Its own may quote the parent's text, and add none to it. The parent goes on: `spool`, `finished` and `abandoned` are
+    as they were when it was forked.
     """
 
     def __init__(self, parent: Transcript | ForkedTranscript, base: int | None = None) -> None:
         self._parent = parent
         self._base = len(parent) if base is None else base
-        self.chars: int = parent.chars
+        self.spool: Spooled = SpoolThen(parent.spool)
         self.finished: bool = parent.finished
+        self.abandoned: set[int] = set(parent.abandoned)
         self._own = TokenPiece([], [], [])
 
     @property
@@ -185,16 +185,16 @@ class ForkedTranscript:
         return 0
 
     @property
-    def spool(self) -> TextSpool:
-        """The parent's text."""
-        return self._parent.spool
+    def chars(self) -> int:
+        """Characters of all documents."""
+        return self.spool.chars
 
     def __len__(self) -> int:
         return self._base + len(self._own.ids)
 
     def files(self) -> list[dict[str, Any]]:
-        """The parent's documents."""
-        return self._parent.files()
+        """The documents that the parent had, as it had them."""
+        return _listed(self.spool, self.finished, self.abandoned)
 
     def add(self, ids: list[int], starts: Sequence[int] = (), ends: Sequence[int] = ()) -> None:
         """Note tokens that the model has seen, with the offsets in the parent's text of those that quote it."""
@@ -224,6 +224,7 @@ class ForkedTranscript:
         copy = self._parent.copy_to(folder)
         copy.spool.truncate(self.chars)
         copy.log.truncate(self._base)
+        copy.abandoned = set(self.abandoned)
         if self.finished:
             copy.spool.finish()
         copy.add(*self._own)
@@ -231,6 +232,21 @@ class ForkedTranscript:
 
     def close(self) -> None:
         """The files are the parent's."""
+
+
+def _listed(spool: Spooled, finished: bool, abandoned: set[int]) -> list[dict[str, Any]]:
+    records = [spool.document(number) for number in range(len(spool))]
+    unfinished = None if finished else len(records) - 1
+    return [
+        {
+            "file": record.name,
+            "fingerprint": record.fingerprint,
+            "chars": record.end - record.start,
+            "complete": number != unfinished and number not in abandoned,
+        }
+        for number, record in enumerate(records)
+        if record.end > record.start or number == unfinished
+    ]
 
 
 def _overlaps(tokens: Spans, low_X: np.ndarray, high_X: np.ndarray) -> np.ndarray:

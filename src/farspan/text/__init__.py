@@ -5,6 +5,7 @@ from __future__ import annotations
 from farspan.text.document import Document, NoticeCallback
 from farspan.text.folders import documents, open_documents, unread
 from farspan.text.spool import Place, SpoolDocument, TextSpool
+from farspan.text.spooled import Spooled, SpoolThen
 from farspan.text.token_log import NO_TEXT, Spans, TokenLog
 from farspan.text.tokens import TextEncoder, TokenPiece, encode_pieces
 
@@ -15,6 +16,8 @@ __all__ = [
     "Place",
     "Spans",
     "SpoolDocument",
+    "SpoolThen",
+    "Spooled",
     "TextEncoder",
     "TextSpool",
     "TokenLog",
