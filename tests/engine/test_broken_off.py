@@ -16,10 +16,11 @@ import torch
 
 import farspan
 from farspan.cache.ring import Ring
-from farspan.engine import Session, store
+from farspan.engine import Model, Session, store
 from farspan.engine.uninterrupted import uninterrupted
 from farspan.errors import BudgetError, InputError, SessionError, StorageFull
-from tests.tiny import model, random_ids
+from tests.attention.families import build
+from tests.tiny import llama, model, random_ids, tokenizer
 
 METHOD = "infllm(block=16, top_k=2, n_local=32, n_init=4, repr_top_k=2)"
 IDS = random_ids(600)
@@ -27,6 +28,25 @@ IDS = random_ids(600)
 
 def begun(path: Path | None = None) -> Session:
     return model().session(METHOD, "2MiB", path, chunk=32)
+
+
+def test_an_end_of_text_token_that_is_not_special_is_no_part_of_the_text() -> None:
+    (end,) = tokenizer().encode("e", add_special_tokens=False)
+    with Model(llama(eos_token_id=end), tokenizer(), "ends").session() as session:
+        session.read("abc")
+        answers = [session.ask("q", temperature=1.0, seed=seed, max_new_tokens=60) for seed in range(40)]
+        ended = [answer for answer in answers if answer.ids[-1] == end]
+    assert ended
+    for answer in ended:
+        assert answer.text == tokenizer().decode(answer.ids[:-1], skip_special_tokens=True)
+
+
+def test_tokens_of_a_model_of_sliding_windows_alone_take_bytes_too() -> None:
+    hosted = Model(build("Mistral", sliding_window=16), tokenizer(), "slides")
+    assert all(fact.sliding_window == 16 for fact in hosted.hosted.facts)
+    assert hosted.kv_bytes_per_token == sum(2 * fact.kv_heads * fact.key_dim * 4 for fact in hosted.hosted.facts)
+    with hosted.session(budget="8K") as session:
+        session.read(list(range(4, 40)))
 
 
 def tokens_in(session: Session) -> list[int]:

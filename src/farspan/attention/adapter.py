@@ -62,7 +62,7 @@ class HostedModel:
     """A decoder whose attention farspan answers. It holds no state of a stream; threads may share it.
 
     `window` is the context that the model was trained or configured for, in tokens; `bytes_per_token` is the KV of one
-    token in all full-attention layers together.
+    token in all full-attention layers together, or in all layers where each has a sliding window.
     """
 
     def __init__(self, model: PreTrainedModel, body: Any, facts: tuple[LayerFacts, ...], ropes: dict[str, RopeSource]):
@@ -73,7 +73,7 @@ class HostedModel:
         self.hidden_size: int = config.hidden_size
         self.vocab_size: int = model.get_output_embeddings().weight.shape[0]
         self.dtype: torch.dtype = model.dtype
-        full = [fact for fact in facts if fact.sliding_window is None]
+        full = [fact for fact in facts if fact.sliding_window is None] or facts
         self.bytes_per_token = sum(f.kv_heads * (f.key_dim + f.value_dim) for f in full) * self.dtype.itemsize
         self._body = body
         self._ropes = ropes

@@ -71,7 +71,7 @@ class Generation:
             self.likely += likely(logits_V[None], [token], self._sampling.logprobs)
         piece = "" if token in self._eos else self._wording.add(token)
         if token in self._eos or self._wording.stopped or len(self.drawn) == self._sampling.max_new_tokens:
-            piece += self._wording.end(self.drawn)
+            piece += self._wording.end(self.drawn[:-1] if token in self._eos else self.drawn)
             self._end()
         return piece
 

@@ -56,7 +56,7 @@ class Model:
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Bytes of keys and values of one token in all full-attention layers."""
+        """Bytes of keys and values of one token in all full-attention layers, or in all where each has a window."""
         bytes_per_token: int = self.hosted.bytes_per_token
         return bytes_per_token
 
