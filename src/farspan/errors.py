@@ -13,7 +13,12 @@ FarspanError                     exit 1
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 from collections.abc import Iterable
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TOLD = re.compile(r"\(os error (\d+)\)")
 
 
 class FarspanError(Exception):
@@ -68,6 +73,19 @@ class StorageFull(FarspanError, OSError):
     """A tier or the disk is full. The session stands as it was at its last committed chunk."""
 
     exit_code = 4
+
+
+def system_number(error: BaseException) -> int | None:
+    """The number of what the system refused, if any; tokenizers and safetensors tell it in their text."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = _TOLD.search(str(error))
+    return int(told[1]) if told else None
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the system took no more: the disk is full, or a quota or the longest file that may be is reached."""
+    return system_number(error) in _FULL
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import SafetensorError
 
 import farspan
 from farspan.errors import StorageFull
@@ -74,6 +75,25 @@ def test_a_full_disk_loses_nothing(
         session.read(book)
         assert fed.take() == [1, *model().encoder.encode(BOOK).ids]
         check_outcome(outcome(session), wanted)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG], ids=os.strerror)
+def test_a_state_that_the_system_takes_no_more_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Safetensors tells it in words alone."""
+
+    def refuse(*_: Any) -> None:
+        raise SafetensorError(f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})")
+
+    with model().session("full", path=tmp_path / "kept", chunk=16) as session:
+        session.read(random_ids(40))
+        session.commit()
+        monkeypatch.setattr("farspan.engine.store.save_file", refuse)
+        with pytest.raises(StorageFull, match="stands at its last commit"):
+            session.read(random_ids(40))
+            session.commit()
+    monkeypatch.undo()
+    with farspan.open(tmp_path / "kept", model()) as opened:
+        assert opened.counts.seen >= 40
 
 
 def test_a_disk_that_fills_up_while_committing(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ for each. A scan reads into one buffer instead: the faults of a map cost more th
 
 from __future__ import annotations
 
-import errno
 import math
 import mmap
 import os
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farspan.cache.columns import Column, Rows, count_rows
-from farspan.errors import SessionError, StorageFull
+from farspan.errors import SessionError, StorageFull, is_full
 from farspan.types import format_bytes
 
 _NUMPY = {1: np.uint8, 2: np.int16, 4: np.int32, 8: np.int64}
@@ -175,7 +174,7 @@ class BlockFile:
 
     def _full(self, error: OSError) -> OSError:
         self._cut()
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if not is_full(error):
             return error
         folder = next(iter(self._paths.values())).parent
         return StorageFull(

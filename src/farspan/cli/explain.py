@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from functools import singledispatch
 from typing import NamedTuple
 
 import click
 
-from farspan.errors import FarspanError
+from farspan.errors import FarspanError, system_number
 
 
 class Explanation(NamedTuple):
@@ -43,17 +42,12 @@ _SYSTEM = {
 }
 """What the system refuses, with the exit code and what to do."""
 
-_OF_RUST = re.compile(r"\(os error (\d+)\)")
-
 
 @singledispatch
 def explain(error: BaseException) -> Explanation:
     """The explanation of any error; what farspan does not foresee is named by its type."""
-    refused = _OF_RUST.search(str(error))  # tokenizers and safetensors tell what the system refused by its number
-    if refused:
-        number = int(refused[1])
-        return explain(OSError(number, os.strerror(number)))
-    return _unforeseen(error)
+    number = system_number(error)
+    return _unforeseen(error) if number is None else explain(OSError(number, os.strerror(number)))
 
 
 @explain.register

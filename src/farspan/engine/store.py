@@ -11,7 +11,6 @@ how much of the append-only files does.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import time
@@ -25,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from farspan.errors import SessionError, StorageFull
+from farspan.errors import SessionError, StorageFull, is_full
 from farspan.folders import hold
 
 VERSION = 4
@@ -85,7 +84,7 @@ class Store:
         except (OSError, SafetensorError) as error:
             fresh.unlink(missing_ok=True)
             index.unlink(missing_ok=True)
-            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            if is_full(error):
                 raise StorageFull(
                     f"the disk under {self.folder} is full; the session stands at its last commit",
                     fix="free some space and go on",

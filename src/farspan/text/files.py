@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from pathlib import Path
 
-from farspan.errors import SessionError, StorageFull
+from farspan.errors import SessionError, StorageFull, is_full
 from farspan.types import format_bytes
 
 
@@ -42,7 +41,7 @@ class AppendFile:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             self._file.truncate(self.size)
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if not is_full(error):
                 raise
             raise StorageFull(
                 f"no room for {format_bytes(len(data))} more in {self.path}",

@@ -10,10 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from farspan.errors import FarspanError, SessionError, StorageFull
+from farspan.errors import FarspanError, SessionError, StorageFull, is_full
 from farspan.server.asked import ContextLengthExceeded, Loading, NotFound, TooLarge
 from farspan.server.workers import Busy
 
+_LOG = logging.getLogger("farspan.server")
 RETRY_AFTER_S = 5
 CLIENT_GONE = 499
 _INVALID = "invalid_request_error"
@@ -27,6 +28,8 @@ _STATUSES: tuple[tuple[type[FarspanError], int, str, str | None], ...] = (
     (StorageFull, 507, "server_error", "storage_full"),
     (FarspanError, 400, _INVALID, None),
 )
+_NO_ROOM = "the server's disk is full, or takes no files as large as this one"
+_MAKE_ROOM = "free some space there, and send it again"
 _CODES = {401: "invalid_api_key", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
 
@@ -40,9 +43,14 @@ def described(error: Exception) -> tuple[int, dict[str, Any]]:
     for kind, status, name, code in _STATUSES:
         if isinstance(error, kind):
             return status, body(str(error), name, code=code)
+    if isinstance(error, HTTPException) and isinstance(error.__cause__, OSError):
+        return described(error.__cause__)  # the framework's reading of a body, which went by way of a file
     if isinstance(error, HTTPException):
         return error.status_code, body(str(error.detail), _INVALID, code=_CODES.get(error.status_code))
-    logging.getLogger("farspan.server").error("a request failed", exc_info=error)
+    if is_full(error):
+        _LOG.error("there is no room left: %s", error)
+        return 507, body(f"{_NO_ROOM}; {_MAKE_ROOM}", "server_error", code="storage_full")
+    _LOG.error("a request failed", exc_info=error)
     return 500, body("the server failed at this; its log says how", "server_error", code="internal_error")
 
 
