@@ -60,6 +60,34 @@ def test_what_is_not_done_is_refused_by_name(app: TestClient, path: str, name: s
     assert "Input should be" not in error["message"] and "\n" not in error["message"]
 
 
+TEXT_PART, IMAGE = {"type": "text", "text": QUESTION}, {"type": "image_url", "image_url": {"url": "x"}}
+SAID = {"role": "user", "content": QUESTION}
+MISPLACED = [
+    (CHAT, {"messages": [{**SAID, "content": [TEXT_PART, IMAGE]}]}, "messages.0.content.1.type", "'image_url'"),
+    (CHAT, {"messages": [{**SAID, "content": [{"type": "input_audio"}]}]}, "messages.0.content.0.type", "only text"),
+    (CHAT, {"messages": [{**SAID, "content": [{"type": "\ud800{x}"}]}]}, "messages.0.content.0.type", "only text"),
+    (CHAT, {"messages": [SAID, {**SAID, "content": [TEXT_PART, "more"]}]}, "messages.1.content.1", "dictionary"),
+    (CHAT, {"messages": [{**SAID, "content": 3}]}, "messages.0.content", "string"),
+    (CHAT, {"messages": [SAID], "stop": ["a"] * 17}, "stop", "at most 16"),
+    (TEXT, {"prompt": [1, "a"]}, "prompt.1", "integer"),
+    (RESPONSE, {"input": [SAID, {"type": "reasoning", "summary": []}]}, "input.1.type", "only messages"),
+    (RESPONSE, {"input": [{**SAID, "content": [{"type": "input_image"}]}]}, "input.0.content.0.type", "only text"),
+    (RESPONSE, {"input": [{"role": "user"}]}, "input.0.content", "required"),
+    (RESPONSE, {"temperature": 9, "input": [{"type": "reasoning"}]}, "temperature", "less than"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "name", "says"), MISPLACED, ids=lambda value: ascii(value)[:60])
+def test_what_is_wrong_is_told_by_its_place(
+    app: TestClient, path: str, body: dict[str, Any], name: str, says: str
+) -> None:
+    reply = app.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert reply.status_code == 400
+    error = reply.json()["error"]
+    assert error["param"] == name
+    assert error["message"].startswith(f"{name}: ") and says in error["message"]
+
+
 @pytest.mark.parametrize(("path", "more"), NEUTRAL, ids=lambda value: str(value)[:60])
 def test_what_asks_for_nothing_passes(app: TestClient, path: str, more: dict[str, Any]) -> None:
     reply = app.post(path, json={**BODIES[path], **more})

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from farspan.server.api.refusing import NO_BIAS, NO_TOOLS, ONE_ANSWER, ONLY_TEXT, refused
+from farspan.server.api.refusing import (
+    NO_BIAS,
+    NO_TOOLS,
+    ONE_ANSWER,
+    ONLY_MESSAGES,
+    ONLY_TEXT,
+    ONLY_TEXT_READ,
+    known,
+    refused,
+)
 from farspan.server.asked import Options
 
 
@@ -97,7 +106,7 @@ class File(Body):
 class ContentPart(Body):
     """A part of a message: text, or a file."""
 
-    type: Literal["text", "input_text", "output_text", "file", "input_file"]
+    type: Annotated[Literal["text", "input_text", "output_text", "file", "input_file"], known(ONLY_TEXT_READ)]
     text: Text | None = None
     file: File | None = None
     file_id: Text | None = None
@@ -155,7 +164,7 @@ class CompletionBody(Completing):
 class InputItem(Body):
     """An item of the input of a response: a message."""
 
-    type: Literal["message"] = "message"
+    type: Annotated[Literal["message"], known(ONLY_MESSAGES)] = "message"
     role: Literal["system", "developer", "user", "assistant"]
     content: Text | list[ContentPart]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -28,6 +30,7 @@ _STATUSES: tuple[tuple[type[FarspanError], int, str, str | None], ...] = (
     (StorageFull, 507, "server_error", "storage_full"),
     (FarspanError, 400, _INVALID, None),
 )
+_FORM = re.compile(r"(function-\w+|list)\[.*\]", re.DOTALL)
 _NO_ROOM = "the server's disk is full, or takes no files as large as this one"
 _MAKE_ROOM = "free some space there, and send it again"
 _CODES = {401: "invalid_api_key", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
@@ -54,6 +57,20 @@ def described(error: Exception) -> tuple[int, dict[str, Any]]:
     return 500, body("the server failed at this; its log says how", "server_error", code="internal_error")
 
 
+def wrong(errors: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Where the first thing is that is wrong, and what: with the form of it that it comes nearest to."""
+    first = _place(errors[0])
+    same = [error for error in errors if _place(error)[: len(first)] == first]
+    nearest = max(same, key=lambda error: (len(_place(error)), not error["type"].endswith("_type")))
+    return ".".join(_place(nearest)), str(nearest["msg"])
+
+
+def _place(error: Mapping[str, Any]) -> list[str]:
+    """The names and numbers on the way to what is wrong, without those of the forms that are tried."""
+    parts = () if error["type"] == "json_invalid" else error["loc"]
+    return [str(part) for part in parts if part != "body" and not _FORM.fullmatch(str(part))]
+
+
 def install(app: FastAPI) -> None:
     """Have the application answer with them."""
 
@@ -64,10 +81,8 @@ def install(app: FastAPI) -> None:
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        place = () if first["type"] == "json_invalid" else first["loc"]
-        where = ".".join(str(part) for part in place if part != "body")
-        message = f"{where}: {first['msg']}" if where else str(first["msg"])
+        where, what = wrong(error.errors())
+        message = f"{where}: {what}" if where else what
         return JSONResponse(body(message, _INVALID, param=where or None, code="invalid_request"), 400)
 
     async def plain(_: Request, error: Exception) -> JSONResponse:
