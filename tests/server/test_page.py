@@ -9,11 +9,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 from PIL import Image
 
 import farspan
-from tests.server.conftest import Running
+from tests.server.conftest import Running, wait_for
 from tests.server.texts import ANSWER, FACT, QUESTION, with_fact
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -70,6 +71,12 @@ def reads(page: Page, name: str, text: str) -> None:
     """Give the page a file, and wait until it has been read."""
     page.locator("#file").set_input_files({"name": name, "mimeType": "text/plain", "buffer": text.encode()})
     expect(page.locator("#texts")).to_contain_text(name, timeout=_LONG_MS)
+
+
+def sent(server: Running) -> list[str]:
+    """The names of the files that the server has from the page."""
+    files = httpx.get(f"{server.url}/v1/files").json()["data"]
+    return [file["filename"] for file in files if file["purpose"].startswith("session:")]
 
 
 def asks(page: Page, question: str = QUESTION) -> Locator:
@@ -193,6 +200,7 @@ def test_reading_is_stopped_and_goes_on_after_a_reload(page: Page, server: Runni
     expect(page.locator("#reading-count")).to_contain_text("%", timeout=_LONG_MS)
     page.get_by_role("button", name="Stop reading").click()
     expect(page.locator("#texts")).to_contain_text("partly read")
+    assert sent(server) == ["book.txt"]
     stood = number(page, "seen")
     assert 0 < stood < 7_000
     page.reload()
@@ -201,7 +209,27 @@ def test_reading_is_stopped_and_goes_on_after_a_reload(page: Page, server: Runni
     expect(page.locator("#reading-count")).to_contain_text("%", timeout=_LONG_MS)
     assert number(page, "seen") >= stood
     expect(page.locator("#texts")).not_to_contain_text("partly", timeout=_LONG_MS)
+    assert sent(server) == []
     expect(asks(page)).to_contain_text(ANSWER)
+
+
+def test_files_go_with_what_was_read_of_them(page: Page, server: Running) -> None:
+    """Files of others stay, also where they are the same."""
+    other = httpx.post(f"{server.url}/v1/files", files={"file": ("tome.txt", LONG.encode())}).json()["id"]
+    opens(page, server)
+    reads(page, "leaf.txt", SHORT)
+    expect(page.locator("#reading")).to_be_hidden()
+    assert sent(server) == []
+    page.locator("#file").set_input_files({"name": "tome.txt", "mimeType": "text/plain", "buffer": LONG.encode()})
+    expect(page.locator("#reading-count")).to_contain_text("%", timeout=_LONG_MS)
+    page.get_by_role("button", name="Stop reading").click()
+    expect(page.locator("#texts")).to_contain_text("partly read")
+    assert sent(server) == ["tome.txt"]
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="New session")).to_be_visible()
+    wait_for(lambda: sent(server) == [])
+    assert httpx.delete(f"{server.url}/v1/files/{other}").is_success
 
 
 def test_an_answer_is_stopped_and_stays_as_far_as_it_came(page: Page, server: Running) -> None:
@@ -285,6 +313,7 @@ def test_files_are_dropped_and_one_that_cannot_be_read_is_told_of(page: Page, se
     expect(page.get_by_role("alert")).to_contain_text("bad.pdf is a damaged PDF")
     expect(page.get_by_text("Drop to have it read")).to_be_hidden()
     expect(page.locator("#texts")).to_have_text("good.txt")
+    assert sent(server) == []
     expect(page).to_have_url(f"{server.url}/#good")
     expect(asks(page)).to_contain_text(ANSWER)
 

@@ -16,8 +16,9 @@ export const get = (path) => request("GET", path);
 export const post = (path, body) => request("POST", path, body);
 
 /** Send a file; its description. */
-export async function upload(file, signal) {
+export async function upload(file, purpose, signal) {
   const form = new FormData();
+  form.append("purpose", purpose);
   form.append("file", file, file.name);
   return (await send("POST", "/v1/files", form, signal)).json();
 }

@@ -6,6 +6,7 @@ import { ask, showAsking } from "./chat.js";
 import { askForName, askForText, confirmed } from "./dialogs.js";
 import { $, el, guarded, notice } from "./dom.js";
 import { EXAMPLE_QUESTION, example } from "./example.js";
+import { fileOf, removeFiles } from "./files.js";
 import { follow, reveal } from "./follow.js";
 import { showMeter } from "./meter.js";
 import { closePanel } from "./panel.js";
@@ -134,10 +135,10 @@ async function tryExample() {
 }
 
 /** Read a text on that was broken off, if it was a file that is still there. */
-async function readAgain(name) {
+async function readAgain(text) {
   const view = current;
-  const { data } = await get("/v1/files");
-  const file = data.find(({ filename }) => filename === name);
+  const name = text.file;
+  const file = await fileOf(text);
   if (!file) throw new Error(`${name} is no file of this server: give it once more to have it read.`);
   await readOn(view, name, file.id, () => show(view));
 }
@@ -168,6 +169,7 @@ async function remove() {
   await request("DELETE", view.path);
   forget(view.id);
   location.hash = "";
+  await removeFiles(view);
 }
 
 function onClick(id, work) {

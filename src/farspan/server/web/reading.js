@@ -1,7 +1,8 @@
 // Texts on their way into a session: files that are sent, text that is pasted, and how reading comes along.
 
-import { stream, upload } from "./api.js";
+import { stream } from "./api.js";
 import { $, announce, count, duration, el, notice, percent, shareOf } from "./dom.js";
+import { sendFile, tidy } from "./files.js";
 
 const QUARTER = 0.25;
 
@@ -9,7 +10,7 @@ const QUARTER = 0.25;
 export async function readFiles(view, files, changed) {
   const work = [...files].map((file) => ({
     name: file.name,
-    body: async (signal) => ({ file_id: (await upload(file, signal)).id }),
+    body: async (signal) => ({ file_id: await sendFile(view, file, signal) }),
   }));
   await readAll(view, work, changed);
 }
@@ -43,6 +44,15 @@ async function readAll(view, work, changed) {
 }
 
 async function readOne(view, body, changed) {
+  try {
+    await readStream(view, body, changed);
+  } finally {
+    await view.settle();
+    if (body.file_id) await tidy(view, body.file_id);
+  }
+}
+
+async function readStream(view, body, changed) {
   let told = 0;
   for await (const event of stream(`${view.path}/read`, body, view.reading.stop.signal)) {
     if (event.object !== "session.reading") continue;
@@ -83,7 +93,7 @@ function chips(all, again) {
     const chip = el("li", { className: "chip", title: `${file.file}: ${size}` }, el("b", {}, file.file));
     chip.append(el("span", {}, file.complete ? "" : " partly read"));
     if (!file.complete && at === files.length - 1) {
-      const go = () => again(file.file);
+      const go = () => again(file);
       chip.append(el("button", { type: "button", className: "quiet", onclick: go }, "Read on"));
     }
     return chip;
