@@ -154,6 +154,20 @@ def test_a_conversation_is_what_full_attention_sees_while_it_fits(name: str) -> 
         assert [session.chat("a?", max_new_tokens=3).ids, session.ask("b?", max_new_tokens=3).ids] == wanted
 
 
+def test_an_answer_that_is_broken_off_stands_before_the_next_turn() -> None:
+    told = []
+    for close in (False, True):
+        with begun("xl3m", SHORT) as session:
+            reply = session.chat("a?", ignore_eos=True)
+            next(iter(reply))
+            if close:
+                reply.close()
+            session.chat("b?", max_new_tokens=3, ignore_eos=True).close()
+            assert reply.ended
+            told.append(session.ask("c?", max_new_tokens=5, ignore_eos=True).ids)
+    assert told[0] == told[1]
+
+
 def test_the_oldest_turns_are_left_out_first(longest: list[int]) -> None:
     with begun("xl3m", LONG) as session, begun("xl3m", LONG) as other:
         for number in range(30):

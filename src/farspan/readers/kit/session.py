@@ -41,6 +41,7 @@ class ReaderSession:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._origin: ForkedTranscript | None = None
         self._closed = False
+        self._reply: Generation | None = None
         if parent is None:
             self._scratch = scratch_folder()
             self._text = ReadText(Transcript(Path(self._scratch.name) / "text"), 0)
@@ -89,17 +90,21 @@ class ReaderSession:
         return self._answer(question, prefix, Sampling.of(sampling), done=lambda _: None)
 
     def chat(self, message: str, *, prefix: str = "", **sampling: Any) -> Generation:
-        """Answer a message; both stay in the session. Keywords as for `ask`."""
+        """Answer a message; both stay in the session. Keywords as for `ask`. Ends an answer that is being written."""
+        self._break_off()
         asked = self.model.encoder.encode(message).ids
 
         def keep(reply: Generation) -> None:
+            self._reply = None
             said = reply.drawn[:-1] if reply.drawn[-1:] and reply.drawn[-1] in self.model.eos else reply.drawn
             self._conversation.add(asked, [*self.model.encoder.encode(prefix).ids, *said])
 
-        return self._answer(message, prefix, Sampling.of(sampling), done=keep)
+        self._reply = reply = self._answer(message, prefix, Sampling.of(sampling), done=keep)
+        return reply
 
     def replay(self, message: str, reply: str) -> None:
         """Take in a message with the reply that was given to it elsewhere; both stay in the session."""
+        self._break_off()
         encode = self.model.encoder.encode
         self._conversation.add(encode(message).ids, encode(reply).ids)
 
@@ -118,10 +123,16 @@ class ReaderSession:
         """Close its files and remove them. Again does no harm."""
         if self._closed:
             return
+        self._break_off()
         self._closed = True
         if self._scratch is not None:
             self._text.transcript.close()
             self._scratch.cleanup()
+
+    def _break_off(self) -> None:
+        """End the answer that is being written into the conversation: what comes next comes behind it."""
+        if self._reply is not None:
+            self._reply.close()
 
     def _read_document(self, document: Document, progress: ProgressCallback | None) -> None:
         if self._origin is not None:
