@@ -137,7 +137,7 @@ def test_model_level_numbers() -> None:
     assert (hosted.dtype, hosted.device) == (torch.float32, torch.device("cpu"))
     assert hosted.bytes_per_token == 3 * 2 * (16 + 16) * 4
     assert host(FAMILIES["gemma3"]()).bytes_per_token == 2 * 2 * (24 + 24) * 4
-    assert host(FAMILIES["mistral"]()).bytes_per_token == 0
+    assert host(FAMILIES["mistral"]()).bytes_per_token == 3 * 2 * (16 + 16) * 4  # all of its layers slide
     yarn = rope("yarn", original_max_position_embeddings=64)
     assert host(build("Llama", max_position_embeddings=64, rope_parameters=yarn)).window == 256
 

@@ -288,6 +288,7 @@ def test_a_session_that_cannot_be_opened_leaves_no_files_open(tmp_path: Path) ->
             session.read(BOOK)
         *_, last = sorted((tmp_path / "session" / "layers").iterdir())
         last.write_bytes(b"")
+        gc.collect()
         before = open_files()
         with pytest.raises(SessionError):
             open_session(tmp_path / "session", service.model)

@@ -86,7 +86,7 @@ class KVMemory:
         self._handlers = handlers(self.layers)
         groups = by_plan(governed(self.layers))
         self._surprises = [Surprise(own, hosted.vocab_size) for plan, own in groups.items() if plan.surprise]
-        self._answered, self._whole = False, True
+        self._answered = False
         for own in groups.values():
             for layer in own:
                 layer.peers = [other.carried for other in own]
@@ -166,17 +166,16 @@ class KVMemory:
             raise
 
     def _settle(self, tokens: int, told: Mapping[LayerMemory, Told]) -> None:
-        """Move what must leave for so many tokens, in all layers; what fails half done is not gone on from."""
+        """Move what must leave for so many tokens, in all layers."""
         with uninterrupted():
-            self._whole = False
             for layer in self.layers:
                 layer.settle(tokens, told.get(layer))
             for surprise in self._surprises:
                 surprise.settle()
-            self._whole = True
 
     def _check_whole(self) -> None:
-        if not self._whole:
+        """Raise SessionError where a layer failed with its tokens half moved."""
+        if not all(layer.whole for layer in self.layers):
             raise SessionError(
                 "the session failed while it made room for new tokens, and some of its own may be gone",
                 fix="open it again: its folder stands at the last commit",

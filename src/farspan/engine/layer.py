@@ -63,7 +63,7 @@ class LayerMemory:
     `rope`, `answering`, `watch`, `highlight` and `once` are set by the owner before a chunk. `arenas` are "blocks",
     where there is a store, and "index", where something stands for a block. `carried` is what the method's selection
     hands on to the next chunk, one and the same dict for ever, and `peers` are those of all layers of the same plan.
-    `notes` is what the parts of the plan remember of the layer.
+    `notes` is what the parts of the plan remember of the layer. `whole` is false once tokens were lost on their way.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class LayerMemory:
         self.once = Once()
         self.shape = block_shape(facts, plan, like.dtype)
         self.seen = self.dropped = self.fetched = 0
+        self.whole = True
         self._before: _Before | None = None
         self.sinks = Recent(facts.kv_heads, facts.key_dim, facts.value_dim, max(1, plan.sinks), like.dtype, like.device)
         widths = facts.kv_heads, facts.key_dim, facts.value_dim, capacity
@@ -118,6 +119,7 @@ class LayerMemory:
             self._choose(self.pool, sinks, dropped, told)
             return
         stored = self._stored(self.recent.tokens.part(sinks, sinks + sum(blocks)), blocks) if blocks else None
+        self.whole = False
         if sinks:
             self.sinks.append(*self.recent.take(sinks))
         if stored is not None:
@@ -128,6 +130,7 @@ class LayerMemory:
         if dropped:
             self.recent.take(dropped)
             self.dropped += dropped
+        self.whole = True
 
     def attend(self, q_HTD: Tensor, k_GTD: Tensor, v_GTD: Tensor, call: AttendCall) -> Tensor:
         """Take in un-rotated keys and values and answer the un-rotated queries: `[H, T, E]` in the queries' dtype."""
@@ -221,6 +224,7 @@ class LayerMemory:
             return
         recent = self.recent.tokens._replace(mass_GT=self._masses(pool, plan.by, told))
         first = len(self.sinks) + sinks
+        self.whole = False
         self.dropped += pool.age(
             self.plan, Aging(recent, sinks, leaving, first, self.seen), self.notes, self.rope, self.facts.scaling
         )
@@ -228,6 +232,7 @@ class LayerMemory:
         self.recent.take(sinks + leaving)
         if self.recent.capacity > plan.room + self.plan.window:
             self.recent = self.recent.shrunk(plan.room + self.plan.window)
+        self.whole = True
 
     def _masses(self, pool: PoolMemory, by: Importance, told: Told | None) -> Tensor:
         """The mass of the recent tokens `[G, S]` when some of them go; that of the pool is brought up to date."""
