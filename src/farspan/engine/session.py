@@ -182,7 +182,7 @@ class Session(Account):
             self._stream.kv.copy_blocks_to(store.folder / "layers")
             transcript = self._stream.transcript.copy_to(store.folder / "text")
             transcript.close()
-            store.commit(*self._state(transcript, whole=self._stream.kv.fits_on_disk))
+            store.commit(*self._state(transcript))
         finally:
             store.close()
 
@@ -278,8 +278,9 @@ class Session(Account):
         if self._store is not None and self._store.pace.due:
             self.commit()
 
-    def _state(self, transcript: Transcript, whole: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def _state(self, transcript: Transcript) -> tuple[dict[str, Any], dict[str, Tensor]]:
         plain, tensors = self._stream.state_dict(transcript)
-        budget = self.budget.with_disk() if whole else Budget(self.budget.device, self.budget.host)
+        fits = self._stream.kv.fits_on_disk
+        budget = self.budget.with_disk() if fits else Budget(self.budget.device, self.budget.host)
         asked = {"method": str(self.method), "budget": str(budget), "stage": self._stage}
         return {**self.model.identity, **asked, **plain}, tensors

@@ -147,6 +147,5 @@ def _failed(message: str) -> protocol.CallToolResult:
 
 
 def _invalid(card: Card, error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}; {card.name} takes {', '.join(card.takes.model_json_schema()['properties'])}"
+    where, what = errors.wrong(error.errors())
+    return f"{where}: {what}; {card.name} takes {', '.join(card.takes.model_json_schema()['properties'])}"
