@@ -5,6 +5,7 @@ Shapes: H query heads, G KV heads, T tokens, N stretches, B tokens in a stretch,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -17,9 +18,13 @@ from torch import Tensor
 
 from farspan import methods
 from farspan.attention.softmax import Scoring
+from farspan.cache.columns import Rows
 from farspan.engine import Model
 from farspan.errors import MethodError
 from farspan.methods.parts.index.key_clusters import KeyClusters
+from farspan.methods.parts.searching import Fetched, Search
+from farspan.methods.parts.select import share_threshold
+from farspan.methods.parts.select.cluster_shares import by_query_head
 from farspan.methods.parts.select.share_threshold import histogram, threshold
 from farspan.types import Budget
 from tests.methods.brute import Blocks, Brute, Keys, brutes, span, true
@@ -90,7 +95,9 @@ def test_keys_of_one_direction_are_one_cluster() -> None:
 
 
 def least(pairs: list[tuple[float, int]], part: float) -> float:
-    """The largest 32nd of an octave that so large a part of the keys reach, tried one after the other."""
+    """The largest 32nd of an octave that so large a part of the keys reach, tried one after the other; 0 for all."""
+    if part == 1:
+        return 0.0
     total = sum(keys for _, keys in pairs)
     for step in range(1, 1280):
         edge = 2.0 ** (-step / 32)
@@ -267,6 +274,31 @@ def test_an_answer_meets_the_part_that_the_text_was_read_for(
             for layer, noted in zip(forked._stream.kv.layers, before, strict=True):
                 assert torch.equal(layer.carried["shares"], noted)
     assert share >= 0.8 * (1 - sparsity), "the keys that any head meets"
+
+
+@pytest.mark.parametrize(("sparsity", "least", "most"), [(0.5, 0.25, 0.75), (0.0, 1.0, 1.0)])
+@pytest.mark.parametrize("how", ["chat", "answer"])
+def test_what_is_met_stays_a_part_of_all_where_nothing_is_read(
+    model: Model, how: str, sparsity: float, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that grows by messages and answers alone: every key's share falls, and the threshold with it."""
+    kept: list[float] = []
+
+    def spy(search: Search, rows: Rows, keep_HnK: torch.Tensor) -> Iterator[Fetched]:
+        cluster_HnB = by_query_head(rows["cluster"].long(), len(keep_HnK))
+        kept.append(float(keep_HnK.gather(2, cluster_HnB).float().mean()))
+        return fetched(search, rows, keep_HnK)
+
+    fetched = share_threshold._kept
+    monkeypatch.setattr(share_threshold, "_kept", spy)
+    method = f"squeezed(n_init=3, n_local=20, segment=12, clusters=0.25, sparsity={sparsity})"
+    with model.session(method, chunk=12) as session:
+        turns, written = (12, 8) if how == "chat" else (1, 600)
+        for turn in range(turns):
+            session.put(random_ids(40, seed=turn))
+            session.reply(max_new_tokens=written, ignore_eos=True).text  # noqa: B018
+    late = kept[-len(kept) // 4 :]
+    assert least <= sum(late) / len(late) <= most
 
 
 def test_two_levels_compare_less(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

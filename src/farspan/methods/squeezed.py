@@ -46,10 +46,11 @@ def squeezed(
     docs/benchmarks.md). Their context is fixed and clustered as a whole beforehand; here each `segment` of tokens is
     clustered by itself when it is stored (None: a quarter of the model's window, 2,048 at most), from keys before their
     rotation, by a k-means++ whose draws are the same every time. The threshold is found anew with every chunk that is
-    read, by the last `observation_window` queries whichever chunks they came in, in steps of a 32nd of an octave, which
-    takes two looks at all centroids; all query heads of all layers share it, as in the paper. Each of them chooses for
-    itself; queries that are worked on together, up to 32, choose by their mean share (one when writing). First and
-    recent tokens, `n_init` and `n_local`, are always met. `when` is "answering" as in the paper, where reading is done
+    read, and in chats and long answers once an eighth more is stored: by the last `observation_window` queries,
+    whichever chunks they came in, in steps of a 32nd of an octave, which takes two looks at all centroids; all query
+    heads of all layers share it, as in the paper. Each of them chooses for itself; queries that are worked on together,
+    up to 32, choose by their mean share (one when writing). First and recent tokens, `n_init` and `n_local`, are always
+    met. `when` is "answering" as in the paper, where reading is done
     before; "both" chooses while reading too.
 
     With `coarse_clusters`, a share such as 0.01, the paper's hierarchical lookup: centroids are clustered again, a

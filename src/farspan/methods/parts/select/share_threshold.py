@@ -24,6 +24,8 @@ _CHUNK = 32
 _STEPS = 32
 _BINS = 40 * _STEPS
 _HISTOGRAMS = {FINE: "shares", COARSE: "coarse_shares"}
+_COUNTED = "stretches"
+_GROWN = 9 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class ShareThreshold:
     of a chunk it is the mean. The threshold is one for all layers and heads, so that some keep more than others: with
     it the last queries of what was read, as many as the index remembers, keep a part 1 - `sparsity` of all keys.
     With `coarse_sparsity` the clusters of clusters are looked at first, with a threshold of their own, and only the
-    clusters in those that reach it are compared.
+    clusters in those that reach it are compared. It is found anew with every chunk that is read, and once there is an
+    eighth more: the more is stored, the less each key receives.
     """
 
     sparsity: float = 0.7
@@ -54,8 +57,9 @@ class ShareThreshold:
     def segments(self, search: Search) -> Iterator[Fetched]:
         """The keys that are kept, some stretches at a time."""
         levels = (FINE,) if self.coarse_sparsity is None else (FINE, COARSE)
-        if not search.answering or _HISTOGRAMS[FINE] not in search.carried:
+        if not search.answering or _has_grown(search):
             observed_HTD = _observed(search)
+            search.carried[_COUNTED] = _stored(search)
             for level in levels:
                 search.carried[_HISTOGRAMS[level]] = histogram(Shares(search, observed_HTD, level).weighed())
         if not works(self.when, search.answering):
@@ -67,6 +71,17 @@ class ShareThreshold:
         least = _least(search, FINE, self.sparsity)
         for rows, share_HnK in Shares(search, search.q_HTD, gate=gate).pieces():
             yield from _kept(search, rows, share_HnK >= least)
+
+
+def _has_grown(search: Search) -> bool:
+    """Whether so much has been stored since the shares were counted that every key's is notably less."""
+    counted = search.carried.get(_COUNTED)
+    return counted is None or bool(_stored(search) > _GROWN * counted)
+
+
+def _stored(search: Search) -> Tensor:
+    assert search.index is not None
+    return torch.tensor(search.index.length - search.index.first, device="cpu")
 
 
 def _least(search: Search, level: Level, sparsity: float) -> float:
@@ -93,7 +108,9 @@ def histogram(weighed: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def threshold(count: Tensor, part: float) -> float:
-    """The largest share at which a bin begins that this part of the keys reach; 0 for all of them."""
+    """The largest share at which a bin begins that this part of the keys reach; 0 where that is all of them."""
+    if part >= 1:
+        return 0.0
     above = count.flip(0).cumsum(0)
     at = _BINS - 1 - int((above < part * above[-1]).sum())
     return 2.0 ** ((at - _BINS) / _STEPS) if at > 0 else 0.0
