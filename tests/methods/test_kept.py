@@ -125,6 +125,7 @@ def test_sirllm_keeps_what_surprised_it_and_forgets_by_turns(small_model: Model)
         session.generate(random_ids(3), max_new_tokens=1).text  # noqa: B018
         assert session._stream.kv.layers[0].pool is layer
         unchanged = held(session)[0][0]
+        session.end_turn()
         session.read(random_ids(2))
     turned = dict(zip(layer.held.position_GC[0].tolist(), layer.held.tokens.mass_GT[0].tolist(), strict=True))
     first = dict(zip(pools[0][0], before[0].tolist(), strict=True))
@@ -139,14 +140,38 @@ def test_sirllm_forgets_turns_that_ended_while_all_was_recent(small_model: Model
     for decay in (1.0, 0.01):
         with small_model.session(f"sirllm(capacity=40, decay={decay})", chunk=10) as session:
             session.read(ids[:30])
-            session.generate(ids[30:31], max_new_tokens=1).text  # noqa: B018
-            session.read(ids[31:])
-            pool = session._stream.kv.layers[0].pool
-        assert pool is not None
-        worth.append(dict(zip(pool.held.position_GC[0].tolist(), pool.held.tokens.mass_GT[0].tolist(), strict=True)))
+            session.end_turn()
+            session.read(ids[30:])
+            worth.append(_worth(session))
     old = [at for at in set(worth[0]) & set(worth[1]) if at < 30]
     assert old and all(worth[1][at] == pytest.approx(worth[0][at] / 100) for at in old)
     assert max(at for at in worth[1]) > max(old)
+
+
+@pytest.mark.parametrize("how", ["chat", "replay", "put"])
+def test_sirllm_counts_the_turns_of_a_chat(small_model: Model, how: str) -> None:
+    """What came before the first turn is worth decay ** turns of what it was; each later turn one power more."""
+    turns = {
+        "chat": lambda session: session.chat("a b", max_new_tokens=2, ignore_eos=True).text,
+        "replay": lambda session: session.replay("a b", "c"),
+        "put": lambda session: (session.put([5, 6, 7]), session.reply(max_new_tokens=1).text, session.end_turn()),
+    }
+    worth = []
+    for decay in (1.0, 0.5):
+        with small_model.session(f"sirllm(capacity=40, decay={decay})", chunk=CHUNK) as session:
+            session.read(different_ids(36, seed=3))
+            for _ in range(3):
+                turns[how](session)
+            worth.append(_worth(session))
+    old = [at for at in set(worth[0]) & set(worth[1]) if at < 36]
+    assert old and all(worth[1][at] == pytest.approx(worth[0][at] / 8) for at in old)
+
+
+def _worth(session: Session) -> dict[int, float]:
+    """What the tokens of the first layer's pool are worth, by their places."""
+    pool = session._stream.kv.layers[0].pool
+    assert pool is not None
+    return dict(zip(pool.held.position_GC[0].tolist(), pool.held.tokens.mass_GT[0].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("layers", [1, 2, 7, 32])

@@ -13,6 +13,7 @@ import pytest
 
 from farspan.engine import Session, open_session
 from farspan.engine.conversation import Message, Passage
+from farspan.engine.kv import KVMemory
 from farspan.errors import InputError, SessionError, StorageFull
 from farspan.server.asked import Asked, Options
 from farspan.server.prefixes import Node
@@ -74,6 +75,24 @@ def test_a_conversation_goes_on_where_it_was(tmp_path: Path) -> None:
         asked_otherwise = answer(service, ASKED, first.text, "Why?")
     assert asked_otherwise.cached_tokens > 0.9 * asked_otherwise.prompt_tokens
     assert fresh(tmp_path / "two", ASKED, first.text, "Why?") == asked_otherwise.text
+
+
+def test_the_turns_of_a_conversation_count_whether_it_was_answered_here_or_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    end_turn = KVMemory.end_turn
+    monkeypatch.setattr(KVMemory, "end_turn", lambda kv: (ended.append(kv.seen), end_turn(kv)))
+    method = "sirllm(decay=0.5)"
+    with serving(tmp_path / "one", method=method) as (service, _):
+        first = answer(service, ASKED)
+        second = answer(service, ASKED, first.text, "And then?")
+        said = ASKED, first.text, "And then?", second.text, "Why?"
+        answer(service, *said)
+    here = ended.copy()
+    ended.clear()
+    fresh(tmp_path / "two", *said, method=method)
+    assert len(here) == len(ended) == 2
 
 
 def visitor(service: Service, name: str, system: str, turns: int) -> list[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from farspan.errors import InputError
@@ -37,9 +37,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """Text between messages, as token ids."""
+    """Text between messages, as token ids; `ends_turn` where what comes before it is an answer."""
 
     ids: tuple[int, ...]
+    ends_turn: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def parts(tokenizer: Any, messages: Sequence[Message]) -> list[Part]:
     for message, between in zip(messages, pieces[2::2], strict=True):
         for number, passage in enumerate(message.passages):
             found += [_markup(tokenizer, _GAP), passage] if number else [passage]
-        found.append(_markup(tokenizer, between))
+        found.append(_markup(tokenizer, between, ends_turn=message.role == "assistant"))
     return [part for part in found if not isinstance(part, Markup) or part.ids]
 
 
@@ -94,8 +95,8 @@ def raw_parts(tokenizer: Any, prompt: str) -> list[Part]:
     return found
 
 
-def _markup(tokenizer: Any, text: str) -> Markup:
-    return Markup(tuple(tokenizer.encode(text, add_special_tokens=False)))
+def _markup(tokenizer: Any, text: str, ends_turn: bool = False) -> Markup:
+    return Markup(tuple(tokenizer.encode(text, add_special_tokens=False)), ends_turn)
 
 
 def _rendered(tokenizer: Any, roles: Sequence[str]) -> str:

@@ -86,7 +86,6 @@ class KVMemory:
         self._handlers = handlers(self.layers)
         groups = by_plan(governed(self.layers))
         self._surprises = [Surprise(own, hosted.vocab_size) for plan, own in groups.items() if plan.surprise]
-        self._answered = False
         for own in groups.values():
             for layer in own:
                 layer.peers = [other.carried for other in own]
@@ -94,10 +93,8 @@ class KVMemory:
             for number, layer in enumerate(self.layers):
                 layer.load_state(state["layers"][number], tensors, f"{number}.")
             self._restore_surprise(tensors)
-            self._answered = state["answered"]
         if parent is not None:
             self._restore_surprise(parent._surprise_state())
-            self._answered = parent._answered
             for layer, theirs in zip(self.layers, parent.layers, strict=True):
                 layer.copy_from(theirs)
 
@@ -141,12 +138,6 @@ class KVMemory:
         assert 0 < tokens <= self.limit(answering)
         self._check_whole()
         start = self.seen
-        if self._answered and not answering:
-            for layer in self.layers:
-                layer.end_turn()
-            for surprise in self._surprises:
-                surprise.end_turn()
-        self._answered = answering
         told = {layer: surprise.told for surprise in self._surprises for layer in surprise.layers}
         for layer in self.layers:
             layer.prepare(tokens, told.get(layer))
@@ -191,6 +182,19 @@ class KVMemory:
         for surprise in self._surprises:
             surprise.take(ids, logits_TV)
 
+    @property
+    def counts_turns(self) -> bool:
+        """Whether what the method keeps is worth less with every turn."""
+        pools = (layer.plan.pool for layer in self.layers)
+        return any(pool is not None and pool.by.decay != 1 for pool in pools)
+
+    def end_turn(self) -> None:
+        """A turn is over: what surprised the model until now lasts no longer than the method says."""
+        for layer in self.layers:
+            layer.end_turn()
+        for surprise in self._surprises:
+            surprise.end_turn()
+
     def counts(self) -> Counts:
         """Where the tokens are, and the bytes of all layers."""
         return counted(self.layers, self.seen, self.exact)
@@ -233,7 +237,7 @@ class KVMemory:
             plain, held = layer.state_dict()
             layers.append({"layer": layer.facts.index, "heads": list(layer.heads), **plain})
             tensors.update({f"{number}.{name}": value for name, value in held.items()})
-        return {"layers": layers, "answered": self._answered}, tensors | self._surprise_state()
+        return {"layers": layers}, tensors | self._surprise_state()
 
     def close(self) -> None:
         """Close the files."""

@@ -177,7 +177,7 @@ class LayerMemory:
         restore(self, plain_state(other), tensor_state(other))
 
     def end_turn(self) -> None:
-        """What was answered is past: what surprises lasts no longer than the method says."""
+        """What the pool keeps is worth less from now on, by as much as the method says."""
         if self.pool is not None:
             self.pool.decay()
 

@@ -85,7 +85,8 @@ class PoolMemory:
 
     def decay(self) -> None:
         """A turn has ended."""
-        self.held.tokens.mass_GT.mul_(self._by.decay)
+        tokens = self.held.tokens
+        self.held = self.held._replace(tokens=tokens._replace(mass_GT=tokens.mass_GT * self._by.decay))
 
     def nbytes(self) -> int:
         """Bytes of keys and values."""

@@ -113,6 +113,7 @@ class Session(Account):
         self._stream.pending += [*self.lead(), *encode(message).ids, *self.model.template.tail, *encode(reply).ids]
         self._stage = ANSWERED
         self._stream.read_pending()
+        self._stream.kv.end_turn()
         self.commit()
 
     def put(self, ids: Iterable[int]) -> None:
@@ -131,7 +132,14 @@ class Session(Account):
         self._break_off()
         if not self._stream.pending:
             raise InputError("there is nothing to answer", fix="put a question first")
-        return self._generation([], Sampling.of(sampling), after=self._close_turn, stage=OPEN)
+        return self._generation([], Sampling.of(sampling), after=self._close_reply, stage=OPEN)
+
+    def end_turn(self) -> None:
+        """Say that a turn put together by hand is over, for a method that counts turns (`sirllm` with a decay)."""
+        if self._stream.kv.counts_turns:
+            self._break_off()
+            self._stream.read_pending()
+            self._stream.kv.end_turn()
 
     def generate(self, prompt: str | Iterable[int] | None = None, **sampling: Any) -> Generation:
         """Continue the stream, behind a prompt if there is one, without a chat template; both stay in the session.
@@ -239,7 +247,11 @@ class Session(Account):
                 answer.close()
 
     def _close_turn(self, reply: Generation) -> None:
-        """End a turn: the template's text between turns stands for an end-of-text token."""
+        self._stream.kv.end_turn()
+        self._close_reply(reply)
+
+    def _close_reply(self, reply: Generation) -> None:
+        """The template's text between turns stands for an end-of-text token."""
         self._keep_last(reply)
         if self._stream.pending and self._stream.pending[-1] in self.model.eos:
             self._stream.pending = []

@@ -29,7 +29,7 @@ class Surprise:
         self.told = Told(torch.empty(0, dtype=torch.bool, device="cpu"), self._last_V.new_empty(0))
 
     def end_turn(self) -> None:
-        """What was answered is past: where a pool keeps what surprises, recent tokens count less from now on too."""
+        """Where a pool keeps what surprises, recent tokens count less from now on too."""
         pool = self._plan.pool
         if pool is not None and pool.by.surprise:
             self.told = self.told._replace(surprise_S=self.told.surprise_S * pool.by.decay)

@@ -24,12 +24,12 @@ def sirllm(
     positions: str = "compact",
 ) -> dict[str, Part]:
     """Keep the first `start_size` tokens and those that surprised the model most when it read them, the same for all
-    layers and heads. What surprised it in earlier turns of a chat counts `decay` times as much with every turn.
+    layers and heads. What surprised it in earlier turns of a chat counts `decay` times as much with every answer.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
     for less. `recent` tokens stay. The paper chooses between turns, with a decay of 1, .9 or .7 for different chats;
-    here whenever the room is full. Kept tokens are counted 0, 1, 2, ... so that no position is untrained;
-    `positions=true` leaves them where the paper has them, for texts that fit the model's window.
+    here whenever the room is full. Kept tokens are counted 0, 1, 2, ... as in the paper, so that no position is
+    untrained; `positions=true` leaves them where they were in the text, for texts that fit the model's window.
     """
     return {
         "keep": BestTokens(Surprising(decay), capacity, start_size, recent),

@@ -100,6 +100,7 @@ class Reuse:
                     self._note(place)
             last = rest[-1]
             if isinstance(last, Markup):
+                _end_turn(place.held.session, last)
                 place.held.session.put(last.ids)
                 place.node = place.node.behind(last)
             yield place
@@ -192,6 +193,7 @@ class Reuse:
 
     def _take(self, place: Place, stop: Stop, progress: ProgressCallback | None) -> None:
         session, part = place.held.session, stop.part
+        _end_turn(session, part)
         if isinstance(part, Markup) and len(part.ids) > CLOSELY:
             session.read(part.ids)
             session.put(())
@@ -241,6 +243,12 @@ class Reuse:
             node.held.release()
             node.held, node.moves = None, False
         node.prune()
+
+
+def _end_turn(session: Session, part: Part) -> None:
+    """Tell the session where an answer has been read, or written, before this part."""
+    if isinstance(part, Markup) and part.ends_turn:
+        session.end_turn()
 
 
 def _is_long(parts: Sequence[Part]) -> bool:
