@@ -15,9 +15,13 @@ from farspan import methods
 from farspan.engine import Model
 from farspan.engine.layer_bytes import by_tier
 from farspan.errors import MethodError, StorageFull
+from farspan.methods.parts.select.best_bounds import BestBounds
+from farspan.methods.parts.select.best_keys import BestKeys
 from farspan.methods.parts.select.everything import Everything
+from farspan.methods.parts.select.nothing import Nothing
 from farspan.methods.parts.select.tree_scan import TreeScan
 from farspan.types import Budget
+from tests.attention.families import FAMILIES
 from tests.methods.brute import Blocks, Brute, Keys, Rule, Streaming, brutes, span, true
 from tests.tiny import different_ids, eager, least_budget, llama, random_ids, stream, tokenizer
 
@@ -236,6 +240,21 @@ def test_layers_that_the_model_has_not_got_are_named_with_those_that_it_has(mode
             model.session(text)
         assert caught.value.message == sentence and caught.value.fix
     model.session("topk[-3:2]+full[:1:-1]+quest(dense_layers=99)").close()
+
+
+def test_first_layers_are_those_that_see_everything() -> None:
+    """Every other layer of this Gemma 3 slides: the first two that a method governs are layers 1 and 3."""
+    made = Model(FAMILIES["gemma3"](), tokenizer(), "gemma3")
+    for method, first, choosing in (
+        ("quest(dense_layers=1)", Everything, BestBounds),
+        ("hip(dense_layers=1)", Everything, TreeScan),
+        ("lm_infinite(top_k=5, top_k_from_layer=1)", Nothing, BestKeys),
+    ):
+        with made.session(method) as session:
+            kinds = {layer.facts.index: type(layer.plan.select) for layer in session._stream.kv.layers}
+        assert (kinds[1], kinds[3]) == (first, choosing), method
+    with pytest.raises(MethodError, match="all of the 2 that have no sliding window"):
+        made.session("lm_infinite(top_k=5, top_k_from_layer=2)")
 
 
 @pytest.mark.parametrize(("layers", "dense"), [(3, 0), (8, 1), (17, 2)])

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from farspan.engine import Model
 from farspan.errors import InputError, MethodError
 from farspan.readers.gemfilter import EarlyLayer
 from farspan.readers.infini_retri import Sentences, best_sentences, token_scores
-from farspan.readers.kit.reader import Reader
+from farspan.readers.kit.reader import Reader, chosen_layer
 from farspan.readers.kit.sentences import sentence_ends
 from farspan.readers.kit.session import ReaderSession
 from farspan.tasks import Sample, Space, needle
@@ -123,6 +124,17 @@ def test_the_layer_is_the_papers_share_of_the_depth_unless_one_is_given(bundled:
 def test_a_layer_that_the_model_lacks_is_refused_before_anything_is_read(name: str) -> None:
     with pytest.raises(MethodError, match="no layer 2: they are counted from 0 to 1"):
         readers.open_reading(model(), f"{name}(layer=2)")
+
+
+@pytest.mark.parametrize(("kinds", "wanted"), [("sfss", [1, 1]), ("fsfs", [2, 2]), ("ssff", [3, 2]), ("ssss", [3, 2])])
+def test_a_layer_that_sees_a_part_of_the_text_is_not_looked_at(kinds: str, wanted: list[int]) -> None:
+    """s slides, f is full attention: the one next to the paper's, of four the last and the one at 13 of 32."""
+    facts = [SimpleNamespace(index=at, sliding_window=16 if kind == "s" else None) for at, kind in enumerate(kinds)]
+    hosted: Any = SimpleNamespace(hosted=SimpleNamespace(facts=facts))
+    assert [chosen_layer(hosted, None, share) for share in (1.0, 13 / 32)] == wanted
+    if "f" in kinds:
+        with pytest.raises(MethodError, match="looks at the last 16 tokens only"):
+            chosen_layer(hosted, kinds.index("s"), 1.0)
 
 
 def test_gemfilter_keeps_no_more_than_fits(told: list[Any]) -> None:

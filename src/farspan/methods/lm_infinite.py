@@ -34,10 +34,10 @@ def lm_infinite(
     no distance exceeds what was trained).
     With `top_k`, which is the authors' option for passkeys and questions (they take 5), the middle is stored instead,
     and every query head and token fetches its `top_k` best keys of it, found by an exact scan and met at half of the
-    model's window. `top_k_from_layer`: the first layer that does so, counted from 0; None is an eighth of the layers,
-    which is their 4 of 32; those before it forget the middle. They do it for the last token of a prompt and for those
-    of the answer; here it is for the whole prompt and the answer ("answering"), or for whatever `when` says. A token
-    can be fetched from the step after the one in which it left the window.
+    model's window. `top_k_from_layer`: the first layer that does so, counted from 0 among those without a sliding
+    window; None is an eighth of them, which is their 4 of 32; those before it forget the middle. They do it for the
+    last token of a prompt and for those of the answer; here it is for the whole prompt and the answer ("answering"), or
+    for whatever `when` says. A token can be fetched from the step after the one in which it left the window.
     """
     window, capped = SinksAndWindow(n_global, n_local), CappedDistance("hidden")
     forgets: dict[str, Part] = {"keep": window, "positions": capped, "select": Nothing()}

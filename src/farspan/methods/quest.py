@@ -39,7 +39,8 @@ def quest(
     `n_local`, are always attended to, which the paper does not need as it reads and stays within the window; None
     scales both by the window.
     As in the paper the first `dense_layers` 2 choose nothing and attend to every page that is stored, at the same times
-    as the others look for theirs; that costs more, the longer the text is, and 0 leaves it out. Far keys are met there
+    as the others look for theirs; that costs more, the longer the text is, and 0 leaves it out. Layers with a sliding
+    window of their own are not among them. Far keys are met there
     at distance `n_local` with "compact" too.
     `positions`: "capped" meets far keys at distance `n_local`, where the bound holds; "compact" keeps their order;
     "true" is the paper's, for models whose positions reach as far as the text (beyond the trained window they are

@@ -99,7 +99,8 @@ def infini_retri(
 
     `window_length`: tokens of new text in a piece, half of what fits at most; `top_k`: tokens that choose sentences
     (None: the authors' 1,024 and 300, scaled down for a window below 4,096); `answer_length`: neighbours whose
-    attention is added up; `layer`: the one that is looked at, counted from 0 (None: the last, as in the paper).
+    attention is added up; `layer`: the one that is looked at, counted from 0 (None: the last, as in the paper, that
+    has no sliding window).
 
     Every row of the question's attention is weighted by the square of what it pays to the question itself in the first
     piece, as in the authors' code. Sentences that would not leave room for the next piece are kept by their best token,

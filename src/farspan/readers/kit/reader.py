@@ -62,15 +62,24 @@ def reader(*, paper: str) -> Callable[[Callable[P, Strategy]], ReaderFactory[P]]
 
 
 def chosen_layer(model: Model, layer: int | None, share: float) -> int:
-    """The layer that a reader looks at, counted from 0; None is the one at a share of the model's depth.
+    """The layer that a reader looks at, counted from 0; None is the one at a share of the model's depth, or the next
+    to it that has no sliding window, where there is one.
 
-    Raises MethodError for a layer that the model does not have.
+    Raises MethodError for a layer that the model does not have, and for one with a sliding window.
     """
-    last = len(model.hosted.facts) - 1
+    facts = model.hosted.facts
+    last = len(facts) - 1
+    whole = [fact.index for fact in facts if fact.sliding_window is None] or list(range(last + 1))
     if layer is None:
-        return min(round(share * (last + 1)), last)
+        wanted = min(round(share * (last + 1)), last)
+        return min(whole, key=lambda at: abs(at - wanted))
     if layer > last:
         raise MethodError(
             f"the model has no layer {layer}: they are counted from 0 to {last}", fix="choose one of them"
+        )
+    if layer not in whole:
+        raise MethodError(
+            f"layer {layer} looks at the last {facts[layer].sliding_window:,} tokens only",
+            fix=f"choose one without a sliding window: {', '.join(map(str, whole))}",
         )
     return layer

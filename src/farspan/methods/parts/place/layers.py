@@ -55,7 +55,7 @@ class Layers:
 class FirstLayers:
     """The first so many layers of a model, or all where it has fewer; not all of them where some must be `left`.
 
-    A count of None is an eighth of the model's, rounded down.
+    A count of None is an eighth of the model's, rounded down. Layers with a sliding window of their own do not count.
     """
 
     count: int | None = None
@@ -63,13 +63,14 @@ class FirstLayers:
 
     def heads(self, model: ModelFacts) -> Heads:
         """All KV heads of these layers. Raises MethodError where none is left and one must be."""
-        layers = len(model.facts)
-        count = layers // 8 if self.count is None else self.count
-        if self.left and count >= layers:
+        whole = [layer for layer in model.facts if layer.sliding_window is None]
+        count = len(whole) // 8 if self.count is None else self.count
+        if self.left and count >= len(whole) > 0:
             raise MethodError(
-                f"there is no layer {count} of {_has(layers)}", fix=f"begin with one of 0 to {layers - 1}"
+                f"{count} first layers are all of the {len(whole)} that have no sliding window",
+                fix=f"leave out 0 to {len(whole) - 1}",
             )
-        return {layer.index: range(layer.kv_heads) for layer in model.facts[:count]}
+        return {layer.index: range(layer.kv_heads) for layer in whole[:count]}
 
 
 def _named(pick: Pick, count: int) -> Sequence[int]:
