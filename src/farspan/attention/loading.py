@@ -96,4 +96,4 @@ def _fix(name: str, error: Exception) -> str:
         return "install that library beside farspan: the weights were quantised by it"
     if Path(name).exists():
         return f"fetch or save it again: {_LAYOUT}"
-    return "check the name, the network, and for a gated model `hf auth login`; or give a local folder"
+    return "check the name, the network, and for a gated model `hf auth login`; or give a local folder, or farspan-tiny"
