@@ -16,6 +16,8 @@ from farspan import methods
 from farspan.attention.rope import Rope
 from farspan.engine import Model
 from farspan.errors import MethodError
+from farspan.methods.parts.importance.expected_attention import ExpectedAttention
+from farspan.methods.parts.notes import Notes
 from tests.attention.families import FAMILIES
 from tests.methods.brute import Brute, InfLLM, Keys, Streaming, brutes, reference, span, true
 from tests.tiny import WINDOW, different_ids, eager, least_budget, llama, random_ids, stream, tokenizer
@@ -252,6 +254,27 @@ def test_under_a_method_that_forgets_queries_are_sharpened_for_what_they_meet() 
     assert plan.sinks + plan.window == plan.dense == 32
     handlers = [Windowed(deep.hosted, fact.index) for fact in deep.hosted.facts]
     torch.testing.assert_close(logits, stream(deep.hosted, handlers, ids, 16), atol=2e-5, rtol=0)
+
+
+def test_what_is_expected_of_queries_is_learnt_from_sharpened_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of three layers has the same queries under both methods, and under one of them they are sharpened."""
+    noted: list[Tensor] = []
+
+    def spy(part: ExpectedAttention, notes: Notes, q_HTD: Tensor) -> Notes:
+        noted.append(q_HTD)
+        return after(part, notes, q_HTD)
+
+    after = ExpectedAttention.after_queries
+    monkeypatch.setattr(ExpectedAttention, "after_queries", spy)
+    deep = Model(llama(max_position_embeddings=16, num_hidden_layers=3), tokenizer(), "deep")
+    found = []
+    for name in ("abf", "entropy_abf"):
+        with deep.session(f"{name}(factor=4, when=always)+expected_attention(capacity=64)", chunk=8) as session:
+            session.read(random_ids(56))
+            found.append(torch.cat(noted[2::3], 1))
+            noted.clear()
+    factor_T = (torch.arange(1, 57).log() / math.log(16)).clamp(min=1)
+    torch.testing.assert_close(found[1], found[0] * factor_T[:, None])
 
 
 class Windowed(Sharpened):

@@ -145,7 +145,7 @@ class LayerMemory:
         scene = self._scene(sharp_HTD, Scoring(call.scaling, call.softcap), self.recent.tokens, self.plan.weighs)
         attending = Attending(scene, self._note, watched=self.watch is not None)
         out_HTE, lse_HT = attending.run(call.sinks_H)
-        self._note_queries(q_HTD, sharp_HTD)
+        self._note_queries(sharp_HTD)
         if self.watch is not None:
             self.watch.note(attending.strongest, lse_HT[:, -1])
         return out_HTE.to(q_HTD.dtype)
@@ -245,10 +245,7 @@ class LayerMemory:
             recent = recent._replace(mass_GT=torch.zeros_like(recent.mass_GT))
             pool.held.tokens.mass_GT.zero_()
             scoring = Scoring(self.facts.scaling, self.facts.softcap)
-            sharp_HTD = self.plan.sharpened(q_HTD, self.facts.index, self.seen)
-            Attending(self._scene(sharp_HTD, scoring, recent, weighs=True), lambda segment: None).run(
-                self.sink_logits_H
-            )
+            Attending(self._scene(q_HTD, scoring, recent, weighs=True), lambda segment: None).run(self.sink_logits_H)
         return recent.mass_GT
 
     def _stored(self, leaving: Tokens, blocks: list[int]) -> Stored:
@@ -278,12 +275,12 @@ class LayerMemory:
             layer=self.facts.index,
         )
 
-    def _note_queries(self, q_HTD: Tensor, sharp_HTD: Tensor) -> None:
-        """What the parts remember of the queries; those for the pool are sharpened when they are asked."""
-        pairs: list[tuple[Noting, Tensor]] = [(self.plan.codec, sharp_HTD), (self.plan.index, sharp_HTD)]
-        pairs += [] if self.plan.pool is None else [(self.plan.pool.by, q_HTD)]
-        for part, own_HTD in pairs:
-            self.notes = {**self.notes, **part.after_queries(self.notes, own_HTD)}
+    def _note_queries(self, q_HTD: Tensor) -> None:
+        """What the parts remember of the queries."""
+        parts: list[Noting] = [self.plan.codec, self.plan.index]
+        parts += [] if self.plan.pool is None else [self.plan.pool.by]
+        for part in parts:
+            self.notes = {**self.notes, **part.after_queries(self.notes, q_HTD)}
 
     def _note(self, segment: Segment) -> None:
         """Count what was fetched, each block once; a search has each of its blocks once."""
