@@ -31,11 +31,12 @@ def expected_attention(
     their values: queries are taken for normally distributed, as they were so far, at the next `future` positions.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
-    for less. The first `sinks` tokens and `recent` ones stay, and so do those since the last choice: there is one in
-    `compression_interval` tokens that are written (None: 512, as the authors have it, and an eighth of the model's
-    window where that is less). Mean and covariance are of all queries of the stream,
-    and paid from the budget. Kept tokens are counted 0, 1, 2, ... so that no position is untrained; `positions=true`
-    leaves them where the paper has them, for texts that fit the model's window.
+    for less; an eighth of it (512 at most) is left free for those that come. The first `sinks` tokens and `recent` ones
+    stay, and so do those since the last choice: there is one in `compression_interval` tokens that are written (None:
+    512, as the authors have it, and an eighth of the model's window where that is less). Mean and covariance are of all
+    queries of the stream, and paid from the budget. Every head keeps as many tokens; the paper also has heads that
+    share them unevenly. Kept tokens are counted 0, 1, 2, ... so that no position is untrained; `positions=true` leaves
+    them where the paper has them, for texts that fit the model's window.
     """
     return {
         "keep": BestTokens(ExpectedAttention(future, sinks, compression_interval), capacity, sinks, recent),

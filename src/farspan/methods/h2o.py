@@ -20,9 +20,10 @@ def h2o(*, capacity: int | None = None, recent: int | None = None, positions: st
     the heavy hitters. The others are dropped, greedily, at every step.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
-    for less. As in the paper half of it is recent (`recent`). Under grouped queries a KV head counts the attention of
-    all its query heads. Kept tokens are counted 0, 1, 2, ... so that no position is untrained; `positions=true` leaves
-    them where the paper has them, for texts that fit the model's window.
+    for less; an eighth of it (512 at most) is left free for those that come. As in the paper half of it is recent
+    (`recent`). Under grouped queries a KV head counts the attention of all its query heads. Kept tokens are counted 0,
+    1, 2, ... so that no position is untrained; `positions=true` leaves them where the paper has them, for texts that
+    fit the model's window.
     """
     return {
         "keep": BestTokens(ReceivedAttention(), capacity, window=recent),

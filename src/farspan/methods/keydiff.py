@@ -20,8 +20,9 @@ def keydiff(*, capacity: int | None = None, recent: int = 1, positions: str = "c
     It looks at no query and needs no attention weights.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
-    for less. `recent` tokens stay. Kept tokens are counted 0, 1, 2, ... so that no position is untrained;
-    `positions=true` leaves them where the paper has them, for texts that fit the model's window.
+    for less; an eighth of it (512 at most) is left free for those that come. `recent` tokens stay. Kept tokens are
+    counted 0, 1, 2, ... so that no position is untrained; `positions=true` leaves them where the paper has them, for
+    texts that fit the model's window.
     """
     return {
         "keep": BestTokens(KeyDifference(), capacity, window=recent),

@@ -20,9 +20,9 @@ def knorm(*, capacity: int | None = None, recent: int = 1, positions: str = "com
     at no query and needs no attention weights.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
-    for less. `recent` tokens stay; the paper leaves the first two layers alone, which this does not. Kept tokens are
-    counted 0, 1, 2, ... so that no position is untrained; `positions=true` leaves them where the paper has them, for
-    texts that fit the model's window.
+    for less; an eighth of it (512 at most) is left free for those that come. `recent` tokens stay; the paper leaves the
+    first two layers alone, which this does not. Kept tokens are counted 0, 1, 2, ... so that no position is untrained;
+    `positions=true` leaves them where the paper has them, for texts that fit the model's window.
     """
     return {
         "keep": BestTokens(KeyNorm(), capacity, window=recent),

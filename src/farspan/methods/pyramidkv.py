@@ -31,9 +31,10 @@ def pyramidkv(
     gathered in a few tokens: the last layer gets a `beta`-th of the average, and the room falls along a line.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
-    for less. It is an average over the layers; by default half of the model's window, since the first layer keeps
-    nearly twice as much. Otherwise as in snapkv. Kept tokens are counted 0, 1, 2, ... so that no position is
-    untrained; `positions=true` leaves them where the paper has them, for texts that fit the model's window.
+    for less; an eighth of it (512 at most) is left free for those that come. It is an average over the layers; by
+    default half of the model's window, since the first layer keeps nearly twice as much. Otherwise as in snapkv. Kept
+    tokens are counted 0, 1, 2, ... so that no position is untrained; `positions=true` leaves them where the paper has
+    them, for texts that fit the model's window.
     """
     return {
         "keep": BestTokens(ObservedAttention(window_size, odd("kernel_size", kernel_size)), capacity, share=0.5),

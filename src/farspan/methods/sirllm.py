@@ -27,9 +27,10 @@ def sirllm(
     layers and heads. What surprised it in earlier turns of a chat counts `decay` times as much with every answer.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
-    for less. `recent` tokens stay. The paper chooses between turns, with a decay of 1, .9 or .7 for different chats;
-    here whenever the room is full. Kept tokens are counted 0, 1, 2, ... as in the paper, so that no position is
-    untrained; `positions=true` leaves them where they were in the text, for texts that fit the model's window.
+    for less; an eighth of it (512 at most) is left free for those that come. `recent` tokens stay. The paper chooses
+    between turns, with a decay of 1, .9 or .7 for different chats; here whenever the room is full. Kept tokens are
+    counted 0, 1, 2, ... as in the paper, so that no position is untrained; `positions=true` leaves them where they were
+    in the text, for texts that fit the model's window.
     """
     return {
         "keep": BestTokens(Surprising(decay), capacity, start_size, recent),

@@ -25,11 +25,11 @@ def snapkv(
     last tokens themselves. What the question does not ask for is dropped.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
-    for less. The paper compresses a prompt once, when all of it has been held; here the choice is made anew whenever
-    the room is full, by the last queries then, while reading and while answering. Sums over an observation window of
-    32 (a 32nd of the model's window where that is less), average pooling of 5 (`kernel_size`). Kept tokens are counted
-    0, 1, 2, ... so that no position is untrained; `positions=true` leaves them where the paper has them, for texts
-    that fit the model's window.
+    for less; an eighth of it (512 at most) is left free for those that come. The paper compresses a prompt once, when
+    all of it has been held; here the choice is made anew whenever the room is full, by the last queries then, while
+    reading and while answering. Sums over an observation window of 32 (a 32nd of the model's window where that is
+    less), average pooling of 5 (`kernel_size`). Kept tokens are counted 0, 1, 2, ... so that no position is untrained;
+    `positions=true` leaves them where the paper has them, for texts that fit the model's window.
     """
     return {
         "keep": BestTokens(ObservedAttention(window_size, odd("kernel_size", kernel_size)), capacity),

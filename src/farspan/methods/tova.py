@@ -19,10 +19,11 @@ def tova(*, capacity: int | None = None, recent: int = 1, positions: str = "comp
     token is kept for its place, but the last one.
 
     `capacity` is all that there is room for, in tokens: the model's window by default, and less where the budget pays
-    for less. While reading, the last query of a chunk drops as many tokens as the next one has, so that shorter chunks
-    follow the paper more closely. `recent` tokens stay: the last one, whose own query chooses, where the paper lets
-    even that one go. Kept tokens are counted 0, 1, 2, ... so that no position is untrained; `positions=true` leaves
-    them where the paper has them, for texts that fit the model's window.
+    for less; an eighth of it (512 at most) is left free for those that come. While reading, the last query of a chunk
+    drops as many tokens as the next one has, so that shorter chunks follow the paper more closely. `recent` tokens
+    stay: the last one, whose own query chooses, where the paper lets even that one go. Kept tokens are counted 0, 1, 2,
+    ... so that no position is untrained; `positions=true` leaves them where the paper has them, for texts that fit the
+    model's window.
     """
     return {
         "keep": BestTokens(ObservedAttention(1, 1, together=True), capacity, window=recent),
