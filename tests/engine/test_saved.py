@@ -12,6 +12,7 @@ import torch
 
 import farspan
 from farspan.engine import Model
+from farspan.engine.store import VERSION
 from farspan.errors import BudgetError, SessionError
 from farspan.types import Budget
 from tests.engine.conftest import BOOK
@@ -150,6 +151,14 @@ def test_a_record_that_lacks_something_is_refused(kept: Path, key: str) -> None:
     (kept / "session.json").write_text(json.dumps(record))
     with pytest.raises(SessionError):
         farspan.open(kept, model())
+
+
+def test_a_session_of_an_earlier_version_is_refused(kept: Path) -> None:
+    record = json.loads((kept / "session.json").read_text())
+    (kept / "session.json").write_text(json.dumps({**record, "version": VERSION - 1}))
+    with pytest.raises(SessionError, match=f"has version {VERSION - 1}, and this farspan reads {VERSION}") as caught:
+        farspan.open(kept, model())
+    assert "read the text again" in caught.value.fix
 
 
 def test_what_lies_behind_the_last_commit_is_cut_off(kept: Path) -> None:

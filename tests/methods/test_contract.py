@@ -54,6 +54,8 @@ MORE = [
     "squeezed(when=both, segment=8, clusters=0.4, sparsity=0.5)",
     "squeezed(when=both, segment=10, clusters=0.4, coarse_clusters=0.2, observation_window=9)",
     "infllm(top_k=2)+int4",
+    "em_llm(n_mem=20)+int8",
+    "hip(second_stage_k=8, chunk_size=2, dense_layers=1)+int4",
     "infllm(top_k=2)+think",
     "infllm(top_k=2)+low_rank(rank=5)",
     "yarn(factor=1.5)+infllm(top_k=2)",

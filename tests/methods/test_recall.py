@@ -198,7 +198,7 @@ def test_hip_looks_at_few_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("codec", [RawBlocks(), QuantisedBlocks(8), QuantisedBlocks(4), PrunedChannels(0.5)])
-@pytest.mark.parametrize("block", [3, 40])
+@pytest.mark.parametrize("block", [1, 3, 8, 40])
 def test_single_keys_are_those_of_their_blocks(codec: Codec, block: int) -> None:
     """Also where several tokens share a grid."""
     torch.manual_seed(0)

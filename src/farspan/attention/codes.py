@@ -1,4 +1,4 @@
-"""Keys as small whole numbers, as they are stored.
+"""Keys as small whole numbers, as they are stored where tokens share a grid.
 
 Shapes: G KV heads, n blocks, B tokens in a block, W bytes of a key's codes, g groups of tokens, D key width.
 """

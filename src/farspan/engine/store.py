@@ -27,7 +27,7 @@ from torch import Tensor
 from farspan.errors import SessionError, StorageFull, is_full
 from farspan.folders import hold
 
-VERSION = 4
+VERSION = 5
 _INDEX = "session.json"
 _SHARE = 10
 

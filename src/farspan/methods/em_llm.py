@@ -43,8 +43,8 @@ def em_llm(
     neighbours; None scales lengths down with a smaller window (and `n_local` to half of it, as in infllm).
     `refinement`: "modularity" and "conductance" move each boundary to where it parts the keys best ("none" is the
     authors' configuration; they report both). As in infllm, query heads that share a KV head share what stands for an
-    event. Tokens are stored one by one, since events differ in length, so `int8` and `int4`, which share a grid among
-    the tokens of a block, save nothing here.
+    event. Tokens are stored one by one, since events differ in length, so with `int8` and `int4` a key shares a grid
+    among its own channels, as a value does.
     """
     return {
         "keep": StoreTheRest(n_init, n_local),

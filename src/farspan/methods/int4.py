@@ -16,8 +16,10 @@ def int4(*, group: int = 32) -> dict[str, Part]:
     token and `group` channels. Recent tokens stay as they are; alone it is full attention over what is stored.
 
     Joined to a method that stores blocks it encodes them: `infllm+int4`. Two numbers lie in a byte, and with a grid of
-    four bytes for every 32 a number takes 5 bits. A group of keys ends with its block. `full(n_local=128)+int4` keeps
-    the paper's 128 recent tokens. The paper quantises keys after their rotation; here they are stored before it, so
-    that they can be met at any position.
+    four bytes for every 32 a number takes 5 bits. A group of keys ends with its block. In blocks of 8 tokens or fewer,
+    as of methods that store tokens one by one (`em_llm+int4`), a channel's grid would take no less than its codes:
+    there keys share a grid along channels, as values do, and where some channels are large in all tokens the others
+    are less exact. `full(n_local=128)+int4` keeps the paper's 128 recent tokens. The paper quantises keys after their
+    rotation; here they are stored before it, so that they can be met at any position.
     """
     return {"codec": QuantisedBlocks(4, group)}

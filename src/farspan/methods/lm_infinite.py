@@ -38,6 +38,7 @@ def lm_infinite(
     window; None is an eighth of them, which is their 4 of 32; those before it forget the middle. They do it for the
     last token of a prompt and for those of the answer; here it is for the whole prompt and the answer ("answering"), or
     for whatever `when` says. A token can be fetched from the step after the one in which it left the window.
+    Tokens are stored one by one, so with `int8` and `int4` a key shares a grid among its own channels, as a value does.
     """
     window, capped = SinksAndWindow(n_global, n_local), CappedDistance("hidden")
     forgets: dict[str, Part] = {"keep": window, "positions": capped, "select": Nothing()}

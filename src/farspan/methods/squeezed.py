@@ -59,9 +59,9 @@ def squeezed(
     both thresholds let through, and the finer one is found as if there were no coarser. At 64K tokens of the bundled
     model it saves no time that could be measured: fetching takes nearly all of it.
 
-    Tokens are stored one by one, so `int8` and `int4`, which share a grid among the tokens of a block, save nothing
-    here. `positions`: "capped" meets far keys at distance `n_local`, where the centroids are compared; "true" is the
-    paper's, for models whose positions reach as far as the text (beyond the trained window they are untrained).
+    Tokens are stored one by one, so with `int8` and `int4` a key shares a grid among its own channels, as a value does.
+    `positions`: "capped" meets far keys at distance `n_local`, where the centroids are compared; "true" is the paper's,
+    for models whose positions reach as far as the text (beyond the trained window they are untrained).
     """
     return {
         "keep": StoreTheRest(n_init, n_local),

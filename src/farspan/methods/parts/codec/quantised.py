@@ -1,10 +1,11 @@
 """Keys and values as small whole numbers (KIVI, arXiv 2402.02750, sections 3 and 4).
 
 Keys share a grid along tokens, one for every channel, because some channels are large in all tokens; values share one
-along channels, one for every token. A grid is the least number it has to hold and the step between two.
+along channels, one for every token. A grid is the least number it has to hold and the step between two. In a block of
+so few tokens that a channel's grid would take no less than its codes, keys share theirs along channels, as values do.
 
-Shapes: G KV heads, N blocks, B tokens in a block, D key width, E value width; W the width of what is encoded, S what is
-cut into groups along it, C what each has a grid of its own for; n groups; M queries of a KV head; ... any leading dims.
+Shapes: G KV heads, N blocks, B tokens in a block, D key width, E value width; W the width of what is encoded; n groups,
+P the grids, `[n, W]` along tokens and `[B, n]` along channels; M queries of a KV head; ... any leading dims.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from farspan.methods.parts.notes import NoNotes
 from farspan.methods.parts.searching import products
 
 _GRID = torch.float16
+_GRID_BITS = 32
 _LIMITS = torch.finfo(_GRID)
 _LEAST = 2.0**-24
+_TOKENS, _CHANNELS = -2, -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,63 +46,68 @@ class QuantisedBlocks(NoNotes):
 
     def columns(self, shape: BlockShape) -> tuple[Column, ...]:
         """Codes, two of four bits to a byte, and their grids."""
-        heads, tokens = shape.heads, shape.tokens
-        key_groups, value_groups = -(-tokens // self.group), -(-shape.value_dim // self.group)
-        return (
-            Column("k", heads, (tokens, self._packed(shape.key_dim)), torch.uint8, by_token=key_groups == 1),
-            Column("k_grid", heads, (key_groups, shape.key_dim, 2), _GRID),
-            Column("v", heads, (tokens, self._packed(shape.value_dim)), torch.uint8),
-            Column("v_grid", heads, (value_groups, tokens, 2), _GRID),
-        )
+        keys = self._columns("k", shape, shape.key_dim, self._keys_along(shape.tokens))
+        return (*keys, *self._columns("v", shape, shape.value_dim, _CHANNELS))
 
     def encode(self, k_GNBD: Tensor, v_GNBE: Tensor, around: Surroundings) -> Rows:
-        """Keys in groups of tokens, values in groups of channels."""
-        k_GNBD, k_grid = self._quantise(k_GNBD)
-        v_GNEB, v_grid = self._quantise(v_GNBE.transpose(-1, -2))
-        return {
-            "k": self._pack(k_GNBD),
-            "k_grid": k_grid,
-            "v": self._pack(v_GNEB.transpose(-1, -2)),
-            "v_grid": v_grid,
-        }
+        """Keys and values alike, but for what shares a grid."""
+        return self._rows("k", k_GNBD, self._keys_along(k_GNBD.shape[-2])) | self._rows("v", v_GNBE, _CHANNELS)
 
     def keys(self, rows: Rows, by: Decoding) -> Tensor:
         """The points of the grid that the codes stand for."""
-        return self._restore(self._unpack(rows["k"], by.shape.key_dim), rows["k_grid"]).to(by.shape.dtype)
+        along = self._keys_along(by.shape.tokens)
+        return self._restore(self._unpack(rows["k"], by.shape.key_dim), rows["k_grid"], along).to(by.shape.dtype)
 
     def products(self, q_GMD: Tensor, rows: Rows, by: Decoding) -> Tensor:
         """By the codes where there is a kernel that reads them, otherwise by decoded keys."""
-        group = min(self.group, by.shape.tokens)
-        found = code_products(q_GMD, CodedKeys(rows["k"], rows["k_grid"], self.bits, group))
+        found = None
+        if self._keys_along(by.shape.tokens) == _TOKENS:
+            group = min(self.group, by.shape.tokens)
+            found = code_products(q_GMD, CodedKeys(rows["k"], rows["k_grid"], self.bits, group))
         return products(q_GMD, self.keys(rows, by)) if found is None else found
 
     def values(self, rows: Rows, by: Decoding) -> Tensor:
         """The points of the grid that the codes stand for."""
-        codes = self._unpack(rows["v"], by.shape.value_dim).transpose(-1, -2)
-        return self._restore(codes, rows["v_grid"]).transpose(-1, -2).to(by.shape.dtype).contiguous()
+        codes_NBE = self._unpack(rows["v"], by.shape.value_dim)
+        return self._restore(codes_NBE, rows["v_grid"], _CHANNELS).to(by.shape.dtype)
 
-    def _quantise(self, x_SC: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes `[..., S, C]` and grids `[..., n, C, 2]`: no number is further from its point than half a step."""
-        x_SC = x_SC.float().clamp(_LIMITS.min, _LIMITS.max)
-        parts = x_SC.split(self.group, dim=-2)
-        low_nC = _rounded(torch.stack([part.amin(-2) for part in parts], dim=-2), -torch.inf)
-        high_nC = torch.stack([part.amax(-2) for part in parts], dim=-2)
+    def _keys_along(self, tokens: int) -> int:
+        """Along what the keys of a block of so many tokens share a grid."""
+        return _TOKENS if tokens * self.bits > _GRID_BITS else _CHANNELS
+
+    def _columns(self, name: str, shape: BlockShape, width: int, along: int) -> tuple[Column, Column]:
+        grids = [shape.tokens, width]
+        grids[along] = -(-grids[along] // self.group)
+        apart, packed = along == _CHANNELS, -(-width * self.bits // 8)
+        return (
+            Column(name, shape.heads, (shape.tokens, packed), torch.uint8, by_token=apart or grids[along] == 1),
+            Column(f"{name}_grid", shape.heads, (*grids, 2), _GRID, by_token=apart),
+        )
+
+    def _rows(self, name: str, x_BW: Tensor, along: int) -> Rows:
+        codes_BW, grid_P2 = self._quantise(x_BW, along)
+        return {name: self._pack(codes_BW), f"{name}_grid": grid_P2}
+
+    def _quantise(self, x_BW: Tensor, along: int) -> tuple[Tensor, Tensor]:
+        """Codes `[..., B, W]` and grids `[..., P, 2]`: no number is further from its point than half a step."""
+        x_BW = x_BW.float().clamp(_LIMITS.min, _LIMITS.max)
+        parts = x_BW.split(self.group, along)
+        low_P = _rounded(torch.cat([part.amin(along, keepdim=True) for part in parts], along), -torch.inf)
+        high_P = torch.cat([part.amax(along, keepdim=True) for part in parts], along)
         top = 2**self.bits - 1
-        step_nC = _rounded((high_nC - low_nC.float()) / top, torch.inf).clamp_min(_LEAST)
-        low_SC, step_SC = (self._spread(grid.float(), x_SC.shape[-2]) for grid in (low_nC, step_nC))
-        codes_SC = ((x_SC - low_SC) / step_SC).round_().clamp_(0, top).to(torch.uint8)
-        return codes_SC, torch.stack((low_nC, step_nC), dim=-1)
+        step_P = _rounded((high_P - low_P.float()) / top, torch.inf).clamp_min(_LEAST)
+        low_BW, step_BW = (self._spread(grid_P.float(), along, x_BW.shape[along]) for grid_P in (low_P, step_P))
+        codes_BW = ((x_BW - low_BW) / step_BW).round_().clamp_(0, top).to(torch.uint8)
+        return codes_BW, torch.stack((low_P, step_P), dim=-1)
 
-    def _restore(self, codes_SC: Tensor, grid_nC2: Tensor) -> Tensor:
-        low_SC, step_SC = (self._spread(grid, codes_SC.shape[-2]) for grid in grid_nC2.float().unbind(-1))
-        return codes_SC.float().mul_(step_SC).add_(low_SC)
+    def _restore(self, codes_BW: Tensor, grid_P2: Tensor, along: int) -> Tensor:
+        length = codes_BW.shape[along]
+        low_BW, step_BW = (self._spread(grid_P, along, length) for grid_P in grid_P2.float().unbind(-1))
+        return codes_BW.float().mul_(step_BW).add_(low_BW)
 
-    def _spread(self, grid_nC: Tensor, length: int) -> Tensor:
-        """Each group's grid for all of its numbers: `[..., n, C]` to `[..., S, C]`."""
-        return grid_nC.repeat_interleave(min(self.group, length), dim=-2)[..., :length, :]
-
-    def _packed(self, width: int) -> int:
-        return -(-width * self.bits // 8)
+    def _spread(self, grid_P: Tensor, along: int, length: int) -> Tensor:
+        """Each group's grid for all of its numbers: `[..., P]` to `[..., B, W]`, of which `length` lie along that."""
+        return grid_P.repeat_interleave(min(self.group, length), along).narrow(along, 0, length)
 
     def _pack(self, codes_W: Tensor) -> Tensor:
         """Two codes of four bits to a byte, the first in the low half."""
