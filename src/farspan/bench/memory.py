@@ -1,39 +1,29 @@
 """Reads a generated text of a given length in this process and reports its peak memory and speed.
 
 `farspan bench memory` starts it once for every length, so that no length sees the memory of another:
-`python -m farspan.bench.memory '{"tokens": 65536, "method": "infllm", "budget": "32MiB"}'`.
+`python -P -m farspan.bench.memory '{"tokens": 65536, "method": "infllm", "budget": "32MiB"}'`.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
+from farspan.bench.clock import seconds_of
+from farspan.bench.resident import Tensors, forget_peak, own_bytes, peak_bytes
 from farspan.bench.text import PIECE_CHARS, generated_text
 from farspan.errors import FarspanError
 from farspan.process import keep_freed_memory
 from farspan.types import Budget
 
 
-def peak_bytes() -> int:
-    """The most memory that this process has had resident, in bytes.
-
-    Linux: VmHWM, which unlike ru_maxrss does not carry over what the starting process had.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        return int(lines["VmHWM"].split()[0]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Read `settings["tokens"]` tokens and return one row of `farspan bench memory`."""
+    """Read `settings["tokens"]` tokens and return one row of `farspan bench memory`.
+
+    Peaks are those of reading, beside what is taken once the model is loaded: loading may take more for a moment. Where
+    `peak_is_of_reading` is False the system could not tell them apart.
+    """
     import farspan
     from farspan.text import Document
 
@@ -44,13 +34,17 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     session = model.session(method=farspan.methods.parse(settings["method"]), budget=with_budget)
     chars = int(settings["tokens"] * chars_per_token)
     document = Document("generated", lambda: generated_text(chars), fingerprint=lambda: f"generated:{chars}")
-    loaded, start = peak_bytes(), time.perf_counter()
-    session.read(document)
-    seconds = time.perf_counter() - start
+    device = model.hosted.device
+    tensors = Tensors(device)
+    of_reading, loaded, device_loaded = forget_peak(), own_bytes(), tensors.now()
+    seconds = seconds_of(lambda: session.read(document), device)
     row = {
         "tokens": settings["tokens"],
         "peak_bytes": peak_bytes(),
+        "peak_is_of_reading": of_reading,
         "loaded_bytes": loaded,
+        "device_peak_bytes": tensors.peak(),
+        "device_loaded_bytes": device_loaded,
         "seconds": round(seconds, 3),
         "tokens_per_s": round(session.counts.seen / seconds, 1),
         "context": session.counts.as_dict(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -52,8 +53,8 @@ def command(
 ) -> None:
     """Show that memory does not grow with the text.
 
-    Reads generated texts of several lengths and reports the peak of resident memory and the speed of each. Every
-    length is read by a process of its own. A method that keeps its promise shows the same peak for all.
+    Reads generated texts of several lengths and reports the peak of resident memory while each was read, and the
+    speed. Every length is read by a process of its own. A method that keeps its promise shows the same peak for all.
     """
     from farspan import readers
     from farspan.evals.config import versions
@@ -73,24 +74,33 @@ def command(
     if as_json:
         show.as_json({"rows": rows, **settings, "versions": versions()})
         return
-    show.table(
-        ("tokens", "peak", "model loaded", "tokens/s"),
-        [
-            (
-                format_count(row["tokens"]),
-                format_bytes(row["peak_bytes"]),
-                format_bytes(row["loaded_bytes"]),
-                f"{row['tokens_per_s']:,.0f}",
-            )
-            for row in rows
-        ],
-    )
+    _show(rows)
+
+
+def _show(rows: Sequence[dict[str, Any]]) -> None:
+    """The rows as a table; what tensors take on a GPU stands apart from what the process has resident."""
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "tokens": lambda row: format_count(row["tokens"]),
+        "peak": lambda row: format_bytes(row["peak_bytes"]),
+        "model loaded": lambda row: format_bytes(row["loaded_bytes"]),
+    }
+    if rows[0]["device_peak_bytes"] is not None:
+        columns["peak on the GPU"] = lambda row: format_bytes(row["device_peak_bytes"])
+        columns["model loaded there"] = lambda row: format_bytes(row["device_loaded_bytes"])
+    columns |= {
+        "KV on the device": lambda row: format_bytes(row["context"]["kv_bytes"]["device"]),
+        "KV on disk": lambda row: format_bytes(row["context"]["kv_bytes"]["disk"]),
+        "tokens/s": lambda row: f"{row['tokens_per_s']:,.0f}",
+    }
+    show.table(tuple(columns), [tuple(cell(row) for cell in columns.values()) for row in rows])
+    if not all(row["peak_is_of_reading"] for row in rows):
+        show.note("note: this system does not let a peak begin anew, so that of loading the model is in each of them")
 
 
 def _measured(settings: dict[str, Any]) -> dict[str, Any]:
     """One row, from a process of its own; its errors are passed on as they are."""
     run = subprocess.run(
-        [sys.executable, "-m", "farspan.bench.memory", json.dumps(settings)], capture_output=True, text=True
+        [sys.executable, "-P", "-m", "farspan.bench.memory", json.dumps(settings)], capture_output=True, text=True
     )
     try:
         row: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
