@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from farspan.bench import speed, text
+from farspan.bench import clock, speed, text
 from farspan.engine.stream import Stream
 from farspan.methods import parse
 from tests.tiny import model
@@ -43,6 +43,30 @@ def test_speed_is_the_ratio_of_medians_beside_full_attention(monkeypatch: pytest
     assert (first.read_ratio, first.written_ratio) == (4.0, 4.0)
     assert (second.read_ratio, second.written_ratio) == (1.0, 1.0)
     assert 0 < first.kv_bytes < second.kv_bytes
+
+
+def test_speed_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set going on a GPU counts for who did it: the clock waits before and after reading and writing."""
+    waits: list[str] = []
+    step = Stream.step
+
+    def stepped(self: Stream, ids: list[int], *rest: Any, **options: Any) -> Tensor | None:
+        waits.append("step")
+        return step(self, ids, *rest, **options)
+
+    baseline = model().session("streaming")
+    baseline.read([5, 6, 7])
+    monkeypatch.setattr(Stream, "step", stepped)
+    monkeypatch.setattr(clock, "_wait", lambda device: waits.append(str(device)))
+    speed._seconds(baseline, [8, 9])
+    assert waits == ["cpu", "step", "cpu", "step", "cpu", *["step"] * speed.NEW_TOKENS, "cpu"]
+
+
+def test_the_first_round_warms_up_and_calls_take_turns() -> None:
+    order: list[int] = []
+    calls = [lambda number=number: order.append(number) or len(order) for number in (1, 2)]
+    assert clock.in_turns(calls, 2) == [(3, 5), (4, 6)]
+    assert order == [1, 2] * 3
 
 
 FAULTS = """

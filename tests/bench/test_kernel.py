@@ -45,3 +45,8 @@ def test_all_ways_attend_to_the_same_keys() -> None:
     wanted = torch.nn.functional.scaled_dot_product_attention(q_GMD, k_GSD, v_GSD)
     torch.testing.assert_close(found.out_NME, wanted)
     assert kernel._runs(k_GSD, v_GSD, turned=True).k_NKD.shape == (2, 300, 16)
+
+
+def test_keys_are_turned_where_they_lie() -> None:
+    turn = kernel._runs(*torch.empty(2, 2, 300, 16, device="meta"), turned=True).turn
+    assert turn is not None and turn.rope.inv_freq_F.device == turn.position_NX.device == torch.device("meta")

@@ -1,11 +1,14 @@
-"""Seconds of a call, to the end of what it set going on a GPU."""
+"""Seconds of a call, to the end of what it set going on a GPU, and calls that take turns."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
+
+Given = TypeVar("Given")
 
 
 def seconds_of(call: Callable[[], object], device: torch.device | str = "cpu") -> float:
@@ -15,6 +18,12 @@ def seconds_of(call: Callable[[], object], device: torch.device | str = "cpu") -
     call()
     _wait(device)
     return time.perf_counter() - began
+
+
+def in_turns(calls: Sequence[Callable[[], Given]], rounds: int) -> list[tuple[Given, ...]]:
+    """What each call gave in some rounds of all of them, after one round that warms up."""
+    turns = [[call() for call in calls] for _ in range(rounds + 1)][1:]
+    return list(zip(*turns, strict=True))
 
 
 def _wait(device: torch.device | str) -> None:

@@ -2,7 +2,8 @@
 
 All take turns on the same keys, so that whatever else the machine does hits them alike; what counts are medians.
 
-Shapes: G KV heads, M query heads of one KV head, S keys, D width, X runs.
+Shapes: G KV heads, M query heads of one KV head, S keys, D width, F rotary
+frequencies, X runs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import torch
@@ -21,7 +23,7 @@ from farspan.attention.rope import Rope
 from farspan.attention.runs import Runs, Turn
 from farspan.attention.softmax import Scoring
 from farspan.bench.ceiling import read_bandwidth
-from farspan.bench.clock import seconds_of
+from farspan.bench.clock import in_turns, seconds_of
 
 DTYPES = (torch.float32, torch.bfloat16)
 _RUN = 128
@@ -96,15 +98,16 @@ def _runs(k_GSD: Tensor, v_GSD: Tensor, *, turned: bool = False) -> Runs:
     first_1X = torch.arange(0, keys, _RUN, device=k_GSD.device)[None]
     turn = None
     if turned:
-        turn = Turn(Rope(1e4 ** -(torch.arange(0, width, 2) / width)), first_1X, _RUN, 1)
+        angles_F = 1e4 ** -(torch.arange(0, width, 2, device=k_GSD.device) / width)
+        turn = Turn(Rope(angles_F), first_1X, _RUN, 1)
     heads_N = torch.arange(count, device=k_GSD.device)
     return Runs(k_GSD, v_GSD, heads_N, first_1X.expand(count, -1), _RUN, keys, turn)
 
 
 def _medians(ways: tuple[Callable[[], object], ...], rounds: int, device: torch.device) -> list[float]:
-    """Milliseconds of each; the first round warms up."""
-    turns = [[1e3 * seconds_of(way, device) for way in ways] for _ in range(rounds + 1)][1:]
-    return [median(taken) for taken in zip(*turns, strict=True)]
+    """Milliseconds of each."""
+    timed = [partial(seconds_of, way, device) for way in ways]
+    return [1e3 * median(taken) for taken in in_turns(timed, rounds)]
 
 
 @contextmanager

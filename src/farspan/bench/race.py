@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import NamedTuple, Protocol
 
+from farspan.bench.clock import in_turns
 from farspan.bench.costs import Costs, Machine
 
 GROUP, PIECE = 8, 512
@@ -79,13 +81,13 @@ class Row:
 
 def race(job: Job, contenders: Sequence[Contender], rounds: int, costs: Costs, machine: Machine) -> list[Row]:
     """Let them take turns for some rounds, after one that warms up."""
-    turns = [[job.turn(contender) for contender in contenders] for _ in range(rounds + 1)][1:]
-    taken = [median(turn.seconds / turn.tokens for turn in own) for own in zip(*turns, strict=True)]
+    turns = in_turns([partial(job.turn, contender) for contender in contenders], rounds)
     first: dict[int, float] = {}
     shortest: dict[str, float] = {}
     rows = []
-    for contender, last, seconds in zip(contenders, turns[-1], taken, strict=True):
-        least = job.least_s(costs, machine, contender, last)
+    for contender, own in zip(contenders, turns, strict=True):
+        seconds = median(turn.seconds / turn.tokens for turn in own)
+        least = job.least_s(costs, machine, contender, own[-1])
         rows.append(
             Row(
                 name=contender.name,

@@ -6,13 +6,14 @@ ratio of their medians.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from statistics import median
 
+from farspan.bench.clock import in_turns, seconds_of
 from farspan.bench.text import generated_text
 from farspan.engine import Model, Session
 from farspan.methods import Method
@@ -59,11 +60,8 @@ def speeds(
 
 
 def _compared(baseline: Session, sessions: list[Session], more: Sequence[int], rounds: int) -> Iterator[Speed]:
-    """The first round warms up."""
-    turns = [[_seconds(session, more) for session in (baseline, *sessions)] for _ in range(rounds + 1)][1:]
-    (full_read_s, full_written_s), *medians = (
-        tuple(median(seconds) for seconds in zip(*turn, strict=True)) for turn in zip(*turns, strict=True)
-    )
+    turns = in_turns([partial(_seconds, session, more) for session in (baseline, *sessions)], rounds)
+    (full_read_s, full_written_s), *medians = (tuple(map(median, zip(*taken, strict=True))) for taken in turns)
     for session, (read_s, written_s) in zip(sessions, medians, strict=True):
         yield Speed(
             method=str(session.method),
@@ -78,12 +76,11 @@ def _compared(baseline: Session, sessions: list[Session], more: Sequence[int], r
 
 def _seconds(session: Session, more: Sequence[int]) -> tuple[float, float]:
     """What reading on takes, and what writing takes, each on a fork so that the session stays as long as it is."""
+    device = session.model.hosted.device
     with session.fork() as fork:
-        began = time.perf_counter()
-        fork.read(more)
-        read_s = time.perf_counter() - began
+        read_s = seconds_of(lambda: fork.read(more), device)
     with session.fork() as fork:
         answer = fork.generate(more[:1], max_new_tokens=NEW_TOKENS + 1, ignore_eos=True)
-        began = time.perf_counter()
+        written_s = seconds_of(lambda: answer.ids, device)
         assert len(answer.ids) == NEW_TOKENS + 1
-        return read_s, time.perf_counter() - began
+    return read_s, written_s
