@@ -11,10 +11,11 @@ import torch
 from transformers import LlamaForCausalLM
 
 from farspan.bench import ceiling, shapes
-from farspan.bench.costs import Costs, Machine
+from farspan.bench import costs as costs_module
+from farspan.bench.costs import Costs, KeyCost, Machine
 from farspan.engine import Model
 from farspan.errors import UsageError
-from tests.attention.families import FAMILIES
+from tests.attention.families import FAMILIES, SLIDING
 from tests.bench.random_llama import TINY, model
 from tests.tiny import tokenizer
 
@@ -78,10 +79,10 @@ def test_costs_are_the_bytes_and_operations_of_a_token(monkeypatch: pytest.Monke
     layer = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 96 + 2 * 64
     body, head = 2 * layer + 64, 512 * 64
     assert (costs.weight_bytes, costs.operations) == (4 * (body + head), 2 * body)
-    assert costs.operations_per_key == 2 * (2 * 4 * 16 * 2)
+    assert costs.keys == (KeyCost(numbers=2 * 2 * 16, operations=2 * 4 * 16 * 2),) * 2
     machine = Machine(bytes_per_s=1000.0, operations_per_s=100.0)
-    assert costs.writing_s(machine, 500) == (costs.weight_bytes + 500) / 1000
-    assert costs.reading_s(machine, 3) == (costs.operations + 3 * costs.operations_per_key) / 100
+    assert costs.writing_s(machine, 5, 4) == (costs.weight_bytes + 2 * 5 * 64 * 4) / 1000
+    assert costs.reading_s(machine, 3) == (costs.operations + 3 * 2 * 256) / 100
 
 
 def test_of_experts_those_count_that_a_token_is_sent_to() -> None:
@@ -89,3 +90,40 @@ def test_of_experts_those_count_that_a_token_is_sent_to() -> None:
     layers, last_norm = sum(each.numel() for each in mixture.model.layers.parameters()), 64
     idle = 3 * 2 * (3 * 64 * 48)
     assert Costs.of(Model(mixture, tokenizer(), "")).operations == 2 * (layers + last_norm - idle)
+
+
+def test_a_sliding_window_is_the_most_that_a_layer_attends_to() -> None:
+    costs = Costs(
+        weight_bytes=0, operations=0, keys=(KeyCost(numbers=3, operations=5, most=16), KeyCost(numbers=3, operations=5))
+    )
+    machine = Machine(bytes_per_s=1.0, operations_per_s=1.0)
+    assert costs.writing_s(machine, 10, 2) == 2 * 3 * (10 + 10)
+    assert costs.writing_s(machine, 100, 2) == 2 * 3 * (16 + 100)
+    assert costs.reading_s(machine, 100) == 5 * (16 + 100)
+    hosted = Model(FAMILIES["qwen2-sliding"](), tokenizer(), "")
+    windows = [layer.most for layer in Costs.of(hosted).keys]
+    assert windows == [fact.sliding_window for fact in hosted.hosted.facts] and {None, SLIDING} <= set(windows)
+
+
+def test_weights_count_by_the_bytes_that_each_is_stored_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(shapes.SHAPES, "tiny", TINY)
+    whole = Costs.of(shapes.random_model("tiny"))
+    part = shapes.random_model("tiny")
+    for module in part.hosted.model.model.layers.modules():
+        if isinstance(module, torch.nn.Linear):  # two numbers in a byte, as bitsandbytes has them
+            packed = torch.zeros(module.weight.numel() // 2, 1, dtype=torch.uint8)
+            module.weight = torch.nn.Parameter(packed, requires_grad=False)
+    found = Costs.of(part)
+    in_matrices = 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 96)
+    assert found.operations == whole.operations
+    assert found.weight_bytes == whole.weight_bytes - 4 * in_matrices + in_matrices // 2
+
+
+def test_a_weight_made_of_several_tensors_counts_by_theirs() -> None:
+    class Grids(torch.Tensor):
+        codes, scales = torch.zeros(64, 64, dtype=torch.int8), torch.zeros(64)
+
+        def __tensor_flatten__(self) -> tuple[list[str], None]:
+            return ["codes", "scales"], None
+
+    assert costs_module._stored_bytes(torch.zeros(64, 64).as_subclass(Grids)) == 64 * 64 + 4 * 64

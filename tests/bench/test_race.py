@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from farspan.bench import race
-from farspan.bench.costs import Costs, Machine
+from farspan.bench.costs import Costs, KeyCost, Machine
 from farspan.bench.peers.hugging_face import HuggingFace
 from farspan.bench.peers.ours import Ours
 from farspan.bench.race import DECODE, GROUP, PREFILL, Turn
@@ -19,14 +19,14 @@ from farspan.types import Budget
 from tests.bench.random_llama import model
 from tests.tiny import random_ids
 
-COSTS = Costs(weight_bytes=100, operations=40, operations_per_key=2)
+COSTS = Costs(weight_bytes=100, operations=40, keys=(KeyCost(numbers=10, operations=2),))
 MACHINE = Machine(bytes_per_s=100.0, operations_per_s=100.0)
 
 
 class Fake:
     """Writes 8 tokens in the next of its seconds, each attending to 10 keys of 20 bytes; reads 100 in twice that."""
 
-    kv_bytes = 20
+    item_bytes = 2
 
     def __init__(self, name: str, tokens: int, seconds: list[float], order: list[str], streams: int = 1) -> None:
         self.name, self.tokens, self.order, self._seconds = name, tokens, order, iter(seconds)

@@ -50,7 +50,7 @@ def test_a_contender_outside(echo: Worker, tmp_path: Path) -> None:
     assert (echo.name, echo.version) == ("echo", "1.0")
     echo.ask("load", path="x")
     ids = list(range(10))
-    peer = Outside(echo, ids, kv_bytes=10, kept=0.5)
+    peer = Outside(echo, ids, item_bytes=4, kept=0.5)
     assert echo.ask("asked") == [{"path": "x"}, ids]
     assert peer.write() == Turn(2.0 * GROUP, GROUP, 5.0)
     assert peer.read_on() == Turn(10.0, 10, 15.5)

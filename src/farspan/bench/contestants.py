@@ -22,7 +22,7 @@ from farspan.types import Budget
 
 _ALIKE = 0.99
 _CHECKED_TOKENS = 16
-_LLAMA_CPP_KV_ITEM = 2
+_LLAMA_CPP_ITEM_BYTES = 2
 _PRUNED = 0.5
 
 
@@ -73,8 +73,7 @@ class Contestants:
         if not path.exists():
             write_gguf(self._model.hosted.model, path)
         self._load(worker, path, context=len(ids) + self._room)
-        kv_bytes = self._model.kv_bytes_per_token * _LLAMA_CPP_KV_ITEM // self._model.hosted.dtype.itemsize
-        return Outside(worker, ids, kv_bytes)
+        return Outside(worker, ids, _LLAMA_CPP_ITEM_BYTES)
 
     def _kvpress(self, python: str, ids: list[int]) -> Outside:
         worker = self._worker(python, "kvpress_side")
@@ -82,7 +81,7 @@ class Contestants:
         if not path.exists():
             self._model.hosted.model.save_pretrained(path)
         self._load(worker, path, dtype=str(self._model.hosted.dtype).removeprefix("torch."), ratio=_PRUNED)
-        return Outside(worker, ids, self._model.kv_bytes_per_token, kept=1 - _PRUNED)
+        return Outside(worker, ids, self._model.hosted.dtype.itemsize, kept=1 - _PRUNED)
 
     def _worker(self, python: str, side: str) -> Worker:
         worker = self._opened.enter_context(Worker(python, side, self._folder / f"{side}.log"))

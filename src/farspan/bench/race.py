@@ -28,11 +28,11 @@ class Turn(NamedTuple):
 
 
 class Contender(Protocol):
-    """Something that has read `tokens` tokens and can go on; `kv_bytes` are the keys and values of one token."""
+    """Something that has read `tokens` tokens and can go on; a number of its keys and values has `item_bytes`."""
 
     name: str
     tokens: int
-    kv_bytes: int
+    item_bytes: int
 
     def write(self) -> Turn:
         """Take in the next `GROUP` tokens one after the other, as if it had written each of them."""
@@ -53,7 +53,7 @@ class Job:
 
 DECODE = Job(
     lambda contender: contender.write(),
-    lambda costs, machine, contender, turn: costs.writing_s(machine, turn.keys * contender.kv_bytes, turn.streams),
+    lambda costs, machine, contender, turn: costs.writing_s(machine, turn.keys, contender.item_bytes, turn.streams),
 )
 PREFILL = Job(
     lambda contender: contender.read_on(),

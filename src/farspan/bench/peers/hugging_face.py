@@ -24,7 +24,7 @@ class HuggingFace:
 
     def __init__(self, model: Model, ids: Sequence[int]) -> None:
         self.tokens = len(ids)
-        self.kv_bytes = model.kv_bytes_per_token
+        self.item_bytes = model.hosted.dtype.itemsize
         self._hosted = model.hosted
         self._more = list(ids[:PIECE])
         self._kv = [

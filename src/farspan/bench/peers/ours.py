@@ -28,7 +28,7 @@ class Ours:
     def __init__(self, model: Model, method: Method, budget: Budget, ids: Sequence[int], opened: ExitStack) -> None:
         self.name = f"farspan {method}"
         self.tokens = len(ids)
-        self.kv_bytes = model.kv_bytes_per_token
+        self.item_bytes = model.hosted.dtype.itemsize
         self._device = model.hosted.device
         self._more = list(ids[:PIECE])
         self._opened = opened
@@ -96,7 +96,7 @@ class Together:
 
     def __init__(self, ours: Ours, sessions: int) -> None:
         self.name = f"{ours.name}, {sessions} at once"
-        self.tokens, self.kv_bytes = ours.tokens, ours.kv_bytes
+        self.tokens, self.item_bytes = ours.tokens, ours.item_bytes
         self._ours, self._sessions = ours, sessions
 
     def write(self) -> Turn:

@@ -81,10 +81,10 @@ class Worker:
 class Outside:
     """A worker whose model is loaded, once it has read `ids`; writing, it attends to the share `kept` of them."""
 
-    def __init__(self, worker: Worker, ids: Sequence[int], kv_bytes: int, kept: float = 1.0) -> None:
+    def __init__(self, worker: Worker, ids: Sequence[int], item_bytes: int, kept: float = 1.0) -> None:
         self.name = worker.name
         self.tokens = len(ids)
-        self.kv_bytes = kv_bytes
+        self.item_bytes = item_bytes
         self._worker = worker
         self._kept = kept
         self._more = list(ids[:PIECE])
