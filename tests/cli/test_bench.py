@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from farspan.bench import ceiling, shapes
+from farspan.bench import ceiling, costs, shapes
 from tests.bench.random_llama import TINY
 from tests.cli.conftest import Run
 from tests.cli.test_errors import check
@@ -43,6 +43,14 @@ def test_alone(run: Run) -> None:
     head, row, empty, parts, *_ = result.stdout.splitlines()
     assert "tokens/s" in head and row.startswith("farspan full") and not empty
     assert parts.split() == "farspan after 80 ms a token share".split()
+
+
+def test_a_machine_whose_least_time_is_next_to_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "matmul_rate", lambda *_: 1e15)
+    result = run("bench", "prefill", "--shape", "tiny", "--tokens", "80", "--rounds", "1", "--alone", "-q")
+    assert result.exit_code == 0, result.stderr
+    most = float(result.stdout.splitlines()[1].split()[-2].replace(",", ""))
+    assert most > 1e9
 
 
 def test_sessions_at_once(run: Run) -> None:

@@ -92,12 +92,12 @@ def race(job: Job, contenders: Sequence[Contender], rounds: int, costs: Costs, m
             Row(
                 name=contender.name,
                 tokens=contender.tokens,
-                ms=round(1e3 * seconds, 3),
-                tokens_per_s=round(1 / seconds, 1),
-                ratio=round(seconds / first.setdefault(contender.tokens, seconds), 3),
-                growth=round(seconds / shortest.setdefault(contender.name, seconds), 3),
-                ceiling_ms=round(1e3 * least, 3),
-                share=round(least / seconds, 3),
+                ms=1e3 * seconds,
+                tokens_per_s=1 / seconds,
+                ratio=seconds / first.setdefault(contender.tokens, seconds),
+                growth=seconds / shortest.setdefault(contender.name, seconds),
+                ceiling_ms=1e3 * least,
+                share=least / seconds,
             )
         )
     return rows
