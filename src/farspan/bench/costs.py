@@ -112,7 +112,7 @@ def _stored(model: nn.Module) -> _Stored:
     return sum(found.values(), _Stored(0, 0))
 
 
-def _stored_as(module: nn.Module, weight: Tensor) -> _Stored:
+def _stored_as(module: Any, weight: Tensor) -> _Stored:
     """A weight of a module; several quantised numbers may lie in one of what a tensor says that it has."""
     is_matrix = isinstance(module, nn.Linear) and weight is module.weight
     return _Stored(module.in_features * module.out_features if is_matrix else weight.numel(), _stored_bytes(weight))

@@ -8,25 +8,29 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from statistics import quantiles
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, quantiles
 from typing import Any
 
-from farspan.bench.serving.served import Served
+from farspan.bench.serving.served import Served, ServerEnded
+from farspan.bench.serving.threads import Threads
 from farspan.bench.text import generated_text
 from farspan.errors import FarspanError
 
 _SHORT = "What is the capital of the country of which you know most?"
+_PAUSE_S = 0.05
+_WATCH_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """Answers of `clients` that asked about `documents` for some seconds; times are in seconds, memory in bytes.
 
-    `read_tokens` went through the model but for those of answers; reading every document and every question once would
-    have taken `least_tokens`. Of resident memory, `early_bytes` is the most in the second quarter of the time and
-    `late_bytes` that of the last.
+    `read_tokens` went through the model but for those of answers. `once_tokens` is every document once and every
+    question whole; less may be read, since questions begin alike. Of resident memory, `early_bytes` is the most in the
+    second quarter of the time and `late_bytes` that of the last; None where the system does not tell.
     """
 
     clients: int
@@ -37,16 +41,19 @@ class Load:
     first_error: str
     document_tokens: int
     read_tokens: int
-    least_tokens: int
+    once_tokens: int
     p50_s: float
     p95_s: float
-    early_bytes: int
-    late_bytes: int
+    early_bytes: int | None
+    late_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """95th percentiles of the time of a short question: on an idle server, and while a long text was read."""
+    """95th percentiles of the time of a short question: on an idle server, and while a long text was read.
+
+    `times` is the second over the first; an answer to such a question had `written_tokens`, on average.
+    """
 
     tokens: int
     idle_p95_s: float
@@ -54,50 +61,91 @@ class Beside:
     times: float
     idle_questions: int
     reading_questions: int
+    written_tokens: float
+
+
+@dataclass(slots=True)
+class _Answered:
+    """What clients got: seconds, errors, and prompts' tokens and answers by document."""
+
+    took: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    prompts: Counter[int] = field(default_factory=Counter)
+    answers: Counter[int] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, document: int, seconds: float, prompt_tokens: int) -> None:
+        """One more answer."""
+        with self.lock:
+            self.took.append(seconds)
+            self.prompts[document] += prompt_tokens
+            self.answers[document] += 1
+
+    def once_tokens(self, documents: Sequence[int]) -> int:
+        """Tokens of every document that was asked about once, given those of each, and of every question."""
+        return sum(
+            prompts - (self.answers[document] - 1) * documents[document] for document, prompts in self.prompts.items()
+        )
 
 
 def load(server: Served, clients: int, documents: int, chars: int, seconds: float) -> Load:
-    """Have clients ask about shared documents of so many characters, each the next as soon as it is answered."""
+    """Have clients ask about shared documents of so many characters, each the next as soon as it is answered.
+
+    Raises FarspanError when the server ends, or when no question is answered.
+    """
     texts = ["".join(generated_text(chars, seed)) for seed in range(documents)]
+    sizes = [server.post("/tokenize", {"content": text, "add_special_tokens": True})["count"] for text in texts]
     before = server.metrics()
-    until, took, errors, memory = time.monotonic() + seconds, [], [], []
-    prompts: list[tuple[int, int]] = []
+    got, memory = _Answered(), list[int]()
+    with Threads() as threads:
+        until = time.monotonic() + seconds
 
-    def client(number: int) -> None:
-        draw = random.Random(number)
-        while time.monotonic() < until:
-            which, began = draw.randrange(documents), time.monotonic()
-            try:
-                reply = server.ask(f"{texts[which]}\n\nWhat does client {number} ask {draw.random()}?", max_tokens=8)
-            except FarspanError as error:
-                errors.append(error.message)
-                continue
-            took.append(time.monotonic() - began)
-            prompts.append((which, reply["usage"]["prompt_tokens"]))
+        def going_on() -> bool:
+            return time.monotonic() < until and not threads.ended.is_set()
 
-    def watch() -> None:
-        while time.monotonic() < until:
-            memory.append(server.resident_bytes())
-            time.sleep(0.5)
+        def watch() -> None:
+            while going_on() and (amount := server.resident_bytes()) is not None:
+                memory.append(amount)
+                threads.ended.wait(_WATCH_S)
 
-    _all([lambda number=number: client(number) for number in range(clients)] + [watch])
+        for number in range(clients):
+            threads.begin(lambda number=number: _ask_on(server, number, texts, got, going_on))  # type: ignore[misc]
+        threads.begin(watch)
+        threads.wait()
+    if got.errors and not got.took:
+        raise FarspanError(f"none of {len(got.errors):,} questions was answered: {got.errors[0]}")
     after, quarter = server.metrics(), max(1, len(memory) // 4)
-    largest = {which: max(tokens for other, tokens in prompts if other == which) for which, _ in prompts}
     return Load(
         clients=clients,
         documents=documents,
         seconds=seconds,
-        answers=len(took),
-        errors=len(errors),
-        first_error=errors[0] if errors else "",
-        document_tokens=sum(largest.values()),
+        answers=len(got.took),
+        errors=len(got.errors),
+        first_error=got.errors[0] if got.errors else "",
+        document_tokens=sum(sizes[which] for which in got.answers),
         read_tokens=round(after["farspan:read_tokens_total"] - before["farspan:read_tokens_total"]),
-        least_tokens=sum(largest.values()) + len(took) * _tokens_of_a_question(server),
-        p50_s=_percentile(took, 50),
-        p95_s=_percentile(took, 95),
-        early_bytes=max(memory[quarter : 2 * quarter] or memory),
-        late_bytes=max(memory[-quarter:]),
+        once_tokens=got.once_tokens(sizes),
+        p50_s=_percentile(got.took, 50, "--seconds"),
+        p95_s=_percentile(got.took, 95, "--seconds"),
+        early_bytes=max(memory[quarter : 2 * quarter] or memory, default=None),
+        late_bytes=max(memory[-quarter:], default=None),
     )
+
+
+def _ask_on(server: Served, number: int, texts: Sequence[str], got: _Answered, going_on: Callable[[], bool]) -> None:
+    """What one client does."""
+    draw = random.Random(number)
+    while going_on():
+        which, began = draw.randrange(len(texts)), time.monotonic()
+        try:
+            reply = server.ask(f"{texts[which]}\n\nWhat does client {number} ask {draw.random()}?", max_tokens=8)
+        except ServerEnded:
+            raise
+        except FarspanError as error:
+            got.errors.append(error.message)
+            time.sleep(_PAUSE_S)
+            continue
+        got.add(which, time.monotonic() - began, reply["usage"]["prompt_tokens"])
 
 
 def beside(server: Served, chars: int, seconds: float) -> Beside:
@@ -106,42 +154,40 @@ def beside(server: Served, chars: int, seconds: float) -> Beside:
         server.ask(_SHORT)
     idle = _asked(server, _until(time.monotonic() + seconds))
     server.post("/v1/sessions", {"id": "long"})
-    done = threading.Event()
     described: dict[str, Any] = {}
+    text = "".join(generated_text(chars, seed=1_000))
+    with Threads() as threads:
 
-    def read() -> None:
-        text = "".join(generated_text(chars, seed=1_000))
-        try:
+        def read() -> None:
             described.update(server.post("/v1/sessions/long/read", {"text": text, "name": "long"}))
-        finally:
-            done.set()
+            threads.ended.set()
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    while server.metrics()["farspan:num_requests_running"] < 1:
-        time.sleep(0.05)
-    reading = _asked(server, done.is_set)
-    reader.join()
-    if not described:
-        raise FarspanError("the long text was not read", fix="see the server's log")
-    p95s = _percentile(idle, 95), _percentile(reading, 95)
+        threads.begin(read)
+        while not threads.ended.is_set() and server.metrics()["farspan:num_requests_running"] < 1:
+            time.sleep(_PAUSE_S)
+        reading = _asked(server, threads.ended.is_set)
+        threads.wait()
+    idle_p95_s = _percentile([took for took, _ in idle], 95, "--seconds")
+    reading_p95_s = _percentile([took for took, _ in reading], 95, "--long-tokens")
     return Beside(
         tokens=described["context"]["seen"],
-        idle_p95_s=p95s[0],
-        reading_p95_s=p95s[1],
-        times=round(p95s[1] / p95s[0], 2),
+        idle_p95_s=idle_p95_s,
+        reading_p95_s=reading_p95_s,
+        times=round(reading_p95_s / idle_p95_s, 2),
         idle_questions=len(idle),
         reading_questions=len(reading),
+        written_tokens=round(fmean(written for _, written in idle + reading), 1),
     )
 
 
-def _asked(server: Served, ended: Callable[[], bool]) -> list[float]:
+def _asked(server: Served, ended: Callable[[], bool]) -> list[tuple[float, int]]:
+    """Seconds of each of some short questions, and the tokens of its answer."""
     took = []
     while not ended():
         began = time.monotonic()
-        server.ask(_SHORT)
-        took.append(time.monotonic() - began)
-        time.sleep(0.05)
+        reply = server.ask(_SHORT)
+        took.append((time.monotonic() - began, reply["usage"]["completion_tokens"]))
+        time.sleep(_PAUSE_S)
     return took
 
 
@@ -149,21 +195,7 @@ def _until(moment: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= moment
 
 
-def _tokens_of_a_question(server: Served) -> int:
-    reply = server.post("/tokenize", {"content": f"\n\nWhat does client 10 ask {0.1234567890123456}?"})
-    count: int = reply["count"]
-    return count
-
-
-def _percentile(times: list[float], percent: int) -> float:
+def _percentile(times: list[float], percent: int, option: str) -> float:
     if len(times) < 2:
-        raise FarspanError(f"{len(times)} answers are too few to measure", fix="give the load more --seconds")
-    return round(quantiles(times, n=100, method="inclusive")[percent - 1], 4)
-
-
-def _all(works: list[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=work) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+        raise FarspanError(f"{len(times)} answers are too few to measure", fix=f"give more {option}")
+    return quantiles(times, n=100, method="inclusive")[percent - 1]
