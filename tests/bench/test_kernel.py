@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from farspan.bench import kernel
+from farspan.errors import FarspanError
 
 
 def test_a_row_for_each_dtype_and_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +51,8 @@ def test_all_ways_attend_to_the_same_keys() -> None:
 def test_keys_are_turned_where_they_lie() -> None:
     turn = kernel._runs(*torch.empty(2, 2, 300, 16, device="meta"), turned=True).turn
     assert turn is not None and turn.rope.inv_freq_F.device == turn.position_NX.device == torch.device("meta")
+
+
+def test_more_keys_than_there_is_memory_for() -> None:
+    with pytest.raises(FarspanError, match=r"107,374,182,400 keys and values take 400TiB, and cpu has .*GiB"):
+        next(kernel.kernel_speeds(100 << 30, 32, 8, 64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_a_contender_outside(echo: Worker, tmp_path: Path) -> None:
     peer = Outside(echo, ids, item_bytes=4, kept=0.5)
     assert echo.ask("asked") == [{"path": "x"}, ids]
     assert peer.write() == Turn(2.0 * GROUP, GROUP, 5.0)
-    assert peer.read_on() == Turn(10.0, 10, 15.5)
+    assert peer.read_on() == Turn(512.0, 512, 10 + 256.5)
     assert (tmp_path / "log").read_text() == "made\n"
 
 
@@ -71,3 +72,7 @@ def test_who_is_not_there(tmp_path: Path) -> None:
         Worker(sys.executable, "lacking_side", tmp_path / "log")
     with pytest.raises(UsageError, match="nowhere/python cannot be started"):
         Worker("nowhere/python", "echo_side", tmp_path / "log")
+    with pytest.raises(PeerAbsent, match=r"/echo is no Python: it answered '.*echo_side'"):
+        Worker(shutil.which("echo") or "", "echo_side", tmp_path / "log")
+    with pytest.raises(PeerAbsent, match=r"it cannot be begun: RuntimeError: libcuda.so.1 is not there"):
+        Worker(sys.executable, "broken_side", tmp_path / "log")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import torch
 
-from farspan.bench import ceiling, costs, shapes
+from farspan.bench import ceiling, costs, shapes, speed
+from farspan.bench.contestants import Contestants
+from farspan.engine import Model
+from farspan.errors import StorageFull
 from tests.bench.random_llama import TINY
 from tests.cli.conftest import Run
 from tests.cli.test_errors import check
@@ -32,6 +38,15 @@ def test_rows_of_all_who_take_part(run: Run, job: str) -> None:
     for row in report["rows"]:
         assert row["ms"] > 0 and row["tokens_per_s"] > 0
         assert all(row[name] >= 0 for name in ("ratio", "growth", "ceiling_ms", "share"))
+    settings = report["settings"]
+    assert (settings["model"], settings["window"], settings["dtype"], settings["device"]) == (
+        "tiny",
+        128,
+        "float32",
+        "cpu",
+    )
+    assert (settings["method"], settings["budget"], settings["tokens"]) == ("infllm", "unlimited", [160, 80])
+    assert (settings["rounds"], settings["sessions"], settings["threads"]) == (1, 1, 1)
     assert set(report["profiles"]) == {"80", "160"} and report["machine"]["bytes_per_s"] > 0
     assert "farspan reads 80 tokens" in result.stderr and "torch" in report["versions"]
 
@@ -67,6 +82,54 @@ def test_who_is_absent_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     result = run("bench", "decode", "--shape", "tiny", "--tokens", "80", "--rounds", "1", "-q")
     assert result.exit_code == 0, result.stderr
     assert "transformers" in result.stdout and "llama.cpp: " in result.stdout
+
+
+def test_threads_are_those_that_were_asked_for(run: Run) -> None:
+    threads = torch.get_num_threads()
+    few = ["--shape", "tiny", "--tokens", "80", "--rounds", "1", "--alone", "-q", "--json"]
+    try:
+        report = json.loads(run("bench", "decode", *few, "--threads", threads + 1).stdout)
+        assert report["settings"]["threads"] == torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_shape_goes_before_the_model_of_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARSPAN_MODEL", "./nowhere")
+    few = ["--tokens", "80", "--rounds", "1", "--alone", "-q"]
+    assert run("bench", "decode", "--shape", "tiny", *few).exit_code == 0
+    check(run("bench", "decode", *few), 3, "./nowhere")
+
+
+def test_what_was_measured_is_shown_when_it_ends_early(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = Contestants.ours
+
+    def short_of_room(self: Contestants, method: Any, budget: Any, tokens: int) -> Any:
+        if tokens > 100:
+            raise StorageFull("the disk is full")
+        return ours(self, method, budget, tokens)
+
+    monkeypatch.setattr(Contestants, "ours", short_of_room)
+    few = ["--shape", "tiny", "--tokens", "80,160", "--rounds", "1", "--alone", "-q"]
+    result = run("bench", "decode", *few)
+    assert (result.exit_code, result.stderr) == (4, "error: the disk is full\n")
+    assert "farspan infllm" in result.stdout
+    result = run("bench", "decode", *few, "--json")
+    assert result.exit_code == 4 and len(json.loads(result.stdout)["rows"]) == 1
+
+
+def test_speeds_before_a_length_that_fails_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def speeds(_model: Model, methods: Any, _budget: str, tokens: int, *, rounds: int) -> Iterator[speed.Speed]:
+        if tokens > 64:
+            raise KeyboardInterrupt
+        figures = dict.fromkeys(("read_per_s", "read_ratio", "written_per_s", "written_ratio"), 2.0)
+        yield speed.Speed(method=str(methods[0]), tokens=tokens, kv_bytes=rounds, **figures)
+
+    monkeypatch.setattr(speed, "speeds", speeds)
+    result = run("bench", "speed", "--method", "full", "--tokens", "64,128", "--rounds", "2", "--json", "-q")
+    report = json.loads(result.stdout)
+    assert result.exit_code == 130 and [row["tokens"] for row in report["rows"]] == [64]
+    assert (report["dtype"], report["device"], report["rounds"]) == ("float32", "cpu", 2) and report["model"]
 
 
 def test_what_cannot_be_understood(run: Run) -> None:

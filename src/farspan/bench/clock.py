@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -20,10 +20,12 @@ def seconds_of(call: Callable[[], object], device: torch.device | str = "cpu") -
     return time.perf_counter() - began
 
 
-def in_turns(calls: Sequence[Callable[[], Given]], rounds: int) -> list[tuple[Given, ...]]:
-    """What each call gave in some rounds of all of them, after one round that warms up."""
-    turns = [[call() for call in calls] for _ in range(rounds + 1)][1:]
-    return list(zip(*turns, strict=True))
+def in_turns(calls: Sequence[Callable[[], Given]], rounds: int) -> Iterator[list[Given]]:
+    """What the calls gave in each of some rounds of all of them, after one round that warms up."""
+    for number in range(rounds + 1):
+        given = [call() for call in calls]
+        if number:
+            yield given
 
 
 def _wait(device: torch.device | str) -> None:

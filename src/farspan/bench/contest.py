@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from farspan.bench.contestants import Contestants, Peers
 from farspan.bench.costs import Costs, Machine
@@ -22,6 +23,7 @@ class Contest:
     """What came out: rows; what the machine can do; why somebody was absent, and the versions of who was there.
 
     `profiles` says where the time of farspan's turns goes, by the tokens read before; a part's seconds are a token's.
+    `failure` is what ended it before all was measured.
     """
 
     rows: list[Row]
@@ -29,6 +31,16 @@ class Contest:
     absent: dict[str, str]
     versions: dict[str, str]
     profiles: dict[int, list[Part]]
+    failure: BaseException | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "rows": [asdict(row) for row in self.rows],
+            "machine": asdict(self.machine),
+            "absent": self.absent,
+            "profiles": {tokens: [asdict(part) for part in found] for tokens, found in self.profiles.items()},
+        }
 
 
 def contest(
@@ -46,26 +58,47 @@ def contest(
 ) -> Contest:
     """Have all contenders at all lengths take turns; `note` is told what goes on.
 
-    With several `sessions`, so many that write at once take part as well.
+    With several `sessions`, so many that write at once take part as well. A length that cannot be read ends the
+    reading, and those before it take their turns. Raises what went wrong when there is none before it.
     """
     with ExitStack() as opened:
         contestants = Contestants(model, opened, rounds)
         own: list[Ours] = []
         contenders: list[Contender] = []
+        unread: Exception | None = None
         for tokens in sorted(set(lengths)):
             note(f"farspan reads {format_count(tokens)} tokens")
-            own.append(contestants.ours(method, budget, tokens))
+            try:
+                own.append(contestants.ours(method, budget, tokens))
+            except Exception as error:
+                if not own:
+                    raise
+                unread = error
+                break
             contenders.append(own[-1])
             contenders += [own[-1].together(sessions)] if sessions > 1 else []
-            if peers is not None and tokens <= peers.tokens:
-                note(f"the others read {format_count(tokens)} tokens")
-                contenders += contestants.peers(peers, tokens)
+            contenders += _peers(contestants, peers, tokens, note)
         note("they take turns")
         machine = Machine.measured(model.hosted.dtype, model.hosted.device)
+        raced = race(job, contenders, rounds, Costs.of(model), machine)
+        whole = profile and raced.failure is None
         return Contest(
-            rows=race(job, contenders, rounds, Costs.of(model), machine),
+            rows=raced.rows,
             machine=machine,
-            absent=contestants.absent,
+            absent=raced.lost | contestants.absent,
             versions=contestants.versions,
-            profiles={each.tokens: parts(partial(job.turn, each)) for each in own} if profile else {},
+            profiles={each.tokens: parts(partial(job.turn, each)) for each in own} if whole else {},
+            failure=raced.failure or unread,
         )
+
+
+def _peers(contestants: Contestants, peers: Peers | None, tokens: int, note: Callable[[str], None]) -> list[Contender]:
+    """The others at a length, if it is not too long for them."""
+    if peers is None:
+        return []
+    if tokens > peers.tokens:
+        most = format_count(peers.tokens)
+        note(f"the others do not read {format_count(tokens)} tokens: --peer-tokens is {most}")
+        return []
+    note(f"the others read {format_count(tokens)} tokens")
+    return contestants.peers(peers, tokens)

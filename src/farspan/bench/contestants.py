@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +14,12 @@ from farspan.bench.peers.gguf_file import write_gguf
 from farspan.bench.peers.hugging_face import HuggingFace, next_logits
 from farspan.bench.peers.ours import Ours
 from farspan.bench.peers.outside import Outside, PeerAbsent, Worker
-from farspan.bench.race import GROUP, PIECE, Contender
+from farspan.bench.race import GROUP, PIECE, Contender, reason
 from farspan.engine import Model
 from farspan.errors import FarspanError
 from farspan.folders import scratch_folder
 from farspan.methods import Method
-from farspan.types import Budget
+from farspan.types import Budget, format_count
 
 _ALIKE = 0.99
 _CHECKED_TOKENS = 16
@@ -53,17 +54,21 @@ class Contestants:
     def peers(self, peers: Peers, tokens: int) -> list[Contender]:
         """All that are there; why another is not stands in `absent`."""
         ids = random_ids(self._model, tokens)
-        found: list[Contender] = [HuggingFace(self._model, ids)]
-        for name, open_peer in (
+        found: list[Contender] = []
+        ways: tuple[tuple[str, Callable[[list[int]], Contender]], ...] = (
+            (HuggingFace.name, partial(HuggingFace, self._model)),
             ("llama.cpp", partial(self._llama_cpp, peers.llama_cpp)),
             ("kvpress", partial(self._kvpress, peers.kvpress)),
-        ):
+        )
+        for name, open_peer in ways:
             if name in self.absent:
                 continue
             try:
                 found.append(open_peer(ids))
-            except PeerAbsent as reason:
-                self.absent[name] = reason.message
+            except PeerAbsent as absent:
+                self.absent[name] = absent.message
+            except Exception as error:
+                self.absent[name] = f"after {format_count(tokens)} tokens: {reason(error)}"
         return found
 
     def _llama_cpp(self, python: str, ids: list[int]) -> Outside:

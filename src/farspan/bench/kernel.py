@@ -24,6 +24,9 @@ from farspan.attention.runs import Runs, Turn
 from farspan.attention.softmax import Scoring
 from farspan.bench.ceiling import read_bandwidth
 from farspan.bench.clock import in_turns, seconds_of
+from farspan.engine.machine import memory_of
+from farspan.errors import FarspanError
+from farspan.types import format_bytes
 
 DTYPES = (torch.float32, torch.bfloat16)
 _RUN = 128
@@ -55,7 +58,11 @@ class KernelSpeed:
 def kernel_speeds(
     keys: int, heads: int, kv_heads: int, width: int, *, rounds: int = 7, device: torch.device | str = "cpu"
 ) -> Iterator[KernelSpeed]:
-    """A row for each dtype and, on the CPU, for one thread and all that torch has."""
+    """A row for each dtype and, on the CPU, for one thread and all that torch has.
+
+    Raises FarspanError when so many keys do not fit on the device.
+    """
+    _check_room(keys, kv_heads * width, torch.device(device))
     counts = sorted({1, torch.get_num_threads()} if torch.device(device).type == "cpu" else {1})
     for dtype in DTYPES:
         k_GSD, v_GSD = (torch.randn(kv_heads, keys, width, device=device).to(dtype) for _ in range(2))
@@ -63,6 +70,15 @@ def kernel_speeds(
         for threads in counts:
             with _threads(threads):
                 yield _measured(q_GMD, k_GSD, v_GSD, threads, rounds)
+
+
+def _check_room(keys: int, numbers: int, device: torch.device) -> None:
+    needed, there = 2 * keys * numbers * torch.float32.itemsize, memory_of(device)
+    if needed > there:
+        raise FarspanError(
+            f"{keys:,} keys and values take {format_bytes(needed)}, and {device} has {format_bytes(there)}",
+            fix="give fewer --keys",
+        )
 
 
 def _measured(q_GMD: Tensor, k_GSD: Tensor, v_GSD: Tensor, threads: int, rounds: int) -> KernelSpeed:
@@ -107,7 +123,7 @@ def _runs(k_GSD: Tensor, v_GSD: Tensor, *, turned: bool = False) -> Runs:
 def _medians(ways: tuple[Callable[[], object], ...], rounds: int, device: torch.device) -> list[float]:
     """Milliseconds of each."""
     timed = [partial(seconds_of, way, device) for way in ways]
-    return [1e3 * median(taken) for taken in in_turns(timed, rounds)]
+    return [1e3 * median(taken) for taken in zip(*in_turns(timed, rounds), strict=True)]
 
 
 @contextmanager

@@ -61,7 +61,9 @@ def speeds(
 
 def _compared(baseline: Session, sessions: list[Session], more: Sequence[int], rounds: int) -> Iterator[Speed]:
     turns = in_turns([partial(_seconds, session, more) for session in (baseline, *sessions)], rounds)
-    (full_read_s, full_written_s), *medians = (tuple(map(median, zip(*taken, strict=True))) for taken in turns)
+    (full_read_s, full_written_s), *medians = (
+        tuple(map(median, zip(*taken, strict=True))) for taken in zip(*turns, strict=True)
+    )
     for session, (read_s, written_s) in zip(sessions, medians, strict=True):
         yield Speed(
             method=str(session.method),

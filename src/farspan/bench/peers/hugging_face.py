@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from farspan.bench.clock import seconds_of
-from farspan.bench.race import GROUP, PIECE, Turn
+from farspan.bench.race import GROUP, Turn, piece
 from farspan.engine import Model
 
 
@@ -21,12 +21,13 @@ class HuggingFace:
     """The model with a cache of `len(ids)` tokens. It is filled with random numbers: what it holds costs the same."""
 
     name = "transformers"
+    is_peer = True
 
     def __init__(self, model: Model, ids: Sequence[int]) -> None:
         self.tokens = len(ids)
         self.item_bytes = model.hosted.dtype.itemsize
         self._hosted = model.hosted
-        self._more = list(ids[:PIECE])
+        self._more = piece(ids)
         self._kv = [
             tuple(
                 torch.randn(1, fact.kv_heads, self.tokens, width, dtype=model.hosted.dtype, device=model.hosted.device)
@@ -36,12 +37,12 @@ class HuggingFace:
         ]
 
     def write(self) -> Turn:
-        """Go on, token by token, in one cache that grows."""
+        """Go on, token by token, in one cache that grows; who writes looks at the logits of each."""
         before, tokens = self._cache.get_seq_length(), self._more[:GROUP]
 
         def go_on() -> None:
             for token in tokens:
-                next_logits(self._hosted.model, [token], self._cache)
+                next_logits(self._hosted.model, [token], self._cache)[0].item()
 
         seconds = seconds_of(go_on, self._hosted.device)
         return Turn(seconds, len(tokens), before + (len(tokens) + 1) / 2)

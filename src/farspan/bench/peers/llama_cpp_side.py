@@ -53,6 +53,7 @@ class Side:
         before = self._model.n_tokens
         began = time.perf_counter()
         self._model.eval(ids)
+        llama_cpp.llama_get_logits_ith(self._model.ctx, -1)  # waits for a GPU
         seconds = time.perf_counter() - began
         self._model.n_tokens = before  # what lies behind it is written over
         return seconds, len(ids)

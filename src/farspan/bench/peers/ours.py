@@ -8,7 +8,7 @@ from functools import cached_property
 from statistics import fmean
 
 from farspan.bench.clock import seconds_of
-from farspan.bench.race import GROUP, PIECE, Turn
+from farspan.bench.race import GROUP, PIECE, Turn, piece
 from farspan.engine import Model, Session
 from farspan.engine.generation import Generation
 from farspan.engine.together import together
@@ -25,12 +25,14 @@ class Ours:
     What is opened is closed with `opened`.
     """
 
+    is_peer = False
+
     def __init__(self, model: Model, method: Method, budget: Budget, ids: Sequence[int], opened: ExitStack) -> None:
         self.name = f"farspan {method}"
         self.tokens = len(ids)
         self.item_bytes = model.hosted.dtype.itemsize
         self._device = model.hosted.device
-        self._more = list(ids[:PIECE])
+        self._more = piece(ids)
         self._opened = opened
         self._session = opened.enter_context(model.session(method, budget))
         self._session.read(ids)
@@ -72,9 +74,9 @@ class Ours:
         return fork, answer, iter(answer)
 
     def begun(self, number: int) -> tuple[Session, Generation]:
-        """A fork with an answer that has no end; each number begins with a token of its own."""
+        """A fork with an answer that has no end; each of `PIECE` numbers begins with a token of its own."""
         fork = self._opened.enter_context(self._session.fork())
-        answer = fork.generate(self._more[number : number + 1], max_new_tokens=_WITHOUT_END, ignore_eos=True)
+        answer = fork.generate([self._more[number % PIECE]], max_new_tokens=_WITHOUT_END, ignore_eos=True)
         self._opened.callback(answer.close)
         return fork, answer
 
@@ -93,6 +95,8 @@ class Ours:
 
 class Together:
     """Forks of one session that write at once, a token of each in one forward."""
+
+    is_peer = False
 
     def __init__(self, ours: Ours, sessions: int) -> None:
         self.name = f"{ours.name}, {sessions} at once"

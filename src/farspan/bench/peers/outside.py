@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from farspan.bench.race import GROUP, PIECE, Turn
+from farspan.bench.race import GROUP, Turn, piece
 from farspan.errors import FarspanError, UsageError
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -27,7 +27,7 @@ class Worker:
 
     def __init__(self, python: str, side: str, log: Path) -> None:
         self.name = side.removesuffix("_side").replace("_", ".")
-        self._log = log
+        self._log, self._python = log, python
         command, pipe = [python, str(_WORKER), side], subprocess.PIPE
         try:
             with log.open("w", encoding="utf-8") as said:
@@ -66,9 +66,12 @@ class Worker:
         line = self._process.stdout.readline()
         if not line:
             raise self._ended()
-        answer = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            raise PeerAbsent(f"{self._python} is no Python: it answered {line.strip()[:80]!r}") from None
         if "absent" in answer:
-            raise PeerAbsent(f"not installed: {answer['absent']}")
+            raise PeerAbsent(answer["absent"])
         if "error" in answer:
             raise FarspanError(f"{self.name} failed: {answer['error']}", fix="try a shorter --peer-tokens")
         return answer["value"]
@@ -81,13 +84,15 @@ class Worker:
 class Outside:
     """A worker whose model is loaded, once it has read `ids`; writing, it attends to the share `kept` of them."""
 
+    is_peer = True
+
     def __init__(self, worker: Worker, ids: Sequence[int], item_bytes: int, kept: float = 1.0) -> None:
         self.name = worker.name
         self.tokens = len(ids)
         self.item_bytes = item_bytes
         self._worker = worker
         self._kept = kept
-        self._more = list(ids[:PIECE])
+        self._more = piece(ids)
         worker.ask("read", ids=list(ids))
 
     def write(self) -> Turn:

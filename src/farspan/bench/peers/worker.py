@@ -38,8 +38,11 @@ def main(name: str) -> int:
     os.dup2(2, 1)
     try:
         side = importlib.import_module(name).Side()
-    except ImportError as error:
-        _write(answers, {"absent": str(error)})
+    except ModuleNotFoundError as error:
+        _write(answers, {"absent": f"not installed: {error}"})
+        return 1
+    except Exception as error:
+        _write(answers, {"absent": f"it cannot be begun: {type(error).__name__}: {error}"})
         return 1
     _write(answers, {"value": side.version})
     serve(side, sys.stdin, answers)

@@ -55,6 +55,7 @@ def command(
 
     Reads generated texts of several lengths and reports the peak of resident memory while each was read, and the
     speed. Every length is read by a process of its own. A method that keeps its promise shows the same peak for all.
+    Where a length fails, those before it are shown.
     """
     from farspan import readers
     from farspan.evals.config import versions
@@ -66,15 +67,18 @@ def command(
         "dtype": dtype,
         "device": device,
     }
-    rows = []
-    for length in token_counts(tokens, "--tokens"):
-        if not quiet:
-            show.note(f"reading {format_count(length)} tokens")
-        rows.append(_measured({**settings, "tokens": length}))
-    if as_json:
-        show.as_json({"rows": rows, **settings, "versions": versions()})
-        return
-    _show(rows)
+    rows: list[dict[str, Any]] = []
+    lengths = token_counts(tokens, "--tokens")
+    try:
+        for length in lengths:
+            if not quiet:
+                show.note(f"reading {format_count(length)} tokens")
+            rows.append(_measured({**settings, "tokens": length}))
+    finally:
+        if rows and as_json:
+            show.as_json({"rows": rows, **settings, "versions": versions()})
+        elif rows:
+            _show(rows)
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from farspan.cli import opening, show
 from farspan.cli.options import (
@@ -101,6 +103,8 @@ def run(
     `heads` stand above what a token takes and its ceiling; `written` writes either, given milliseconds. With several
     `sessions`, so many that write at once take part as well.
     """
+    import torch
+
     from farspan import readers
     from farspan.bench.contest import contest
     from farspan.bench.contestants import Peers
@@ -108,12 +112,16 @@ def run(
 
     lengths = token_counts(options.tokens, "--tokens")
     method = readers.parse_method(options.method or DEFAULT_METHOD)
+    budget = Budget.parse(options.budget or DEFAULT_BUDGET)
     most = token_count(options.peer_tokens, "--peer-tokens")
+    if not options.alone:
+        _check_interpreters(options)
+    model = _model(options)
     result = contest(
         job,
-        _model(options),
+        model,
         method,
-        Budget.parse(options.budget or DEFAULT_BUDGET),
+        budget,
         lengths,
         rounds=options.rounds,
         peers=None if options.alone else Peers(tokens=most, llama_cpp=options.llama_cpp, kvpress=options.kvpress),
@@ -122,26 +130,53 @@ def run(
         sessions=sessions,
     )
     if options.as_json:
-        show.as_json({**asdict(result), "versions": {**versions(), **result.versions}})
-        return
-    _show(result, heads, written)
+        settings = {"method": str(method), "budget": str(budget), "tokens": lengths, "peer_tokens": most}
+        settings |= {
+            "rounds": options.rounds,
+            "sessions": sessions,
+            "threads": torch.get_num_threads(),
+            **_described(model),
+        }
+        all_versions = {**versions(), **result.versions}
+        show.as_json({**result.as_dict(), "settings": settings, "versions": all_versions})
+    else:
+        _show(result, heads, written)
+    if result.failure is not None:
+        raise result.failure
+
+
+def _check_interpreters(options: RaceOptions) -> None:
+    """Raise UsageError for one that is not there, before anything is read."""
+    for name, python in (("--llama-cpp", options.llama_cpp), ("--kvpress", options.kvpress)):
+        if shutil.which(python) is None:
+            raise UsageError(
+                f"{name}: {python} cannot be started", fix="give the path of an interpreter, such as env/bin/python"
+            )
+
+
+def _described(model: Model) -> dict[str, Any]:
+    hosted = model.hosted
+    return {"model": model.name, "window": model.window, "dtype": model.dtype, "device": str(hosted.device)}
 
 
 def _model(options: RaceOptions) -> Model:
-    """The model, or the one of random weights, with torch's threads set."""
+    """The model, or the one of random weights, with torch's threads set. A shape goes before FARSPAN_MODEL."""
     import torch
 
     import farspan
     from farspan.bench.shapes import random_model
 
-    if options.model and (options.shape or options.window):
-        raise UsageError(f"--model {options.model} has a shape and a window", fix="leave out --shape and --window")
+    name = options.model
+    if options.shape and click.get_current_context().get_parameter_source("model") is ParameterSource.ENVIRONMENT:
+        name = None
+    if name and (options.shape or options.window):
+        raise UsageError(f"--model {name} has a shape and a window", fix="leave out --shape and --window")
     window = token_count(options.window, "--window") if options.window else None
     if options.threads:
         torch.set_num_threads(options.threads)
     opening.hush()
-    if options.model:
-        return farspan.load(options.model, dtype=options.dtype, device=options.device)
+    if name:
+        return farspan.load(name, dtype=options.dtype, device=options.device)
     return random_model(options.shape or DEFAULT_SHAPE, window=window, dtype=options.dtype, device=options.device)
 
 

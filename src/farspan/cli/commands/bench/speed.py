@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -55,8 +55,11 @@ def command(
 
     Full attention holds everything in memory; so may the methods, unless there is a --budget. They take turns, and the
     ratios say how much faster than full attention a method is. A method that cannot run on this model and budget is
-    left out, and a line says why; where it was named, the exit code is then 1.
+    left out, and a line says why; where it was named, the exit code is then 1. Where a length fails, what was measured
+    before is shown.
     """
+    import torch
+
     import farspan
     from farspan.bench.speed import speeds
     from farspan.evals.config import versions
@@ -66,18 +69,26 @@ def command(
     opening.hush()
     ready = farspan.load(model, dtype=dtype, device=device)
     able = work.fitting_methods(ready, chosen, limit)
-    rows = []
-    for length in lengths:
-        for row in speeds(ready, able.methods, limit, length, rounds=rounds):
-            if not quiet:
-                show.note(f"{row.method} at {format_count(length)} tokens")
-            rows.append(row)
-    if as_json:
-        show.as_json(
-            {"rows": [asdict(row) for row in rows], "budget": limit, "refused": able.reasons, "versions": versions()}
-        )
-    else:
-        _table(rows)
+    settings: dict[str, Any] = {
+        "model": ready.name,
+        "dtype": ready.dtype,
+        "device": str(ready.hosted.device),
+        "budget": limit,
+    }
+    settings |= {"rounds": rounds, "threads": torch.get_num_threads()}
+    rows: list[Speed] = []
+    try:
+        for length in lengths:
+            for row in speeds(ready, able.methods, limit, length, rounds=rounds):
+                if not quiet:
+                    show.note(f"{row.method} at {format_count(length)} tokens")
+                rows.append(row)
+    finally:
+        if rows and as_json:
+            shown = {"rows": [asdict(row) for row in rows], **settings, "refused": able.reasons}
+            show.as_json({**shown, "versions": versions()})
+        elif rows:
+            _table(rows)
     return FAILED if methods and able.refused else 0
 
 

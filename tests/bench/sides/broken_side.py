@@ -1,0 +1,3 @@
+"""A side whose program is installed, and broken."""
+
+raise RuntimeError("libcuda.so.1 is not there")
