@@ -34,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[tuple[Served, Answers]]:
 def test_what_is_counted(server: tuple[Served, Answers]) -> None:
     found = load(server[0], 3, 2, CHARS, 0.6)
     assert (found.clients, found.documents, found.errors, found.first_error) == (3, 2, 0, "")
-    assert found.answers == server[1].asked > 10
+    assert found.answers == server[1].asked > 2
     assert found.document_tokens == 2 * (1 + CHARS) and found.read_tokens == 0
     per_question = (found.once_tokens - found.document_tokens) / found.answers
     assert (
@@ -58,7 +58,7 @@ def test_memory_is_left_out_where_the_system_does_not_tell(
     server: tuple[Served, Answers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "resident_bytes", lambda process: None)
-    found = load(server[0], 1, 1, CHARS, 0.2)
+    found = load(server[0], 1, 1, CHARS, 0.5)
     assert found.answers > 1 and found.early_bytes is found.late_bytes is None
 
 
@@ -80,15 +80,14 @@ def test_ctrl_c_ends_the_clients(server: tuple[Served, Answers]) -> None:
     began, threads = time.monotonic(), threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         load(server[0], 3, 1, CHARS, 60)
-    asked = server[1].asked
-    time.sleep(0.5)
-    assert time.monotonic() - began < 10 and server[1].asked - asked < 6
-    assert threading.active_count() <= threads + 1
+    while threading.active_count() > threads:
+        assert time.monotonic() - began < 20
+        time.sleep(0.05)
 
 
 def test_short_questions_beside_a_long_text(server: tuple[Served, Answers]) -> None:
-    threading.Timer(0.8, server[1].read.set).start()
     found = beside(server[0], CHARS, 0.3)
+    assert found.reading_questions >= 5
     assert (found.tokens, found.written_tokens) == (5, 3.0)
     assert found.idle_questions + found.reading_questions == server[1].asked - 3
     assert found.times == round(found.reading_p95_s / found.idle_p95_s, 2) > 0

@@ -140,3 +140,6 @@ def test_what_cannot_be_understood(run: Run) -> None:
     check(run("bench", "decode", "--shape", "tiny", "--method", "xl3m", "--tokens", "80"), 2, "xl3m")
     nowhere = ["--tokens", "80", "--kvpress", "nowhere/python", "-q"]
     check(run("bench", "decode", "--shape", "tiny", *nowhere), 2, "nowhere/python cannot be started")
+    check(run("bench", "serve", "--method", "topc"), 2, "topc")
+    check(run("bench", "serve", "--budget", "lots"), 4, "lots")
+    check(run("bench", "serve", "--memory", "8K"), 2, "8K")
