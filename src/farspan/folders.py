@@ -7,6 +7,8 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -49,6 +51,58 @@ def write_whole(path: Path, text: str) -> None:
     except OSError:
         fresh.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name to write a file or a folder under; all of it is on the disk before it takes the place of `path`.
+
+    Whatever goes wrong leaves `path` as it was, and nothing beside it. Between the two renames that a folder takes,
+    what was there before is `path.old`: see `put_back`.
+    """
+    fresh, old = _beside(path)
+    _discard(fresh)
+    try:
+        yield fresh
+        for written in (fresh, *fresh.rglob("*")):
+            _sync(written)
+        if path.is_dir():
+            _discard(old)
+            path.rename(old)
+        fresh.rename(path)
+    except BaseException:
+        put_back(path)
+        _discard(fresh)
+        raise
+    _sync(path.parent)
+    _discard(old)
+
+
+def put_back(path: Path) -> None:
+    """Where a process ended between the two renames of `replacing`, give the folder before its name again."""
+    _, old = _beside(path)
+    if old.is_dir() and not path.exists():
+        old.rename(path)
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    """The names that `replacing` uses for what is written, and for what it replaces."""
+    return path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.old")
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @cache
