@@ -31,9 +31,19 @@ class Past:
         self._kept: dict[int, deque[tuple[Tensor, Tensor]]] = defaultdict(lambda: deque(maxlen=batches))
         self._best = best
 
-    def remember(self, layer: int, keys_HSW: Tensor, values_HSW: Tensor) -> None:
+    def remember(self, layer: int, keys_GSW: Tensor, values_GSW: Tensor) -> None:
         """Keep a batch, and let the oldest go."""
-        self._kept[layer].append((keys_HSW.detach(), values_HSW.detach()))
+        self._kept[layer].append((keys_GSW.detach().clone(), values_GSW.detach().clone()))
+
+    def state_dict(self) -> dict[int, list[tuple[Tensor, Tensor]]]:
+        """All that is kept, by layer, oldest first."""
+        return {layer: list(kept) for layer, kept in self._kept.items()}
+
+    def load_state_dict(self, kept: dict[int, list[tuple[Tensor, Tensor]]]) -> None:
+        """Keep what `state_dict` gave, and nothing else."""
+        self._kept.clear()
+        for layer, batches in kept.items():
+            self._kept[layer].extend(batches)
 
     def look_alikes(self, layer: int, query_BHNW: Tensor) -> tuple[Tensor, Tensor]:
         """For each query the kept keys of highest score and their values, (B, H, N, K, W) both; K is 0 at first."""
@@ -42,6 +52,7 @@ class Past:
             none = query_BHNW.new_zeros(texts, heads, asked, 0, width)
             return none, none
         keys, values = (torch.cat(parts, 1) for parts in zip(*self._kept[layer], strict=True))
+        keys, values = (kept.repeat_interleave(heads // len(kept), 0) for kept in (keys, values))
         rows = query_BHNW.detach().transpose(0, 1).reshape(heads, -1, width)
         best = (rows @ keys.transpose(-1, -2)).topk(self._best, -1).indices  # (H, B * N, K)
         head = torch.arange(heads, device=best.device)[:, None, None]
@@ -88,12 +99,19 @@ def attend(
     out_BTHW = torch.cat(rows, 2).transpose(1, 2).contiguous()
     layer = int(getattr(module, "layer_idx", 0))
     if strangers is not None and layer > 0:
-        out_BTHW = _among_strangers(layer, out_BTHW, query, key, value, scaling, strangers)
+        out_BTHW = _among_strangers(layer, out_BTHW, query, key, value, scaling, strangers, groups)
     return out_BTHW, None
 
 
 def _among_strangers(
-    layer: int, out_BTHW: Tensor, query: Tensor, key: Tensor, value: Tensor, scaling: float, strangers: Strangers
+    layer: int,
+    out_BTHW: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    strangers: Strangers,
+    groups: int,
 ) -> Tensor:
     """Attend once more, for the asked queries only, to the own text up to them and to all of the other texts."""
     texts, heads, tokens, width = key.shape
@@ -118,7 +136,7 @@ def _among_strangers(
     strange = far.transpose(0, 1).reshape(heads, -1, texts * tokens) @ values_HSW
     found_BHNW = near @ value + strange.view(heads, texts, -1, width).transpose(0, 1)
     found_BHNW = found_BHNW + (past[..., None] * past_values_BHNKW).sum(-2)
-    strangers.past.remember(layer, far_HSW, values_HSW)
+    strangers.past.remember(layer, far_HSW[::groups], values_HSW[::groups])
     return out_BTHW.index_put(at, found_BHNW.transpose(1, 2).to(out_BTHW.dtype))
 
 
