@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaF
 
 from farspan import models, recipes, tasks
 from farspan.errors import InputError, UsageError
-from farspan.recipes import corpus, initialise, layout, shapes, tiny, tokenizer, train, trainable
+from farspan.recipes import corpus, initialise, layout, losses, shapes, tiny, tokenizer, train, trainable
 from farspan.recipes.checkpoints import save_model
 from farspan.recipes.mix import Mix
 from farspan.recipes.rows import IGNORE, collate
@@ -120,10 +120,10 @@ def test_a_few_steps_lower_the_loss(mix: Mix, tmp_path: Path) -> None:
     stage = LONG
     model = _model(mix)
     batch = train.draw_batch(mix, random.Random(1), 128, 2048)
-    before, _ = train.loss_of(model, batch, 0.1)
+    before, _ = losses.loss_of(model, batch, 0.1)
     few = train.Config(shares=SHARES, stages=(stage,), tokens=1024, threads=1, warmup=2, steps=12)
     train.run(few, model, mix.tokenizer, mix, out=tmp_path, log=lambda line: None)
-    after, _ = train.loss_of(model, batch, 0.1)
+    after, _ = losses.loss_of(model, batch, 0.1)
     assert after.item() < before.item() - 0.3
     more = replace(few, steps=14)
     resumed = train.run(more, _model(mix, seed=1), mix.tokenizer, mix, out=tmp_path, log=lambda line: None)

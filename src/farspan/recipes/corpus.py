@@ -7,11 +7,12 @@ War and Peace and Moby Dick are not among them: they stay unseen, so that quotes
 from __future__ import annotations
 
 import gzip
+import hashlib
 import html
 import random
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from farspan.errors import InputError
@@ -33,6 +34,14 @@ def texts(folder: Path) -> list[str]:
     if not found:
         raise InputError(f"no training text under {folder}", fix=f"run in an empty folder: {FETCH}")
     return found
+
+
+def name(texts: Iterable[str]) -> str:
+    """A few letters that tell one collection of texts from another."""
+    told = hashlib.sha256()
+    for text in texts:
+        told.update(text.encode("utf-8", errors="surrogatepass") + b"\0")
+    return told.hexdigest()[:12]
 
 
 def _read_all(folder: Path) -> Iterator[str]:

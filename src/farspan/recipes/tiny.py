@@ -9,15 +9,18 @@ the model card says after HOURS of two cores, about 8M tokens.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from farspan.errors import InputError, UsageError, nearest
-from farspan.recipes import corpus, initialise, layout, tokenizer, train, trainable
+from farspan.errors import UsageError, nearest
+from farspan.recipes import corpus, initialise, layout, starting, tokenizer, train, trainable
+from farspan.recipes.holding import MODEL, STATE, TOKENIZER, held
 from farspan.recipes.mix import Mix
 from farspan.recipes.shapes import Shape
 
@@ -36,6 +39,7 @@ SHARES = {
 }
 HOURS = 35 / 60
 NOVELS = 6
+MOST = 2**31 - 1
 OVERRIDES = ("corpus", "hours", "seed", "start", "threads")
 
 
@@ -56,32 +60,42 @@ def run(*, out: Path, overrides: dict[str, str], log: Callable[[str], None]) -> 
     unknown = sorted(set(overrides) - set(OVERRIDES))
     if unknown:
         raise UsageError(f"the recipe tiny has no setting {unknown[0]!r}", fix=nearest(unknown[0], OVERRIDES))
-    seed, threads = int(_number(overrides, "seed", 0)), int(_number(overrides, "threads", 2))
-    settings = config(seed=seed, threads=threads, scale=_number(overrides, "hours", HOURS) / HOURS)
+    seed = _whole(overrides, "seed", 0, least=0)
+    hours = _hours(overrides)
+    settings = config(seed=seed, threads=_whole(overrides, "threads", 2, least=1), scale=hours / HOURS)
+    start = Path(overrides["start"]).resolve() if "start" in overrides else None
     texts = corpus.texts(Path(overrides.get("corpus", "corpus")))
-    if "start" in overrides:
-        words, model = _load(Path(overrides["start"]))
-        mix = Mix(words, texts, settings.shares)
-    else:
-        words = load_tokenizer(out / "tokenizer", texts)
-        mix = Mix(words, texts, settings.shares)
-        marks = layout.Marks(begin=0, answer=2, space=mix.encode(" ")[0], quote=mix.encode('"')[0])
-        model = initialise.model(Shape(), marks, tokenizer.spellings(words), seed=seed)
-    settings = replace(settings, trained=trainable.shares(Shape()))
-    train.run(settings, model, words, mix, out=out, log=log)
+    begun_with = {"corpus": corpus.name(texts), "hours": f"{hours:g}", "seed": str(seed)}
+    if start:
+        begun_with["start"] = str(start)
+    with held(out):
+        words, model = _beginning(out, texts, start, seed, log)
+        begun_with["tokenizer"] = starting.digest(words)
+        settings = replace(settings, trained=trainable.shares(Shape()), begun_with=begun_with)
+        train.run(settings, model, words, Mix(words, texts, settings.shares), out=out, log=log)
 
 
-def _load(folder: Path) -> tuple[PreTrainedTokenizerFast, LlamaForCausalLM]:
-    if not (folder / "config.json").is_file():
-        raise InputError(f"start={folder} is no model folder: no config.json", fix="give a folder that training wrote")
-    return PreTrainedTokenizerFast.from_pretrained(folder), LlamaForCausalLM.from_pretrained(folder)
-
-
-def load_tokenizer(folder: Path, texts: Sequence[str]) -> PreTrainedTokenizerFast:
-    """The tokenizer of an earlier, unfinished run in `folder`, else a new one, trained on `texts` and saved there."""
-    if not (folder / "tokenizer.json").exists():
-        tokenizer.train(_pages(texts)).save_pretrained(folder)
-    return PreTrainedTokenizerFast.from_pretrained(folder)
+def _beginning(
+    out: Path, texts: Sequence[str], start: Path | None, seed: int, log: Callable[[str], None]
+) -> tuple[PreTrainedTokenizerFast, LlamaForCausalLM]:
+    """The tokenizer, which is kept in `out`, and the weights to begin with; a run that is resumed brings its own."""
+    shape, kept = Shape(), out / TOKENIZER
+    begun = (out / STATE).exists()
+    if start and not begun:
+        model, words = starting.model_in(start, shape), starting.tokenizer_in(start)
+        starting.keep_tokenizer(words, kept)
+        return words, model
+    if not begun and not kept.exists():
+        log(f"training the tokenizer on {len(texts)} texts, which takes a minute or more")
+        starting.keep_tokenizer(tokenizer.train(_pages(texts)), kept)
+    words = starting.tokenizer_in(
+        kept, fix=f"copy its files from {out / MODEL}" if begun else "remove that folder, and another is trained"
+    )
+    if begun:
+        return words, LlamaForCausalLM(shape.config(len(words)))
+    space, quote = (words.backend_tokenizer.encode(text, add_special_tokens=False).ids[0] for text in (" ", '"'))
+    marks = layout.Marks(begin=0, answer=2, space=space, quote=quote)
+    return words, initialise.model(shape, marks, tokenizer.spellings(words), seed=seed)
 
 
 def _pages(texts: Sequence[str]) -> Iterator[str]:
@@ -94,9 +108,19 @@ def _pages(texts: Sequence[str]) -> Iterator[str]:
                 yield corpus.vary(text[start : start + 20_000], rng)
 
 
-def _number(overrides: dict[str, str], name: str, default: float) -> float:
+def _hours(overrides: dict[str, str]) -> float:
+    given = overrides.get("hours", str(HOURS))
+    with suppress(ValueError):
+        if 0.0 < float(given) < math.inf:
+            return float(given)
+    raise UsageError(f"hours={given} is no time to train for", fix=f"write a number above 0, such as hours={HOURS:.2f}")
+
+
+def _whole(overrides: dict[str, str], name: str, default: int, *, least: int) -> int:
     given = overrides.get(name, str(default))
-    try:
-        return float(given)
-    except ValueError:
-        raise UsageError(f"{name}={given} is no number", fix=f"write {name}={default:g}") from None
+    with suppress(ValueError):
+        if least <= int(given) <= MOST:
+            return int(given)
+    raise UsageError(
+        f"{name}={given} is no whole number from {least} to {MOST:,}", fix=f"write one, such as {name}={default}"
+    )

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from farspan.tasks.kit import words
 
-BEGIN, USER, ASSISTANT, END = "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>"
+MARKERS = BEGIN, USER, ASSISTANT, END = "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPLIT = r" ?\p{L}\p{M}*(?:\p{L}|\p{M})*|\p{N}{1,3}| ?[^\s\p{L}\p{N}]|\s+(?=\s\S)|\s+"
 TEMPLATE = (
     "{% for message in messages %}"
@@ -47,7 +47,7 @@ def train(texts: Iterable[str], *, size: int = 4096) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
-        special_tokens=[BEGIN, USER, ASSISTANT, END],
+        special_tokens=list(MARKERS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

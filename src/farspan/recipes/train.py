@@ -12,16 +12,20 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from farspan.attention.processor import lacks_products
+from farspan.engine.uninterrupted import uninterrupted
 from farspan.recipes import causal
 from farspan.recipes.checkpoints import Run, State, checkpoint, resume
+from farspan.recipes.holding import MODEL
+from farspan.recipes.losses import exact, loss_of, strangers
 from farspan.recipes.mix import Mix
-from farspan.recipes.rows import RUNNING, Batch, collate
+from farspan.recipes.rows import Batch, collate
 
+SHORTEST = 128
 Log = Callable[[str], None]
+_APART = 10**9
+"""How far apart the draws of two seeds lie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,7 @@ class Config:
     """All that a training run is told; see the recipes for values that work.
 
     `matching` multiplies the learning rate of queries. `trained` says which numbers of which weights may change (see
-    `trainable.py`).
+    `trainable.py`). `begun_with` is what a run that is resumed must be asked for again, by name.
     """
 
     shares: dict[str, float]
@@ -60,54 +64,7 @@ class Config:
     average: float = 0.02
     matching: float = 0.1
     trained: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-def loss_of(
-    model: LlamaForCausalLM, batch: Batch, running_text: float, strangers: causal.Strangers | None = None
-) -> tuple[Tensor, Tensor]:
-    """The loss, and for each label of an answer whether the most likely token was right (rows: owner, right).
-
-    Products are made in bfloat16 where the processor is fast at them, else in float32.
-    """
-    mixed = torch.autocast("cpu", torch.bfloat16, enabled=not lacks_products(torch.bfloat16))
-    with mixed:
-        hidden = model.model(input_ids=batch.ids, use_cache=False, strangers=strangers).last_hidden_state
-    text = (batch.labels <= RUNNING) & (torch.rand(batch.labels.shape) < 0.125)
-    asked = batch.labels >= 0
-    chosen = asked | text
-    labels = torch.where(batch.labels <= RUNNING, RUNNING - batch.labels, batch.labels)[chosen]
-    rows = hidden[chosen]
-    spare = -len(rows) % 512  # few different shapes, or the CPU's cache of compiled products grows by gigabytes
-    with mixed:
-        logits = F.linear(F.pad(rows, (0, 0, 0, spare)), model.lm_head.weight)[: len(rows)]
-    losses = F.cross_entropy(logits.float(), labels, reduction="none")
-    of_answer = asked[chosen]
-    loss = losses[of_answer].mean()
-    if text.any():
-        loss = loss + running_text * losses[~of_answer].mean()
-    right = logits[of_answer].argmax(-1) == labels[of_answer]
-    return loss, torch.stack((batch.owner[chosen][of_answer], right.long()))
-
-
-def strangers(batch: Batch, step: int, past: causal.Past, speeds: Tensor, amount: int = 192) -> causal.Strangers:
-    """Some `amount` of asked places see all other texts; not so in variables, whose few names would mean two things."""
-    alike = torch.tensor([text == "variables" for text in batch.texts])
-    seen = ~(torch.eye(len(batch.texts), dtype=torch.bool) | (alike[:, None] & alike[None, :]))
-    rng = random.Random(f"strangers-{step}")
-    rows = [row.nonzero()[:, 0].tolist() or [0] for row in batch.labels >= 0]
-    each = max(1, amount // len(rows))
-    places = torch.tensor([sorted(rng.choices(row, k=each)) for row in rows])
-    return causal.Strangers(places, seen, alike, rng.randrange(200, 700), past, speeds)
-
-
-def exact(batch: Batch, right: Tensor) -> dict[str, list[int]]:
-    """Per family: for each answer 1 when all of its tokens were right, else 0."""
-    wrong = torch.zeros(len(batch.families), dtype=torch.long)
-    wrong.index_add_(0, right[0], 1 - right[1])
-    found: dict[str, list[int]] = {}
-    for family, misses in zip(batch.families, wrong.tolist(), strict=True):
-        found.setdefault(family, []).append(int(misses == 0))
-    return found
+    begun_with: Mapping[str, str] = field(default_factory=dict)
 
 
 def draw_batch(mix: Mix, rng: random.Random, length: int, tokens: int) -> Batch:
@@ -119,33 +76,70 @@ def draw_batch(mix: Mix, rng: random.Random, length: int, tokens: int) -> Batch:
 def run(
     config: Config, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, mix: Mix, *, out: Path, log: Log
 ) -> LlamaForCausalLM:
-    """Train `model`; keep a resumable state in `out/state.pt`, and in `out/model` the averaged model it returns."""
+    """Train `model`; keep a resumable state in `out/state.pt`, and in `out/model` the averaged model it returns.
+
+    A run that Ctrl-C stops is saved before KeyboardInterrupt goes on. Raises what `resume` and `checkpoint` do.
+    """
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
     model.set_attn_implementation(causal.register())
-    optimiser = _optimiser(model, config)
-    now = Run(model, copy.deepcopy(model), optimiser)
-    resume(out / "state.pt", now)
-    state = now.state
-    saved = last = time.monotonic()
-    while state.stage < len(config.stages) and state.step != config.steps:
-        stage = config.stages[state.stage]
-        rng = random.Random(f"{config.seed}-{state.step}")
-        length = stage.length if rng.random() > config.shorter else max(128, stage.length // rng.choice((2, 4)))
-        rate = _step(config, now, draw_batch(mix, rng, length, config.tokens), log)
-        clock = time.monotonic()
-        state.in_stage, last = state.in_stage + clock - last, clock
-        if state.step % 20 == 0:
-            log(_line(state, stage, rate))
-        if _left(config, state, stage):
-            state.stage, state.in_stage = state.stage + 1, 0.0
-            log(f"next stage: {state.stage}")
-        if clock - saved > config.save_every:
-            saved = clock
+    now = Run(model, copy.deepcopy(model), _optimiser(model, config), config.begun_with)
+
+    def keep() -> None:
+        with uninterrupted():
             checkpoint(out, now, tokenizer)
-    checkpoint(out, now, tokenizer)
+
+    resumed = resume(out, now)
+    if not resumed:
+        keep()
+    over = resumed and _finished(config, now.state)
+    try:
+        _train(config, now, mix, keep, log)
+    except KeyboardInterrupt:
+        keep()
+        log(f"stopped and saved at step {now.state.step:,}; the same command goes on from there")
+        raise
+    keep()
+    come = f"{now.state.step:,} steps, {now.state.seen / 1e6:.2f}M tokens; the model is in {out / MODEL}"
+    log(f"this run is finished: {come}; give another folder for another run" if over else f"done: {come}")
     now.average.set_attn_implementation("sdpa")
     return now.average
+
+
+def _train(config: Config, now: Run, mix: Mix, keep: Callable[[], None], log: Log) -> None:
+    """Step until all stages are done; `keep` saves the run, at every change of stage and in between."""
+    state = now.state
+    saved = last = time.monotonic()
+    while not _finished(config, state):
+        stage = config.stages[state.stage]
+        batch = _draw(config, stage, mix, state.step)
+        with uninterrupted():
+            rate = _step(config, now, batch, log)
+            clock = time.monotonic()
+            state.in_stage, last = state.in_stage + clock - last, clock
+            line, left = _line(state, stage, rate), _left(config, state, stage)
+            if left:
+                state.stage, state.in_stage = state.stage + 1, 0.0
+        if state.step % 20 == 0:
+            log(line)
+        if _finished(config, state):
+            return
+        if left:
+            log(f"next stage: {state.stage}")
+        if left or clock - saved > config.save_every:
+            saved = clock
+            keep()
+
+
+def _draw(config: Config, stage: Stage, mix: Mix, step: int) -> Batch:
+    """The batch of a step: the same whenever it is drawn. Some are of shorter texts than the stage's."""
+    rng = random.Random(f"{config.seed}-{step}")
+    length = stage.length if rng.random() > config.shorter else max(SHORTEST, stage.length // rng.choice((2, 4)))
+    return draw_batch(mix, rng, min(length, stage.length), config.tokens)
+
+
+def _finished(config: Config, state: State) -> bool:
+    return state.stage >= len(config.stages) or (config.steps is not None and state.step >= config.steps)
 
 
 def _optimiser(model: LlamaForCausalLM, config: Config) -> torch.optim.AdamW:
@@ -157,13 +151,15 @@ def _optimiser(model: LlamaForCausalLM, config: Config) -> torch.optim.AdamW:
 
 
 def _step(config: Config, now: Run, batch: Batch, log: Log) -> float:
+    """Learn from one batch; the learning rate it was done at."""
     state, model, optimiser = now.state, now.model, now.optimiser
+    draw = state.step + _APART * config.seed
     rate = _rate(config, state)
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]
     among = (
-        strangers(batch, state.step, now.past, now.model.model.rotary_emb.inv_freq)
-        if random.Random(state.step).random() < config.stages[state.stage].strangers
+        strangers(batch, draw, now.past, now.model.model.rotary_emb.inv_freq)
+        if random.Random(draw).random() < config.stages[state.stage].strangers
         else None
     )
     loss, right = loss_of(model, batch, config.running_text, among)
@@ -184,14 +180,15 @@ def _step(config: Config, now: Run, batch: Batch, log: Log) -> float:
         before = state.scores.get(family, 0.0)
         weight = 0.93 ** len(hits) if len(hits) < 40 else 0.06
         state.scores[family] = weight * before + (1 - weight) * sum(hits) / len(hits)
-    state.scores["loss"] = 0.95 * state.scores.get("loss", loss.item()) + 0.05 * loss.item()
+    if right.numel() and math.isfinite(loss.item()):
+        state.scores["loss"] = 0.95 * state.scores.get("loss", loss.item()) + 0.05 * loss.item()
     return rate
 
 
 def _rate(config: Config, state: State) -> float:
     """Warm-up, then the stage's rate, with a linear decay over the last part of the last stage's time."""
     stage = config.stages[state.stage]
-    rate = stage.rate * min(1.0, (state.step + 1) / config.warmup)
+    rate = stage.rate * min(1.0, (state.step + 1) / max(1, config.warmup))
     if state.stage == len(config.stages) - 1:
         left = 1.0 - state.in_stage / stage.seconds
         rate *= max(0.02, min(1.0, left / config.decay))
@@ -202,8 +199,8 @@ def _left(config: Config, state: State, stage: Stage) -> bool:
     if state.in_stage > stage.seconds:
         return True
     last = state.stage == len(config.stages) - 1
-    known = [score for family, score in state.scores.items() if family != "loss"]
-    return not last and state.in_stage > 30 and len(known) >= len(config.shares) and min(known) >= stage.mastery
+    scores = [state.scores.get(family, 0.0) for family, share in config.shares.items() if share > 0]
+    return not last and state.in_stage > 30 and min(scores) >= stage.mastery
 
 
 def _line(state: State, stage: Stage, rate: float) -> str:
