@@ -135,9 +135,9 @@ def test_train_hands_over_its_settings(run: Run, monkeypatch: pytest.MonkeyPatch
     from farspan import recipes
 
     monkeypatch.setitem(vars(recipes), "run", lambda name, **how: calls.append((name, how)))
-    assert run("train", "tiny", "--out", tmp_path, "--set", "steps=2").exit_code == 0
+    assert run("train", "tiny", "--out", tmp_path, "--set", "hours=2").exit_code == 0
     name, how = calls[0]
-    assert (name, how["out"], how["overrides"]) == ("tiny", tmp_path, {"steps": "2"})
+    assert (name, how["out"], how["overrides"]) == ("tiny", tmp_path, {"hours": "2"})
 
 
 def progress_of(tokens: int, total: int | None) -> Progress:

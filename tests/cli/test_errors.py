@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 import farspan
+import farspan.recipes
 from farspan.cli.explain import explain
 from farspan.errors import StorageFull
 from farspan.folders import hold
@@ -161,6 +162,20 @@ def test_what_the_system_refuses(
 def test_what_the_system_refuses_to_a_library_in_rust() -> None:
     refused = explain(ValueError("Error while serializing: I/O error: File too large (os error 27)"))
     assert refused == explain(OSError(27, "File too large"))
+
+
+def test_the_end_of_a_file_in_the_midst_is_no_wish_to_stop(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise EOFError("ran out of input")
+
+    monkeypatch.setattr(farspan.recipes, "run", broken)
+    result = run("train", "tiny", "-o", "x")
+    assert (result.exit_code, result.stderr.splitlines()[-2]) == (1, "error: EOFError: ran out of input")
+
+
+@pytest.mark.parametrize("setting", ["hours", "=2"])
+def test_a_setting_without_a_value(run: Run, setting: str) -> None:
+    check(run("train", "tiny", "-o", "x", "--set", setting), 2, f"'{setting}' has no value", "--set hours=0.5")
 
 
 def test_a_folder_that_cannot_be_made(run: Run, model: FakeModel, book: Path) -> None:

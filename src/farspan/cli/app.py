@@ -37,8 +37,9 @@ class App(CommandFolder):
         extra["standalone_mode"] = False
         try:
             result = super().main(*args, obj=state, **extra)
-        except (click.Abort, KeyboardInterrupt):
-            sys.exit(INTERRUPTED)
+        except (click.Abort, KeyboardInterrupt) as stop:
+            ended = stop.__cause__  # click takes the end of any file for a user who wants to stop
+            sys.exit(report(ended, debug=state.debug) if isinstance(ended, EOFError) else INTERRUPTED)
         except Exception as error:
             sys.exit(report(error, debug=state.debug))
         sys.exit(result if isinstance(result, int) else 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from farspan.cli import show
+from farspan.cli.opening import hush
 from farspan.cli.options import debug_option
 from farspan.errors import UsageError
 
@@ -29,11 +30,12 @@ def command(recipe: str, out: Path, settings: tuple[str, ...]) -> None:
     overrides = dict(_setting(text) for text in settings)
     from farspan import recipes
 
+    hush()
     recipes.run(recipe, out=out, overrides=overrides, log=show.note)
 
 
 def _setting(text: str) -> tuple[str, str]:
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise UsageError(f"--set {text!r} has no value", fix="write --set steps=200")
+        raise UsageError(f"--set {text!r} has no value", fix="write for example --set hours=0.5")
     return key, value
