@@ -152,15 +152,6 @@ def test_what_tokens_are_matched_by_is_not_trained(mix: Mix, tmp_path: Path) -> 
         assert not layer.mlp.down_proj.weight[lay.token :].any()
 
 
-def test_corpus_says_what_to_fetch(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="apt-get download"):
-        corpus.texts(tmp_path)
-
-
-def test_html_becomes_text() -> None:
-    assert corpus.from_html("<style>x</style><p>A &amp; B</p>\n\n<p>C</p>") == "A & B\n\nC"
-
-
 def test_recipes_are_found_and_described() -> None:
     assert recipes.names() == ["tiny"]
     assert "farspan train tiny" in recipes.describe("tiny")

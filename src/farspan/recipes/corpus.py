@@ -1,6 +1,6 @@
 """Prose to train on: what a few Debian packages carry under free licences, read from their unpacked folders.
 
-Fetch and unpack the packages once (no installation needed), see `FETCH`; then give the folder as `corpus=DIR`.
+Fetch and unpack the packages once (no installation needed), as `texts` says; then give the folder as `corpus=DIR`.
 War and Peace and Moby Dick are not among them: they stay unseen, so that quotes from them are a test.
 """
 
@@ -8,31 +8,42 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import html
 import random
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from farspan.errors import InputError
+from farspan.text.formats.html import extract
 
-PACKAGES = ("r-cran-janeaustenr", "anarchism", "golang-1.19-src", "dict-devil", "dict-jargon")
-FETCH = f"apt-get download {' '.join(PACKAGES)} && for deb in *.deb; do dpkg-deb -x $deb DIR; done"
+LEAST = 2000
+"""Texts of no more characters are left out."""
 
 _R_STRING = re.compile(rb"\x00[\x04\x08]\x00\x09(....)", re.DOTALL)
-_TAG = re.compile(r"<(script|style|head)\b.*?</\1>|<[^>]+>", re.DOTALL | re.IGNORECASE)
+_PROBE = 64
+"""Bytes that are tried first: on an error zlib copies all that it was given."""
 _ACCENTS = str.maketrans("aeiou", "\u00e1\u00e9\u00ed\u00f3\u00fa")
 
 
 def texts(folder: Path) -> list[str]:
     """All the prose found under `folder`, one string a book or page, in a fixed order.
 
-    Raises InputError when the packages are not there; its fix is the command that fetches them.
+    Raises InputError that names what is missing, for a recipe needs all; its fix is the command that fetches it.
     """
-    found = [text for text in _read_all(folder) if len(text) > 2000]
-    if not found:
-        raise InputError(f"no training text under {folder}", fix=f"run in an empty folder: {FETCH}")
+    found: list[str] = []
+    missing = []
+    for package, read in PACKAGES.items():
+        prose = [text for text in read(folder) if len(text) > LEAST]
+        if not prose:
+            missing.append(package)
+        found += prose
+    if missing:
+        raise InputError(
+            f"no training text of {', '.join(missing)} under {folder}",
+            fix=f"run in an empty folder: apt-get download {' '.join(missing)} && "
+            f"for deb in *.deb; do dpkg-deb -x $deb DIR; done, where DIR is what corpus=DIR names",
+        )
     return found
 
 
@@ -44,29 +55,57 @@ def name(texts: Iterable[str]) -> str:
     return told.hexdigest()[:12]
 
 
-def _read_all(folder: Path) -> Iterator[str]:
-    share = folder / "usr" / "share"
-    austen = folder / "usr/lib/R/site-library/janeaustenr/data/Rdata.rdb"
-    if austen.exists():
-        yield from r_strings(austen.read_bytes())
-    for path in sorted((share / "doc/anarchism/html").glob("*.html")):
+def _novels(folder: Path) -> Iterator[str]:
+    path = folder / "usr/lib/R/site-library/janeaustenr/data/Rdata.rdb"
+    if path.exists():
+        yield from r_strings(path.read_bytes())
+
+
+def _pages(folder: Path) -> Iterator[str]:
+    for path in sorted((folder / "usr/share/doc/anarchism/html").glob("*.html")):
         yield from_html(path.read_text("utf-8", errors="replace"))
-    for path in sorted(share.glob("go-*/src/testdata/Isaac.Newton-Opticks.txt")):
+
+
+def _opticks(folder: Path) -> Iterator[str]:
+    for path in sorted((folder / "usr/share").glob("go-*/src/testdata/Isaac.Newton-Opticks.txt")):
         yield path.read_text("utf-8", errors="replace")
-    for path in sorted((share / "dictd").glob("*.dict.dz")):
-        yield gzip.decompress(path.read_bytes()).decode("utf-8", errors="replace")
+
+
+def _dictionary(name: str) -> Callable[[Path], Iterator[str]]:
+    def read(folder: Path) -> Iterator[str]:
+        path = folder / "usr/share/dictd" / f"{name}.dict.dz"
+        if not path.exists():
+            return
+        try:
+            yield gzip.decompress(path.read_bytes()).decode("utf-8", errors="replace")
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path} is damaged: {error}", fix=f"unpack dict-{name} again") from error
+
+    return read
+
+
+PACKAGES: dict[str, Callable[[Path], Iterator[str]]] = {
+    "r-cran-janeaustenr": _novels,
+    "anarchism": _pages,
+    "golang-1.19-src": _opticks,
+    "dict-devil": _dictionary("devil"),
+    "dict-jargon": _dictionary("jargon"),
+}
+"""The packages, in the order in which their texts come, and what reads one's texts from the unpacked folder."""
 
 
 def r_strings(data: bytes) -> Iterator[str]:
     """The long character vectors of an R lazy-load database, each joined by newlines (one book each)."""
-    at = 0
+    at, whole = 0, memoryview(data)
     while at + 8 < len(data):
+        packed = zlib.decompressobj()
         try:
-            raw = zlib.decompressobj().decompress(data[at + 4 :])
+            zlib.decompressobj().decompress(whole[at + 4 : at + 4 + _PROBE])
+            raw = packed.decompress(whole[at + 4 :])
         except zlib.error:
             at += 1
             continue
-        at += 4 + _packed_size(data[at + 4 :])
+        at = len(data) - len(packed.unused_data)
         lines = []
         for match in _R_STRING.finditer(raw):
             size = int.from_bytes(match[1], "big")
@@ -75,16 +114,9 @@ def r_strings(data: bytes) -> Iterator[str]:
         yield "\n".join(lines)
 
 
-def _packed_size(data: bytes) -> int:
-    stream = zlib.decompressobj()
-    stream.decompress(data)
-    return len(data) - len(stream.unused_data)
-
-
 def from_html(page: str) -> str:
-    """The text of an HTML page, blank runs folded."""
-    text = html.unescape(_TAG.sub("", page))
-    return re.sub(r"[ \t]+", " ", re.sub(r"\s*\n\s*\n\s*", "\n\n", text)).strip()
+    """The text of an HTML page."""
+    return "".join(extract([page]))
 
 
 def vary(text: str, rng: random.Random) -> str:
