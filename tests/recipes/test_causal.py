@@ -61,3 +61,63 @@ def test_the_past_gives_its_best_keys() -> None:
     keys, values = past.look_alikes(1, query)
     assert keys.flatten().tolist() == [3.0, 0.0]
     assert values.flatten().tolist() == [3.0, 7.0]
+
+
+def _turned(states: torch.Tensor, by: float, speeds: torch.Tensor) -> torch.Tensor:
+    """A vector of (W,) turned on by that many tokens, pair by pair as complex numbers."""
+    first, second = states.chunk(2)
+    turned = torch.complex(first, second) * torch.polar(torch.ones_like(speeds), speeds * by)
+    return torch.cat((turned.real, turned.imag))
+
+
+def test_strangers_and_the_past_are_attended_as_told() -> None:
+    """Query by query: its text up to its place, the other but for its first token far away, the best of the past."""
+    torch.manual_seed(0)
+    batches = [[torch.randn(2, heads, 6, 8) for heads in (4, 2, 2)] for _ in range(2)]
+    speeds, far, module = torch.tensor([1.0, 0.3, 0.1, 0.01]), 50, torch.nn.Module()
+    module.layer_idx = 1
+    past = causal.Past(best=3)
+    asked, seen, alone = torch.tensor([[2, 5], [1, 4]]), ~torch.eye(2, dtype=torch.bool), torch.tensor([False, True])
+    among = causal.Strangers(asked, seen, alone, far, past, speeds)
+    outs = [causal.attend(module, *batch, None, 0.5, among)[0] for batch in batches]
+    kept: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {0: [], 1: []}
+    for (query, key, value), out in zip(batches, outs, strict=True):
+        away = [
+            [[(_turned(key[b, g, t], -t, speeds), value[b, g, t]) for t in range(6)] for b in (0, 1)] for g in (0, 1)
+        ]
+        for text, head in ((text, head) for text in (0, 1) for head in range(4)):
+            group = head // 2
+            for at in asked[text].tolist():
+                turned = _turned(query[text, head, at], far - at, speeds)
+                pairs = [(query[text, head, at] @ key[text, group, t], value[text, group, t]) for t in range(at + 1)]
+                pairs += [(turned @ there, what) for there, what in away[group][1 - text][1:]]
+                old = sorted(((turned @ there, what) for there, what in kept[group]), key=lambda pair: -pair[0])
+                pairs += [] if alone[text] else old[:3]
+                weights = (torch.stack([score for score, _ in pairs]) * 0.5).softmax(0)
+                want = (weights[:, None] * torch.stack([what for _, what in pairs])).sum(0)
+                torch.testing.assert_close(out[text, at, head], want, atol=1e-5, rtol=1e-4)
+        for group in (0, 1):
+            kept[group] += [pair for text in away[group] for pair in text]
+
+
+def test_heads_that_share_keys_are_grouped_as_in_the_fused_kernel() -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, heads, 300, 8) for heads in (4, 2, 2))
+    out, _ = causal.attend(torch.nn.Module(), query, key, value, None, 0.5)
+    want = torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, is_causal=True, scale=0.5, enable_gqa=True
+    )
+    torch.testing.assert_close(out, want.transpose(1, 2), atol=1e-5, rtol=1e-4)
+
+
+def test_the_past_is_kept_once_a_key_head_and_comes_back_as_it_was() -> None:
+    torch.manual_seed(0)
+    past, again = causal.Past(batches=2, best=2), causal.Past(batches=2, best=2)
+    for _ in range(3):
+        past.remember(1, torch.randn(2, 5, 8), torch.randn(2, 5, 8))
+    again.remember(2, torch.randn(2, 5, 8), torch.randn(2, 5, 8))
+    again.load_state_dict(past.state_dict())
+    assert list(again.state_dict()) == [1] and len(again.state_dict()[1]) == 2
+    query = torch.randn(1, 4, 3, 8)
+    for one, other in zip(past.look_alikes(1, query), again.look_alikes(1, query), strict=True):
+        assert torch.equal(one, other) and one.shape == (1, 4, 3, 2, 8)

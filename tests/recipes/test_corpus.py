@@ -90,3 +90,12 @@ def test_few_bytes_are_tried_at_each_place_between_r_objects(monkeypatch: pytest
 def test_html_becomes_text_without_comments_or_words_run_together() -> None:
     page = "<style>x</style><!-- a > b --><p>A &amp; B</p>\n\n<div>C</div><div>D</div>one<br>two"
     assert corpus.from_html(page) == "A & B\n\nC\nD\none\ntwo"
+
+
+def test_pages_are_varied_in_their_typography_alone() -> None:
+    page = 'Elinor said: "It was\nhers." ' * 3
+    varied = {corpus.vary(page, random.Random(seed)) for seed in range(40)}
+    assert page in varied and len(varied) > 5
+    for text in varied:
+        assert re.sub(r"[\n \u201c\u201d\"]|\w", "", text) == re.sub(r'[\n "]|\w', "", page)
+        assert len(text) == len(page) and "Elinor said" in text

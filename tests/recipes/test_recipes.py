@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from dataclasses import replace
@@ -150,6 +151,24 @@ def test_what_tokens_are_matched_by_is_not_trained(mix: Mix, tmp_path: Path) -> 
     for layer in model.model.layers[2:]:  # what later layers write leaves the constant and the slots as they are
         assert not layer.self_attn.o_proj.weight[lay.token :].any()
         assert not layer.mlp.down_proj.weight[lay.token :].any()
+
+
+def test_tangled_quotes_still_stand_once_with_their_answer(mix: Mix) -> None:
+    changed = 0
+    for seed in range(12):
+        plain, tangled = (mix._quotes(random.Random(seed), room, 3, tangled=room == 600) for room in (400, 600))
+        changed += tangled.document != plain.document
+        for turn in tangled.turns:
+            quote = turn.query.split('"', 1)[1][:-1]
+            assert tangled.document.count(quote) == tangled.document.count(quote + turn.answer) == 1
+    assert changed
+
+
+def test_most_random_quotes_are_among_altered_copies_of_passages(mix: Mix) -> None:
+    rows = [mix.row(random.Random(seed), 512, "random_quotes") for seed in range(20)]
+    bodies = [row.ids[: row.answers[0][0]] for row in rows]
+    repeats = [len(body) - 1 - len(set(itertools.pairwise(body))) for body in bodies]
+    assert 6 <= sum(number > 20 for number in repeats) <= 18
 
 
 def test_recipes_are_found_and_described() -> None:

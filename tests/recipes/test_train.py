@@ -172,6 +172,36 @@ def test_queries_learn_at_a_rate_of_their_own(loop: Loop, make: Make) -> None:
     assert len(optimiser.param_groups[0]["params"]) == 2
 
 
+def test_scores_follow_what_was_right_and_the_average_is_a_mean_at_first(
+    loop: Loop, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(0)
+    now = checkpoints.Run(model, make(0), train._optimiser(model, CONFIG), {})
+    monkeypatch.setattr(train, "exact", lambda *_: {"needle": [1, 1], "copy": [1, 0]})
+    weights = []
+    for step in range(2):
+        train._step(CONFIG, now, train._draw(CONFIG, STAGE, loop.mix, step), print)
+        weights.append(model.lm_head.weight.detach().clone())
+    share = 1 - 0.93**2
+    assert now.state.scores["needle"] == pytest.approx(1 - 0.93**4)
+    assert now.state.scores["copy"] == pytest.approx((share + share * (1 - share)) / 2)
+    torch.testing.assert_close(now.average.lm_head.weight, (weights[0] + weights[1]) / 2)
+    assert now.state.seen == 512 and not torch.equal(*weights)
+
+
+def test_strangers_are_seen_in_a_share_of_the_steps(loop: Loop, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    model = make(0)
+    monkeypatch.setattr(train, "strangers", lambda batch, draw, *_: drawn.append(draw))
+    now = checkpoints.Run(model, make(0), train._optimiser(model, CONFIG), {})
+    batch = train._draw(CONFIG, STAGE, loop.mix, 0)
+    for share, seed, steps in ((1.0, 0, [0, 1]), (0.0, 0, []), (1.0, 2, [2 * 10**9 + 4, 2 * 10**9 + 5])):
+        drawn.clear()
+        for _ in range(2):
+            train._step(replace(CONFIG, seed=seed, stages=(replace(STAGE, strangers=share),)), now, batch, print)
+        assert drawn == steps
+
+
 def test_a_batch_that_asks_nothing_has_a_loss(loop: Loop, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     row = Row("quotes")
     row.add(list(range(100, 200)), running=True)
