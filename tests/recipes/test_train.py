@@ -159,6 +159,12 @@ def test_what_a_run_was_begun_with_must_be_asked_for_again(loop: Loop) -> None:
         loop.run(replace(CONFIG, steps=1, begun_with={"seed": "0", "start": "a"}))
 
 
+@pytest.mark.usefixtures("clock", "rates")
+def test_a_last_stage_without_time_is_one_step(loop: Loop) -> None:
+    loop.run(replace(CONFIG, stages=(replace(STAGE, seconds=0.0),)))
+    assert loop.lines[-1].startswith("done: 1 steps")
+
+
 def test_no_text_is_longer_than_its_stage(small_mix: Mix) -> None:
     for step in range(8):
         assert train._draw(CONFIG, replace(STAGE, length=64), small_mix, step).ids.shape == (4, 64)

@@ -39,7 +39,6 @@ SHARES = {
 }
 HOURS = 35 / 60
 NOVELS = 6
-MOST = 2**31 - 1
 OVERRIDES = ("corpus", "hours", "seed", "start", "threads")
 
 
@@ -60,9 +59,9 @@ def run(*, out: Path, overrides: dict[str, str], log: Callable[[str], None]) -> 
     unknown = sorted(set(overrides) - set(OVERRIDES))
     if unknown:
         raise UsageError(f"the recipe tiny has no setting {unknown[0]!r}", fix=nearest(unknown[0], OVERRIDES))
-    seed = _whole(overrides, "seed", 0, least=0)
+    seed, threads = _whole(overrides, "seed", 0, 0, 2**31 - 1), _whole(overrides, "threads", 2, 1, 1024)
     hours = _hours(overrides)
-    settings = config(seed=seed, threads=_whole(overrides, "threads", 2, least=1), scale=hours / HOURS)
+    settings = config(seed=seed, threads=threads, scale=hours / HOURS)
     start = Path(overrides["start"]).resolve() if "start" in overrides else None
     texts = corpus.texts(Path(overrides.get("corpus", "corpus")))
     begun_with = {"corpus": corpus.name(texts), "hours": f"{hours:g}", "seed": str(seed)}
@@ -116,11 +115,11 @@ def _hours(overrides: dict[str, str]) -> float:
     raise UsageError(f"hours={given} is no time to train for", fix=f"write a number above 0, such as hours={HOURS:.2f}")
 
 
-def _whole(overrides: dict[str, str], name: str, default: int, *, least: int) -> int:
+def _whole(overrides: dict[str, str], name: str, default: int, least: int, most: int) -> int:
     given = overrides.get(name, str(default))
     with suppress(ValueError):
-        if least <= int(given) <= MOST:
+        if least <= int(given) <= most:
             return int(given)
     raise UsageError(
-        f"{name}={given} is no whole number from {least} to {MOST:,}", fix=f"write one, such as {name}={default}"
+        f"{name}={given} is no whole number from {least} to {most:,}", fix=f"write one, such as {name}={default}"
     )

@@ -190,7 +190,7 @@ def _rate(config: Config, state: State) -> float:
     stage = config.stages[state.stage]
     rate = stage.rate * min(1.0, (state.step + 1) / max(1, config.warmup))
     if state.stage == len(config.stages) - 1:
-        left = 1.0 - state.in_stage / stage.seconds
+        left = 1.0 - state.in_stage / max(stage.seconds, 1e-9)
         rate *= max(0.02, min(1.0, left / config.decay))
     return rate
 
