@@ -132,12 +132,16 @@ def test_chat_tells_of_no_json(run: Run) -> None:
 
 def test_train_hands_over_its_settings(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls: list[Any] = []
+    from transformers.utils import logging
+
     from farspan import recipes
 
+    logging.enable_progress_bar()
     monkeypatch.setitem(vars(recipes), "run", lambda name, **how: calls.append((name, how)))
     assert run("train", "tiny", "--out", tmp_path, "--set", "hours=2").exit_code == 0
     name, how = calls[0]
     assert (name, how["out"], how["overrides"]) == ("tiny", tmp_path, {"hours": "2"})
+    assert not logging.is_progress_bar_enabled()  # saving a model draws none
 
 
 def progress_of(tokens: int, total: int | None) -> Progress:
