@@ -214,7 +214,7 @@ def test_usage(run: Run, model: FakeModel, book: Path) -> None:
     check(run("read", book), 2, "--session")
     check(run("chat", "--json"), 2, "--json")
     check(run("train", "tiny"), 2, "--out")
-    check(run("train", "tiny", "--out", "x", "--set", "steps"), 2, "steps=200")
+    check(run("train", "tiny", "--out", "x", "--set", "steps"), 2, "hours=0.5")
     check(run("bench", "memory", "--tokens", "4MiB"), 2, "64K,256K,1M")
     check(run("bench", "memory", "--tokens", "lots"), 2, "lots")
     check(run("methods", "infllm"), 2, "known: list, show")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,15 @@ def test_a_run_is_saved_at_every_change_of_stage_and_in_between(loop: Loop, monk
     assert saved == [(0, 0), (3, 0), (4, 1), (7, 1), (10, 1), (11, 2)]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in the background of a shell."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_held_back_until_the_step_is_done_and_saved(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     step = train._step
 
