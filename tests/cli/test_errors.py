@@ -173,11 +173,6 @@ def test_the_end_of_a_file_in_the_midst_is_no_wish_to_stop(run: Run, monkeypatch
     assert (result.exit_code, result.stderr.splitlines()[-2]) == (1, "error: EOFError: ran out of input")
 
 
-@pytest.mark.parametrize("setting", ["hours", "=2"])
-def test_a_setting_without_a_value(run: Run, setting: str) -> None:
-    check(run("train", "tiny", "-o", "x", "--set", setting), 2, f"'{setting}' has no value", "--set hours=0.5")
-
-
 def test_a_folder_that_cannot_be_made(run: Run, model: FakeModel, book: Path) -> None:
     check(run("demo", "--out", book / "below", "-q"), 3, str(book / "below"), "not a directory")
 
