@@ -44,13 +44,8 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that whoever reads it, also after a crash, finds all of it or what was there before."""
-    fresh = path.with_name(f"{path.name}.new")
-    try:
+    with replacing(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from farspan.errors import InputError, UsageError
 from farspan.evals.config import difference, joined
-from farspan.folders import LOCK, hold, make_folder
+from farspan.folders import LOCK, hold, make_folder, write_whole
 
 CONFIG, ROWS, PACKED, FRESH = "config.json", "rows.jsonl", "rows.jsonl.xz", ".new"
 UNIT = ("sample", "method", "budget", "context")
@@ -86,7 +86,7 @@ class Results:
                 results._agree(config)
                 if results._rows:
                     config = joined([(str(folder), results.config), (str(folder), config)])
-            results._write(CONFIG, json.dumps(config, indent=2) + "\n")
+            write_whole(results.folder / CONFIG, json.dumps(config, indent=2) + "\n")
         except BaseException:
             results.close()
             raise
@@ -139,7 +139,7 @@ class Results:
     def replace(self, rows: Iterable[Row]) -> None:
         """Write all rows anew, as after scoring them again; the old ones stay until the new ones are whole."""
         self._rows = {key_of(row): row for row in rows}
-        self._write(ROWS, _lines(self._rows.values()))
+        write_whole(self.folder / ROWS, _lines(self._rows.values()))
 
     @classmethod
     def _existing(cls, folder: Path) -> Self:
@@ -157,7 +157,7 @@ class Results:
         if not path.is_file() and packed.is_file():
             text = _unpacked(packed)
             if self._lock is not None:
-                self._write(ROWS, text)
+                write_whole(self.folder / ROWS, text)
             data = text.encode()
         else:
             data = path.read_bytes() if path.is_file() else b""
@@ -176,14 +176,6 @@ class Results:
         if any(not row["error"] for row in self):
             raise UsageError(told, fix="give another folder with -o, or run with what was used there")
         self.replace(())
-
-    def _write(self, name: str, text: str) -> None:
-        fresh = self.folder / f"{name}{FRESH}"
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.folder / name)
 
 
 def check_free(folder: Path) -> None:
