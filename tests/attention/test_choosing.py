@@ -58,13 +58,16 @@ def test_keys_that_match_the_mean_query(
     monkeypatch.setenv("FARSPAN_KERNELS", kernels)
     make = torch.Generator().manual_seed(5)
     still_HTD = torch.randn(QUERY_HEADS, TOKENS, WIDTH, generator=make)
-    rope = Rope(torch.tensor([1.0, 0.3, 0.05, 0.01]), 1.0, turned == "interleaved")
+    rope = Rope(torch.tensor([1.0, 0.3, 0.05, 0.01]), 1.5, turned == "interleaved")
     angles = None if turned == "not" else rope.table(torch.tensor([7, 9, 30]))
     k_GnD = torch.randn(KV_HEADS, 300, WIDTH, generator=make).to(dtype)
     pieces = [(10, k_GnD[:, :130]), (140, k_GnD[:, 130:])]
     queries = Queries(still_HTD, rope, angles)
 
-    scores = brute_scores(still_HTD if angles is None else rope.rotate(still_HTD, torch.tensor([7, 9, 30])), k_GnD)
+    scores = brute_scores(still_HTD, k_GnD)
+    if angles is not None:
+        met_GnD = rope.rotate(k_GnD.float(), torch.zeros(1))
+        scores = brute_scores(rope.rotate(still_HTD, torch.tensor([7, 9, 30])), met_GnD)
     if shared:
         scores = [[sum(each) for each in zip(*scores, strict=True)]]
     best = [sorted(range(300), key=lambda row, own=own: -own[row])[:9] for own in scores]

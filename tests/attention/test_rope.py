@@ -81,6 +81,15 @@ def test_attention_scaling_is_on_both_sides() -> None:
     torch.testing.assert_close(scaled, 1.5**2 * plain)
 
 
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_at_the_start_nothing_is_turned(interleaved: bool) -> None:
+    x_TD = torch.randn(3, 12)
+    for scaling in (1.0, 1.5):
+        rope = make(interleaved, scaling)
+        torch.testing.assert_close(rope.at_start(x_TD), rope.rotate(x_TD, torch.zeros(3)))
+        assert rope.at_start(x_TD.bfloat16()).dtype == torch.bfloat16
+
+
 @settings(max_examples=30, deadline=None)
 @given(at=st.integers(0, 2000), distance=st.integers(0, 500), move=st.integers(0, 2000), interleaved=st.booleans())
 def test_only_distance_counts(at: int, distance: int, move: int, interleaved: bool) -> None:

@@ -39,13 +39,13 @@ class Rule(Protocol):
 
 
 class Brute:
-    """All keys and values of one layer, answered by a rule."""
+    """All keys and values of one layer, answered by a rule; `sought_GND` are the keys turned to position 0."""
 
     def __init__(self, hosted: HostedModel, index: int, rule: Rule) -> None:
         self.rule = rule
         self.rope = hosted.rope(index, 1)
         self.group = hosted.facts[index].q_heads // hosted.facts[index].kv_heads
-        self.k_GND = self.v_GND = torch.empty(0)
+        self.k_GND = self.v_GND = self.sought_GND = torch.empty(0)
         self.mass_GN = torch.zeros(hosted.facts[index].kv_heads, 4096)
         self.sinks_H: Tensor | None = None
 
@@ -59,6 +59,7 @@ class Brute:
         start = self.k_GND.shape[1] if self.k_GND.numel() else 0
         self.k_GND = torch.cat((self.k_GND, k_GTD), 1) if start else k_GTD
         self.v_GND = torch.cat((self.v_GND, v_GTD), 1) if start else v_GTD
+        self.sought_GND = self.turn(self.k_GND, torch.zeros(1))
         self.rule.begin(self, q_HTD, start)
         self.sinks_H = call.sinks_H
         out_HTD = torch.empty_like(q_HTD)
@@ -200,9 +201,9 @@ class BestKeys(Blocks):
     def choose(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[int]:
         """By a scan over all stored keys."""
         turned = brute.turn(q_D[None], torch.tensor([self.window]))[0]
+        k_ND = brute.sought_GND[head // brute.group]
         score = {
-            number: (brute.k_GND[head // brute.group, self.begins(number) : self.begins(number + 1)] @ turned).max()
-            for number in range(self.count)
+            number: (k_ND[self.begins(number) : self.begins(number + 1)] @ turned).max() for number in range(self.count)
         }
         return sorted(score, key=lambda number: -float(score[number]))[: self.top_k]
 
@@ -231,12 +232,12 @@ class InfLLM(Blocks):
         return sorted(range(len(scores)), key=lambda number: -scores[number])[: self.top_k]
 
     def representative(self, brute: Brute, number: int) -> Tensor:
-        """Mean un-rotated key of the tokens that got most attention while they were in the local window: `[G, D]`."""
+        """Mean key of the tokens that got most attention while they were in the local window: `[G, D]`."""
         rows = []
         for group, mass_N in enumerate(brute.mass_GN):
             tokens = range(self.begins(number), self.begins(number + 1))
             best = sorted(tokens, key=lambda token: -float(mass_N[token]))[: self.representatives]
-            rows.append(brute.k_GND[group, best].mean(0))
+            rows.append(brute.sought_GND[group, best].mean(0))
         return torch.stack(rows)
 
     def choose(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[int]:
@@ -249,4 +250,4 @@ class RetroLM(InfLLM):
 
     def representative(self, brute: Brute, number: int) -> Tensor:
         """That key: `[G, D]`."""
-        return brute.k_GND[:, self.begins(number + 1) - 1]
+        return brute.sought_GND[:, self.begins(number + 1) - 1]

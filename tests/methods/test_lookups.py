@@ -53,6 +53,7 @@ class LongHeads(Blocks):
 
     def choose(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[int]:
         """By a loop over all chunks."""
+        q_D = brute.turn(q_D[None], torch.zeros(1))[0]
         scores = [float(q_D @ self.chunk_key(brute, head, number)) for number in range(self.count)]
         return sorted(range(self.count), key=lambda number: -scores[number])[: self.top_k]
 
@@ -71,7 +72,7 @@ class OwnMeans(LongHeads):
 
     def chunk_key(self, brute: Brute, head: int, number: int) -> Tensor:
         """No attention."""
-        return brute.k_GND[head // brute.group, self.begins(number) : self.begins(number + 1)].mean(0)
+        return brute.sought_GND[head // brute.group, self.begins(number) : self.begins(number + 1)].mean(0)
 
 
 @dataclass
@@ -150,7 +151,7 @@ class WithMiddle(LMInfinite):
         if token < self.answers_from or not len(self.middle):
             return met
         turned_D = brute.turn(q_D[None], torch.tensor([WINDOW // 2]))[0]
-        k_ND = brute.k_GND[head // brute.group]
+        k_ND = brute.sought_GND[head // brute.group]
         best = sorted(self.middle.tolist(), key=lambda at: -float(k_ND[at] @ turned_D))[: self.top_k]
         return [*met, Keys(torch.tensor(best), span(0, 1).expand(len(best)), WINDOW // 2)]
 

@@ -51,7 +51,7 @@ class Quest(Blocks):
     def choose(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[int]:
         """By a loop over all pages."""
         turned_D = brute.turn(q_D[None], torch.tensor([self.window]))[0]
-        k_ND = brute.k_GND[head // brute.group]
+        k_ND = brute.sought_GND[head // brute.group]
         score = [bound(turned_D, k_ND[self.begins(page) : self.begins(page + 1)]) for page in range(self.count)]
         return sorted(range(self.count), key=lambda page: -score[page])[: self.top_k]
 
@@ -72,7 +72,7 @@ class HiP(Blocks):
             return
         at_T = torch.full((q_HTD.shape[1],), self.window)
         turned_HTD = brute.turn(q_HTD, at_T)
-        stored_GND = brute.k_GND[:, self.sinks : self.begins(self.count)]
+        stored_GND = brute.sought_GND[:, self.sinks : self.begins(self.count)]
         self.chosen = [
             scanned(q_TD, stored_GND[head // brute.group], self.block, self.top_k)
             for head, q_TD in enumerate(turned_HTD)

@@ -141,11 +141,14 @@ class ShadowKV(Blocks):
             return
         turned_HTD = brute.turn(q_HTD, torch.full((q_HTD.shape[1],), self.window))
         self.chosen = []
-        for group, k_ND in enumerate(brute.k_GND):
-            k_NBD = k_ND[self.sinks : self.begins(self.count)].unflatten(0, (-1, self.block))
+        k_GNBD, sought_GNBD = (
+            x_GND[:, self.sinks : self.begins(self.count)].unflatten(1, (-1, self.block))
+            for x_GND in (brute.k_GND, brute.sought_GND)
+        )
+        for group, (k_NBD, sought_NBD) in enumerate(zip(k_GNBD, sought_GNBD, strict=True)):
             outliers = worst(k_NBD, 0, self.outliers)
             q_RTD = turned_HTD[group * brute.group : (group + 1) * brute.group]
-            best = best_chunks(q_RTD, k_NBD, outliers, self.top_k, q_HTD.shape[-1] ** -0.5)
+            best = best_chunks(q_RTD, sought_NBD, outliers, self.top_k, q_HTD.shape[-1] ** -0.5)
             self.chosen.append(outliers + best)
 
     def choose(self, brute: Brute, head: int, token: int, q_D: Tensor) -> list[int]:

@@ -154,7 +154,7 @@ class Squeezed(Blocks):
         )
         self.kept = []
         for head, q_TD in enumerate(turned_HTD):
-            k_ND, near = brute.k_GND[head // brute.group], groups[head // brute.group]
+            k_ND, near = brute.sought_GND[head // brute.group], groups[head // brute.group]
             if self.coarse:
                 shares = self.weighed(q_TD, k_ND, again[head // brute.group])
                 near = [group for share, own in shares if share >= coarse_edge for group in own]
@@ -171,7 +171,7 @@ class Squeezed(Blocks):
     ) -> float:
         """The threshold by the last queries of all layers so far."""
         by_head = [
-            self.weighed(q_TD, brute.k_GND[head // brute.group], groups[head // brute.group])
+            self.weighed(q_TD, brute.sought_GND[head // brute.group], groups[head // brute.group])
             for head, q_TD in enumerate(q_HTD)
         ]
         record[self.layer] = [(share, sum(map(len, own))) for pairs in by_head for share, own in pairs]

@@ -59,7 +59,7 @@ def _chained(first: int, piece: Tensor, others: Pieces) -> Iterator[tuple[int, T
 
 
 def _products(queries: Queries, keys: Pieces, shared: bool) -> Iterator[tuple[int, Tensor]]:
-    mean_HD = queries.turned_HTD.float().mean(1)
+    mean_HD = queries.seeking_HTD.float().mean(1)
     for first, k_GnD in keys:
         mean_GRD = mean_HD.view(len(k_GnD), -1, mean_HD.shape[-1])
         if shared:

@@ -64,6 +64,13 @@ class Rope:
         """
         return self.apply(x, self.table(positions))
 
+    def at_start(self, x: Tensor) -> Tensor:
+        """`x` `[..., D]` at position 0, where nothing is turned but all that could be is scaled."""
+        if self.attention_scaling == 1:
+            return x
+        scaled, passed = x[..., : self.width] * self.attention_scaling, x[..., self.width :]
+        return torch.cat((scaled, passed), dim=-1)
+
     def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The first and the second dim of every pair: `[..., W]` to two of `[..., F]`."""
         if self.interleaved:

@@ -58,8 +58,8 @@ class Best:
             team=self._kernel.team or 0,
             threads=min(torch.get_num_threads(), 1 + rows // _THREAD_ROWS),
         )
-        if queries.rope is not None and queries.angles is not None:
-            match.cos, match.sin = map(held.floats, queries.angles)
+        if queries.rope is not None and queries.seeking is not None:
+            match.cos, match.sin = map(held.floats, queries.seeking)
             match.frequencies, match.interleaved = queries.rope.width // 2, queries.rope.interleaved
         if self._kernel.match(array((match,))):
             raise MemoryError("no memory is left to search an index")

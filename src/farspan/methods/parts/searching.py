@@ -30,7 +30,8 @@ _FEW_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a selector may look at: the chunk's queries as they meet far keys, and un-rotated, and the blocks.
+    """What a selector may look at: the chunk's queries as they look for keys, as they meet them and un-rotated, and
+    the blocks.
 
     `arena` stores the tokens in rows of `block`, which `keys_and_values` and `gather` decode; `index` has a row for
     every block, if anything stands for it. `carried` is what the selector left there at the chunk before, to be
@@ -51,8 +52,8 @@ class Search:
 
     @property
     def q_HTD(self) -> Tensor:
-        """The queries as they meet far keys."""
-        return self.queries.turned_HTD
+        """The queries as they look for stored keys, which are un-rotated."""
+        return self.queries.seeking_HTD
 
     @property
     def still_HTD(self) -> Tensor:
@@ -75,8 +76,8 @@ class Search:
         return min(count, held.length - held.first)
 
     def products(self, limit: int) -> Iterator[tuple[int, Tensor]]:
-        """All blocks, oldest first, `limit` at a time at most: the first's number, and what the queries, as they meet
-        far keys, score their un-rotated keys: products `[H * T, n, B]` without a scale, in float32.
+        """All blocks, oldest first, `limit` at a time at most: the first's number, and what the queries score their
+        keys: products `[H * T, n, B]` without a scale, in float32.
         """
         q_GMD = self.q_HTD.reshape(self.kv_heads, -1, self.shape.key_dim)
         for first, rows in self.arena.scan(self.codec.key_columns, limit):

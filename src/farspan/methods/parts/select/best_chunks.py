@@ -26,7 +26,7 @@ _ALWAYS = 3
 @dataclass(frozen=True, slots=True)
 class BestChunks:
     """As many blocks of `chunk` tokens as fill up `tokens` beside the first and the last two, by the product of the
-    un-rotated query with their chunk keys.
+    un-rotated query, as it is met at position 0, with their chunk keys.
 
     `tokens` of None are the window, and 4,096 at most; a `chunk` of None is a 16th of the window, and 256 at most.
     """
@@ -64,6 +64,6 @@ class BestChunks:
 
     def _scored(self, search: Search) -> Iterator[tuple[int, Tensor]]:
         assert search.index is not None
-        q_HTD = search.still_HTD.float()
+        q_HTD = search.queries.at_start(search.still_HTD.float())
         for first, rows in search.index.scan((COLUMN,), _PIECE_BLOCKS):
             yield first, torch.matmul(q_HTD, rows[COLUMN].transpose(1, 2)).flatten(0, 1)

@@ -56,7 +56,7 @@ class ProbedBlocks:
         """The best blocks for all tokens of the chunk."""
         if not works(self.when, search.answering):
             return
-        scores = _Scores(search, probe(search.q_HTD.float().movedim(0, 1).flatten(1), search.carried))
+        scores = _Scores(search, probe(search.queries.turned_HTD.float().movedim(0, 1).flatten(1), search.carried))
         ranked_1X = best_rows(scores.pieces(), search.at_most(2 * self.count), in_order=False)
         if ranked_1X is None:
             return
@@ -113,11 +113,14 @@ def _statistics(q_TC: Tensor, carried: dict[str, Tensor]) -> tuple[Tensor, Tenso
 
 
 class _Scores:
-    """The cosines between the probe and what stands for the blocks, all heads as one vector, and how even they are."""
+    """The cosines between the probe and what stands for the blocks, all heads as one vector, and how even they are.
+
+    Both are as they are met: what stands for a block is a key at position 0.
+    """
 
     def __init__(self, search: Search, probe_C: Tensor) -> None:
         assert search.index is not None
-        self._index = search.index
+        self._index, self._queries = search.index, search.queries
         probe_GRD = probe_C.view(search.kv_heads, -1, search.q_HTD.shape[-1])
         length = probe_C.norm() * probe_GRD.shape[1] ** 0.5
         self._probe_GD = probe_GRD.sum(1) / length.clamp(min=1e-12)
@@ -127,7 +130,7 @@ class _Scores:
     def pieces(self) -> Iterator[tuple[int, Tensor]]:
         """The scores `[1, n]` piece by piece."""
         for first, rows in self._index.scan((COLUMN,), _PIECE_BLOCKS):
-            stands_nC = rows[COLUMN].movedim(1, 0).flatten(1)
+            stands_nC = self._queries.at_start(rows[COLUMN]).movedim(1, 0).flatten(1)
             score_n = torch.mv(stands_nC, self._probe_GD.flatten()) / stands_nC.norm(dim=1).clamp(min=1e-12)
             mass_n = score_n.double().exp()
             self.blocks += len(score_n)

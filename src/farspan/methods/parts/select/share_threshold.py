@@ -94,7 +94,7 @@ def _least(search: Search, level: Level, sparsity: float) -> float:
 def _observed(search: Search) -> Tensor:
     """The last queries `[H, T, D]`, those of the chunk among them, all turned as its last one."""
     noted_HOD = search.notes[OBSERVED]
-    before_HOD = search.queries.turned_like_last(noted_HOD[:, noted_HOD.any(-1).any(0)])
+    before_HOD = search.queries.seeking_like_last(noted_HOD[:, noted_HOD.any(-1).any(0)])
     return torch.cat((before_HOD, search.q_HTD), dim=1)[:, -noted_HOD.shape[1] :]
 
 
