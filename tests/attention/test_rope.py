@@ -42,6 +42,23 @@ def test_rope_equals_transformers_own(family: str) -> None:
             torch.testing.assert_close(rope.rotate(ours, positions_T), theirs, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_base_is_the_configured_one(family: str) -> None:
+    """That of unscaled frequencies makes them; scaled ones keep theirs at any length."""
+    model = FAMILIES[family]()
+    hosted, parameters = host(model), model.config.rope_parameters
+    for fact in hosted.facts:
+        short, long = (hosted.rope(fact.index, length) for length in (1, 1024))
+        if short is None or long is None:
+            continue
+        own = parameters[model.config.layer_types[fact.index]] if family == "gemma3" else parameters
+        assert short.base == long.base == own["rope_theta"]
+        if own["rope_type"] == "default":
+            frequencies = short.width // 2
+            wanted_F = short.base ** -(torch.arange(frequencies) / frequencies)
+            torch.testing.assert_close(short.inv_freq_F, wanted_F)
+
+
 def make(interleaved: bool = False, scaling: float = 1.0) -> Rope:
     """Eight rotated dims."""
     return Rope(10000.0 ** -(torch.arange(4) / 4), scaling, interleaved)

@@ -33,7 +33,7 @@ def powers(width: int, base: float = BASE) -> list[float]:
 def turned(method: str, window: int, width: int, length: int | None = None, scaling: float = 1.0) -> Rope:
     """What a method makes of a plain model's angles, by default four windows into a text."""
     plan = methods.parse(method).resolve(window)
-    return plan.rope(Rope(torch.tensor(powers(width)), scaling), 4 * window if length is None else length)
+    return plan.rope(Rope(torch.tensor(powers(width)), scaling, base=BASE), 4 * window if length is None else length)
 
 
 def theirs(kind: str, window: int, width: int, length: int, **options: Any) -> tuple[Tensor, float]:
@@ -100,34 +100,41 @@ def test_angles_are_those_of_the_formulas(method: str, window: int, width: int) 
 
 @pytest.mark.parametrize("name", ROPED)
 def test_trained_angles_serve_as_long_as_the_text_fits(name: str) -> None:
-    own = Rope(torch.tensor(powers(16)))
+    own = Rope(torch.tensor(powers(16)), base=BASE)
     plan = methods.parse(name).resolve(WINDOW)
     assert plan.rope(own, WINDOW) is own
     assert not torch.equal(plan.rope(own, 2 * WINDOW).inv_freq_F, own.inv_freq_F)
     assert methods.get(name)(when="always").resolve(WINDOW).rope(own, 1) is not own
 
 
-@pytest.mark.parametrize("family", ["gpt-neox", "qwen3", "llama-linear"])
-def test_a_base_is_told_by_the_fastest_frequencies(family: str) -> None:
-    """Also where only a part of a head is turned, and where all are scaled."""
-    own = Model(FAMILIES[family](), tokenizer(), family).hosted.rope(0, 1)
+SCALED = ["llama-llama3", "llama-yarn", "llama-linear", "llama-dynamic", "phi3-longrope"]
+
+
+@pytest.mark.parametrize("length", [1, 1024])
+@pytest.mark.parametrize("family", [*SCALED, "gpt-neox", "qwen3"])
+def test_frequencies_that_are_scaled_stay_scaled(family: str, length: int) -> None:
+    """They are changed by what changes unscaled ones, also where only a part of a head is turned."""
+    own = Model(FAMILIES[family](), tokenizer(), family).hosted.rope(0, length)
     assert own is not None
-    check_rebased(own)
+    plain_F = torch.tensor(powers(own.width))
+    assert torch.allclose(own.inv_freq_F, plain_F) == (family not in SCALED or (family, length) == ("llama-dynamic", 1))
+    for method in ("abf(base=160000)", "entropy_abf(base=20000)", "yarn"):
+        changed = methods.parse(method).resolve(256).rope(own, 1024)
+        change_F = turned(method, 256, own.width).inv_freq_F / plain_F
+        torch.testing.assert_close(changed.inv_freq_F, own.inv_freq_F * change_F, rtol=1e-4, atol=0)
 
 
-def test_frequencies_that_are_scaled_stay_scaled() -> None:
-    """Llama 3 leaves the fastest alone, so that its base can be told."""
-    options = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-    inv_freq_F, scaling = theirs("llama3", 8192, 128, 8192, **options)
-    assert not torch.allclose(inv_freq_F, torch.tensor(powers(128)))
-    check_rebased(Rope(inv_freq_F, scaling))
+def test_a_scaled_model_is_read_on_with_a_larger_base() -> None:
+    """Whatever its scaled frequencies look like: the bases of these would be 21,000 and 2,560,000."""
+    ids = random_ids(300, vocabulary=100)
+    with Model(FAMILIES["phi3-longrope"](), tokenizer(), "long").session("abf(base=20000)") as session:
+        assert session.logits(ids).isfinite().all() and not session.counts.exact
 
 
-def check_rebased(own: Rope) -> None:
-    changed = methods.parse("abf(base=160000)").resolve(256).rope(own, 1024)
-    frequencies = own.width // 2
-    wanted = own.inv_freq_F * 16.0 ** -(torch.arange(frequencies) / frequencies)
-    torch.testing.assert_close(changed.inv_freq_F, wanted, rtol=1e-4, atol=0)
+@pytest.mark.parametrize("method", ["abf", "entropy_abf", "yarn"])
+def test_a_base_that_no_configuration_says_is_not_guessed(method: str) -> None:
+    with pytest.raises(MethodError, match="does not say its rotary base"):
+        methods.parse(method).resolve(WINDOW).rope(Rope(torch.tensor(powers(16))), 2 * WINDOW)
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ class RopeSource:
         self.rotary = rotary
         self.layer_type = layer_type
         self.interleaved = interleaved
+        self.base = _base(rotary, layer_type)
         self._last: tuple[int, Rope] | None = None
         short, long = self._read(1), self._read(1 << 22)
         self._varies = not torch.equal(short.inv_freq_F, long.inv_freq_F)
@@ -59,7 +60,15 @@ class RopeSource:
             for position in (0, length - 1):
                 rotary(x, torch.tensor([[position]]), **kind)
         scaling = getattr(rotary, f"{prefix}attention_scaling")
-        return Rope(getattr(rotary, f"{prefix}inv_freq").detach().float(), float(scaling), self.interleaved)
+        inv_freq_F = getattr(rotary, f"{prefix}inv_freq").detach().float()
+        return Rope(inv_freq_F, float(scaling), self.interleaved, self.base)
+
+
+def _base(rotary: nn.Module, layer_type: str | None) -> float | None:
+    """The rotary base of the layer type, by the model's configuration."""
+    parameters = getattr(getattr(rotary, "config", None), "rope_parameters", None) or {}
+    base: float | None = (parameters.get(layer_type) or parameters).get("rope_theta")
+    return base
 
 
 def rotary_modules(model: nn.Module) -> dict[str, nn.Module]:

@@ -20,11 +20,13 @@ class Rope:
 
     The first `width` dims of a head are turned, the others pass. Frequency f turns dims (f, f + F), or the neighbours
     (2f, 2f + 1) where `interleaved`. cos and sin are multiplied by `attention_scaling` for queries and keys alike.
+    `base` is that of whose powers the frequencies were made, before anything scaled them; None: it is not known.
     """
 
     inv_freq_F: Tensor
     attention_scaling: float = 1.0
     interleaved: bool = False
+    base: float | None = None
 
     @property
     def width(self) -> int:

@@ -26,9 +26,9 @@ def abf(
     stretches the window which that method's lengths follow.
 
     The paper's base is 500,000 and its window goes from 4,096 to 32,768 tokens, hence `factor` 8, which changes no
-    angle: it says how long a window other methods may count on. The model's own base is told by its two fastest
-    frequencies, and every frequency multiplied by a power of the ratio; ones that are scaled already
-    (Llama 3, LongRoPE) stay so. For a model whose own base is 500,000 or more a larger one must be given.
+    angle: it says how long a window other methods may count on. Every frequency is multiplied by a power of the ratio
+    to the model's own base, which its configuration gives (`rope_theta`); ones that are scaled already (Llama 3,
+    LongRoPE) stay so. For a model whose own base is 500,000 or more a larger one must be given.
     `when`: with "beyond" a text that fits the trained window is read with the trained angles, and so exactly; once it
     does not, all of it is turned into the new ones, which stored keys allow since they are un-rotated. "always" is the
     paper's static form, the new angles from the first token, and never exact.

@@ -27,8 +27,8 @@ def entropy_abf(
 
     The paper's window goes from 4,096 to 16,384 tokens, hence `factor` 4, which changes no angle: it says how long a
     window other methods may count on. With those a query meets no more tokens than they keep in their window, and is
-    sharpened by no more. The model's own base is told by its two fastest frequencies; where it is 500,000 or more, a
-    larger one must be given.
+    sharpened by no more. The model's own base is its configuration's `rope_theta`; where it is 500,000 or more, a
+    larger one must be given. Frequencies that are scaled already (Llama 3, LongRoPE) stay so.
     `when`: with "beyond" a text that fits the trained window is read with the trained angles, and so exactly; once it
     does not, all of it is turned into the new ones, which stored keys allow since they are un-rotated. "always" is the
     paper's static form, the new angles from the first token, and never exact.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from farspan.attention.rope import Rope
 from farspan.methods.parts.frequencies.stretched import Stretched, rungs
 
 _BAND = 8
@@ -20,9 +21,9 @@ class PowerBasis(Stretched):
 
     power: float = 0.5
 
-    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+    def change(self, rope: Rope, length: int) -> Tensor:
         """A power of what is left of the ladder."""
-        return (1 - rungs(inv_freq_F) / len(inv_freq_F)) ** float(self.power)
+        return (1 - rungs(rope) / len(rope.inv_freq_F)) ** float(self.power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,9 @@ class TruncatedBasis(Stretched):
 
     span: int | None = None
 
-    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+    def change(self, rope: Rope, length: int) -> Tensor:
         """1, what makes it the one slow frequency, or 0."""
-        span = self.trained if self.span is None else self.span
+        inv_freq_F, span = rope.inv_freq_F, self.trained if self.span is None else self.span
         assert span is not None
         cutoff = 2 * math.pi / span
         slow_F = cutoff / _SLOWEST / inv_freq_F

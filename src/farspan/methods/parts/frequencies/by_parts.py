@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from farspan.attention.rope import Rope
 from farspan.errors import MethodError
 from farspan.methods.parts.frequencies.stretched import Stretched, base_of, rungs
 
@@ -28,11 +29,11 @@ class ByParts(Stretched):
                 f"beta_slow={self.slow:g} is not below beta_fast={self.fast:g}", fix="give beta_slow the smaller number"
             )
 
-    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+    def change(self, rope: Rope, length: int) -> Tensor:
         """1, a factor-th, or between."""
-        low = max(0, math.floor(self._rung(inv_freq_F, self.fast)))
-        high = min(2 * len(inv_freq_F) - 1, math.ceil(self._rung(inv_freq_F, self.slow)))
-        ramp_F = ((rungs(inv_freq_F) - low) / ((high - low) or 0.001)).clamp(0, 1)
+        low = max(0, math.floor(self._rung(rope, self.fast)))
+        high = min(rope.width - 1, math.ceil(self._rung(rope, self.slow)))
+        ramp_F = ((rungs(rope) - low) / ((high - low) or 0.001)).clamp(0, 1)
         return ramp_F / self.factor + 1 - ramp_F
 
     @property
@@ -40,8 +41,8 @@ class ByParts(Stretched):
         """What makes up for attention that is spread over more tokens."""
         return 0.1 * math.log(self.factor) + 1
 
-    def _rung(self, inv_freq_F: Tensor, turns: float) -> float:
-        """The number of the frequency that turns so many times in the trained window."""
+    def _rung(self, rope: Rope, turns: float) -> float:
+        """The number of the frequency that, unscaled, turns so many times in the trained window."""
         assert self.trained is not None
         wavelength = self.trained / (turns * 2 * math.pi)
-        return len(inv_freq_F) * math.log(wavelength) / math.log(base_of(inv_freq_F))
+        return len(rope.inv_freq_F) * math.log(wavelength) / math.log(base_of(rope))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from farspan.attention.rope import Rope
 from farspan.methods.parts.frequencies.stretched import Stretched
 
 
@@ -14,6 +15,6 @@ from farspan.methods.parts.frequencies.stretched import Stretched
 class Interpolated(Stretched):
     """Every position counts as a `factor`-th of itself."""
 
-    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+    def change(self, rope: Rope, length: int) -> Tensor:
         """One and the same."""
-        return torch.full_like(inv_freq_F, 1 / self.factor)
+        return torch.full_like(rope.inv_freq_F, 1 / self.factor)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from farspan.attention.rope import Rope
 from farspan.methods.parts.frequencies.stretched import Stretched, rungs
 
 
@@ -16,9 +17,9 @@ from farspan.methods.parts.frequencies.stretched import Stretched, rungs
 class LargerBase(Stretched):
     """The base times factor^(d / (d - 2)), so that the slowest frequency is divided by `factor` exactly."""
 
-    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+    def change(self, rope: Rope, length: int) -> Tensor:
         """A power of the factor."""
-        return slowed(inv_freq_F, self.factor)
+        return slowed(rope, self.factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,15 @@ class GrowingBase(Stretched):
 
     factor: float = 1.0
 
-    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+    def change(self, rope: Rope, length: int) -> Tensor:
         """A power of what the factor has become."""
         assert self.trained is not None
         windows = max(length, self.trained) / self.trained
-        return slowed(inv_freq_F, self.factor * windows - (self.factor - 1))
+        return slowed(rope, self.factor * windows - (self.factor - 1))
 
 
-def slowed(inv_freq_F: Tensor, factor: float) -> Tensor:
+def slowed(rope: Rope, factor: float) -> Tensor:
     """1 for the fastest frequency, 1 / factor for the slowest, a power between."""
-    last = max(1, len(inv_freq_F) - 1)
-    change_F: Tensor = factor ** -(rungs(inv_freq_F) / last)
+    last = max(1, len(rope.inv_freq_F) - 1)
+    change_F: Tensor = factor ** -(rungs(rope) / last)
     return change_F

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from farspan.attention.rope import Rope
 from farspan.errors import MethodError
 from farspan.methods.parts.frequencies.stretched import Stretched, base_of, rungs
 
@@ -20,19 +21,22 @@ _PAPER_TIMES = 50
 
 @dataclass(frozen=True, slots=True)
 class AdjustedBase(Stretched):
-    """Frequencies are powers of `base`, whatever the model has; `factor` says how many windows that is to serve."""
+    """Frequencies are powers of `base` instead of the model's own; where they are scaled beside that, they stay so.
+
+    `factor` says how many windows that is to serve.
+    """
 
     base: float = 500000.0
 
-    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+    def change(self, rope: Rope, length: int) -> Tensor:
         """A power of the ratio of the bases. Raises MethodError where the model's own is as large."""
-        own = base_of(inv_freq_F)
+        own = base_of(rope)
         if self.base <= own * _ALIKE:
             raise MethodError(
                 f"base={self.base:,.0f} is no larger than the model's own, which is {own:,.0f}",
                 fix=f"give a larger one, such as base={float(f'{_PAPER_TIMES * own:.2g}'):.0f}",
             )
-        change_F: Tensor = (self.base / own) ** -(rungs(inv_freq_F) / len(inv_freq_F))
+        change_F: Tensor = (self.base / own) ** -(rungs(rope) / len(rope.inv_freq_F))
         return change_F
 
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from farspan.attention.rope import Rope
+from farspan.errors import MethodError
 
 When = Literal["beyond", "always"]
 TIMES: dict[str, When] = {"beyond": "beyond", "always": "always"}
-_USUAL_BASE = 10000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,11 @@ class Stretched:
 
     def rope(self, rope: Rope, length: int) -> Rope:
         """Multiply the frequencies that are there."""
-        inv_freq_F = rope.inv_freq_F.double() * self.change(rope.inv_freq_F.double(), length)
+        exact = replace(rope, inv_freq_F=rope.inv_freq_F.double())
+        inv_freq_F = exact.inv_freq_F * self.change(exact, length)
         return replace(rope, inv_freq_F=inv_freq_F.float(), attention_scaling=rope.attention_scaling * self.scaling)
 
-    def change(self, inv_freq_F: Tensor, length: int) -> Tensor:
+    def change(self, rope: Rope, length: int) -> Tensor:
         """By what to multiply every frequency, when positions go up to `length`."""
         raise NotImplementedError
 
@@ -63,13 +64,17 @@ class Stretched:
         return None
 
 
-def rungs(inv_freq_F: Tensor) -> Tensor:
+def rungs(rope: Rope) -> Tensor:
     """The numbers 0, 1, 2, ... of the frequencies."""
+    inv_freq_F = rope.inv_freq_F
     return torch.arange(len(inv_freq_F), dtype=inv_freq_F.dtype, device=inv_freq_F.device)
 
 
-def base_of(inv_freq_F: Tensor) -> float:
-    """The base of whose powers the frequencies are made, by the first two, which stretching leaves nearly alone."""
-    if len(inv_freq_F) < 2:
-        return _USUAL_BASE
-    return float(inv_freq_F[0] / inv_freq_F[1]) ** len(inv_freq_F)
+def base_of(rope: Rope) -> float:
+    """The base of whose powers the frequencies were made. Raises MethodError where it is not known."""
+    if rope.base is None:
+        raise MethodError(
+            "the model's configuration does not say its rotary base (rope_theta)",
+            fix="use a method that needs none, such as ntk or pi",
+        )
+    return rope.base
