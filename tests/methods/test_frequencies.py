@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+import farspan
 from farspan import methods
 from farspan.attention.rope import Rope
 from farspan.engine import Model
@@ -118,10 +119,24 @@ def test_frequencies_that_are_scaled_stay_scaled(family: str, length: int) -> No
     assert own is not None
     plain_F = torch.tensor(powers(own.width))
     assert torch.allclose(own.inv_freq_F, plain_F) == (family not in SCALED or (family, length) == ("llama-dynamic", 1))
-    for method in ("abf(base=160000)", "entropy_abf(base=20000)", "yarn"):
+    for method in ("abf(base=160000)", "entropy_abf(base=20000)"):
         changed = methods.parse(method).resolve(256).rope(own, 1024)
         change_F = turned(method, 256, own.width).inv_freq_F / plain_F
         torch.testing.assert_close(changed.inv_freq_F, own.inv_freq_F * change_F, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("family", [*SCALED, "gpt-neox", "qwen3", "bundled"])
+def test_yarn_goes_by_how_often_frequencies_really_turn(family: str) -> None:
+    """Those of more than 32 turns in the window stay, those of less than one are divided, however they came to be."""
+    made = farspan.load() if family == "bundled" else Model(FAMILIES[family](), tokenizer(), family)
+    own = made.hosted.rope(0, 2 * made.window)
+    assert own is not None
+    change_F = methods.parse("yarn").resolve(made.window).rope(own, 2 * made.window).inv_freq_F / own.inv_freq_F
+    turns_F = own.inv_freq_F * made.window / (2 * math.pi)
+    torch.testing.assert_close(change_F[turns_F > 32], torch.ones(int((turns_F > 32).sum())))
+    torch.testing.assert_close(change_F[turns_F < 1], torch.full((int((turns_F < 1).sum()),), 0.25))
+    step_F = change_F[(turns_F <= 32) & (turns_F >= 1)].diff().diff()
+    assert (turns_F < 1).any() and (step_F.abs() < 1e-5).all(), "a line between the two"
 
 
 def test_a_scaled_model_is_read_on_with_a_larger_base() -> None:
@@ -131,7 +146,7 @@ def test_a_scaled_model_is_read_on_with_a_larger_base() -> None:
         assert session.logits(ids).isfinite().all() and not session.counts.exact
 
 
-@pytest.mark.parametrize("method", ["abf", "entropy_abf", "yarn"])
+@pytest.mark.parametrize("method", ["abf", "entropy_abf"])
 def test_a_base_that_no_configuration_says_is_not_guessed(method: str) -> None:
     with pytest.raises(MethodError, match="does not say its rotary base"):
         methods.parse(method).resolve(WINDOW).rope(Rope(torch.tensor(powers(16))), 2 * WINDOW)

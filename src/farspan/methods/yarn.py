@@ -32,8 +32,7 @@ def yarn(
 
     The paper takes factors of 16 and 32 and trains for 400 steps; untrained, less is more, and the default is 4.
     Queries and keys are multiplied by 0.1 ln(factor) + 1. The ramp is that of the authors' code and of transformers.
-    Which frequency turns how often follows from the base in the model's configuration (`rope_theta`) alone; a model
-    whose frequencies are scaled already has those scaled further.
+    In a model whose frequencies are scaled already (Llama 3, LongRoPE) the bands lie where those turn so often.
     A text of any length goes on being read: past `factor` windows positions are untrained again.
     `when`: with "beyond" a text that fits the trained window is read with the trained angles, and so exactly; once it
     does not, all of it is turned into the new ones, which stored keys allow since they are un-rotated. "always" is the

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from farspan.attention.rope import Rope
 from farspan.errors import MethodError
-from farspan.methods.parts.frequencies.stretched import Stretched, base_of, rungs
+from farspan.methods.parts.frequencies.stretched import Stretched, rungs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,11 @@ class ByParts(Stretched):
 
     def change(self, rope: Rope, length: int) -> Tensor:
         """1, a factor-th, or between."""
-        low = max(0, math.floor(self._rung(rope, self.fast)))
-        high = min(rope.width - 1, math.ceil(self._rung(rope, self.slow)))
-        ramp_F = ((rungs(rope) - low) / ((high - low) or 0.001)).clamp(0, 1)
+        assert self.trained is not None
+        turns_F = rope.inv_freq_F.double() * self.trained / (2 * math.pi)
+        low = max(0, math.floor(rung(turns_F, self.fast)))
+        high = min(rope.width - 1, math.ceil(rung(turns_F, self.slow)))
+        ramp_F = ((rungs(rope) - low) / max(high - low, 0.001)).clamp(0, 1)
         return ramp_F / self.factor + 1 - ramp_F
 
     @property
@@ -41,8 +43,14 @@ class ByParts(Stretched):
         """What makes up for attention that is spread over more tokens."""
         return 0.1 * math.log(self.factor) + 1
 
-    def _rung(self, rope: Rope, turns: float) -> float:
-        """The number of the frequency that, unscaled, turns so many times in the trained window."""
-        assert self.trained is not None
-        wavelength = self.trained / (turns * 2 * math.pi)
-        return len(rope.inv_freq_F) * math.log(wavelength) / math.log(base_of(rope))
+
+def rung(turns_F: Tensor, turns: float) -> float:
+    """The number, between two or beyond all, of the frequency that would turn so many times, given how often each does.
+
+    Logarithms lie on a line between neighbours, so that of powers of a base it is the authors' formula.
+    """
+    above_F = (turns_F / turns).log()
+    after = int((above_F > 0).long().cumprod(0).sum())
+    after = min(max(after, 1), len(above_F) - 1)
+    step = float(above_F[after - 1] - above_F[after]) if after else 0.0
+    return after - 1 + float(above_F[after - 1]) / (step or 1.0)
