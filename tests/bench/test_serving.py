@@ -75,6 +75,7 @@ def test_a_server_that_dies_ends_the_load(server: tuple[Served, Answers]) -> Non
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_clients(server: tuple[Served, Answers]) -> None:
     threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     began, threads = time.monotonic(), threading.active_count()

@@ -165,15 +165,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     return left.append
 
 
-@pytest.fixture
-def _interrupted() -> Iterator[None]:
-    """Ctrl-C interrupts, also where a shell has begun the tests in the background, without it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_interrupted")
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_blocks_are_moved_waits_until_they_are(tmp_path: Path, breaking: Any) -> None:
     with begun() as session:
         session.read(IDS)
@@ -188,7 +180,7 @@ def test_an_interrupt_while_blocks_are_moved_waits_until_they_are(tmp_path: Path
         torch.testing.assert_close(session.logits(IDS[:8], answering=True), wanted, atol=1e-5, rtol=0)
 
 
-@pytest.mark.usefixtures("_interrupted")
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_held_back_and_then_what_it_was() -> None:
     usual = signal.getsignal(signal.SIGINT)
     done = []

@@ -226,7 +226,7 @@ def test_lm_infinite_takes_the_middle_in_from_a_layer_on_while_answering(
 
 
 def test_lm_infinite_takes_the_middle_in_from_a_layer_that_there_is(model: Model) -> None:
-    with pytest.raises(MethodError, match="no layer 2 of a model of 2 layers, 0 to 1"):
+    with pytest.raises(MethodError, match="2 first layers are all of the 2"):
         model.session("lm_infinite(top_k=5, top_k_from_layer=2)")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,14 +136,6 @@ def test_a_run_is_saved_at_every_change_of_stage_and_in_between(loop: Loop, monk
     )
     loop.run(replace(CONFIG, stages=(replace(STAGE, seconds=35.0), replace(STAGE, seconds=65.0)), save_every=25.0))
     assert saved == [(0, 0), (3, 0), (4, 1), (7, 1), (10, 1), (11, 2)]
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Ctrl-C interrupts, also where the tests run in the background of a shell."""
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, usual)
 
 
 @pytest.mark.usefixtures("interruptible")
