@@ -21,7 +21,7 @@ from farspan.bench.race import DECODE
 from farspan.errors import FarspanError
 from farspan.methods import parse
 from farspan.types import Budget
-from tests.bench.random_llama import model
+from tests.bench.random_llama import fill_the_disk_beyond, model
 
 PEERS = Peers(tokens=100, llama_cpp="python", kvpress="python")
 
@@ -131,14 +131,7 @@ def test_transformers_may_fail_as_well(
 
 
 def test_a_length_that_fails_leaves_those_before_it(worker: type[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = Contestants.ours
-
-    def short_of_room(self: Contestants, method: Any, budget: Any, tokens: int) -> Any:
-        if tokens > 100:
-            raise FarspanError("the disk is full")
-        return ours(self, method, budget, tokens)
-
-    monkeypatch.setattr(Contestants, "ours", short_of_room)
+    fill_the_disk_beyond(100, monkeypatch)
     notes: list[str] = []
     options: dict[str, Any] = {"rounds": 1, "peers": PEERS, "profile": False, "note": notes.append}
     found = contest(DECODE, model(), parse("full"), Budget(), [80, 200], **options)

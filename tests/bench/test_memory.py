@@ -51,7 +51,7 @@ def test_resident_memory_of_a_process() -> None:
 
 
 def test_without_proc_the_peak_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(resident, "_OWN", tmp_path / "nowhere")
+    monkeypatch.setattr(resident, "_PROC", tmp_path / "nowhere")
     assert not resident.forget_peak()
     assert resident.own_bytes() == resident.peak_bytes() > 1 << 20
 

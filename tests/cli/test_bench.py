@@ -11,10 +11,8 @@ import pytest
 import torch
 
 from farspan.bench import ceiling, costs, shapes, speed
-from farspan.bench.contestants import Contestants
 from farspan.engine import Model
-from farspan.errors import StorageFull
-from tests.bench.random_llama import TINY
+from tests.bench.random_llama import TINY, fill_the_disk_beyond
 from tests.cli.conftest import Run
 from tests.cli.test_errors import check
 
@@ -102,14 +100,7 @@ def test_a_shape_goes_before_the_model_of_the_environment(run: Run, monkeypatch:
 
 
 def test_what_was_measured_is_shown_when_it_ends_early(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = Contestants.ours
-
-    def short_of_room(self: Contestants, method: Any, budget: Any, tokens: int) -> Any:
-        if tokens > 100:
-            raise StorageFull("the disk is full")
-        return ours(self, method, budget, tokens)
-
-    monkeypatch.setattr(Contestants, "ours", short_of_room)
+    fill_the_disk_beyond(100, monkeypatch)
     few = ["--shape", "tiny", "--tokens", "80,160", "--rounds", "1", "--alone", "-q"]
     result = run("bench", "decode", *few)
     assert (result.exit_code, result.stderr) == (4, "error: the disk is full\n")

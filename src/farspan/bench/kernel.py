@@ -2,8 +2,7 @@
 
 All take turns on the same keys, so that whatever else the machine does hits them alike; what counts are medians.
 
-Shapes: G KV heads, M query heads of one KV head, S keys, D width, F rotary
-frequencies, X runs.
+Shapes: G KV heads, M query heads of one KV head, S keys, D width, F rotary frequencies, X runs.
 """
 
 from __future__ import annotations

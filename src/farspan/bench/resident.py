@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 from pathlib import Path
 
 import torch
 
-_OWN = Path("/proc/self")
+_PROC, _OWN = Path("/proc"), "self"
 _RESET_THE_PEAK = "5"
 
 
@@ -28,7 +27,7 @@ def peak_bytes() -> int:
 def forget_peak() -> bool:
     """Let the peak begin anew at what is resident now; False where the system cannot do so (other than Linux)."""
     try:
-        (_OWN / "clear_refs").write_text(_RESET_THE_PEAK)
+        (_PROC / _OWN / "clear_refs").write_text(_RESET_THE_PEAK)
     except OSError:
         return False
     return True
@@ -36,17 +35,13 @@ def forget_peak() -> bool:
 
 def own_bytes() -> int:
     """What this process has resident now; its peak where the system does not tell."""
-    told = _told("VmRSS")
+    told = resident_bytes(_OWN)
     return peak_bytes() if told is None else told
 
 
-def resident_bytes(process: int) -> int | None:
+def resident_bytes(process: int | str) -> int | None:
     """What a process has resident now; None where the system does not tell (other than Linux), or it has ended."""
-    try:
-        pages = Path(f"/proc/{process}/statm").read_text().split()[1]
-    except OSError:
-        return None
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return _told("VmRSS", process)
 
 
 class Tensors:
@@ -67,10 +62,10 @@ class Tensors:
         return None if self._cuda is None else torch.cuda.max_memory_allocated(self._cuda)
 
 
-def _told(name: str) -> int | None:
-    """A size of this process in /proc/self/status."""
+def _told(name: str, process: int | str = _OWN) -> int | None:
+    """A size that the system tells of a process."""
     try:
-        status = (_OWN / "status").read_text()
+        status = (_PROC / str(process) / "status").read_text()
     except OSError:
         return None
     lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
