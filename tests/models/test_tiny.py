@@ -21,20 +21,20 @@ def tiny() -> Model:
 
 
 def correct(model: Model, task: str, method: str, tokens: int, contexts: int, folder: Path) -> float:
-    """The mean score of questions, eight in each context."""
+    """The mean score of questions, sixteen in each context."""
     outcome, results = evaluate(
         model,
-        (f"{task}(turns=8)",),
+        (f"{task}(turns=16)",),
         folder,
         methods=(method,),
         lengths=(tokens,),
-        questions=8 * contexts,
+        questions=16 * contexts,
         baselines=False,
         seed=1,
     )
     rows = results.rows
     assert outcome.failed == 0
-    assert len(rows) == 8 * contexts
+    assert len(rows) == 16 * contexts
     return sum(row["score"] for row in rows) / len(rows)
 
 
@@ -42,16 +42,16 @@ def correct(model: Model, task: str, method: str, tokens: int, contexts: int, fo
 @pytest.mark.parametrize("task", ["needle", "key_value"])
 def test_it_finds_facts_in_its_window(tiny: Model, task: str, tmp_path: Path) -> None:
     assert tiny.window == WINDOW
-    assert correct(tiny, task, "full", WINDOW, 13, tmp_path) >= 0.98
+    assert correct(tiny, task, "full", WINDOW, 7, tmp_path) >= 0.98
 
 
 @pytest.mark.slow
 def test_full_attention_fails_at_four_windows(tiny: Model, tmp_path: Path) -> None:
-    assert correct(tiny, "needle", "full", 4 * WINDOW, 5, tmp_path) <= 0.05
+    assert correct(tiny, "needle", "full", 4 * WINDOW, 2, tmp_path) <= 0.05
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("windows", "contexts"), [(4, 13), (16, 5)])
+@pytest.mark.parametrize(("windows", "contexts"), [(4, 7), (16, 3)])
 def test_exact_retrieval_rescues_it(tiny: Model, windows: int, contexts: int, tmp_path: Path) -> None:
     assert correct(tiny, "needle", "topk", windows * WINDOW, contexts, tmp_path) >= 0.95
 
