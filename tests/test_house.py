@@ -96,7 +96,8 @@ def test_public_names_are_sorted_and_exist() -> None:
 
 def test_public_names_are_these() -> None:
     expected = (
-        "Budget Counts Method Model Progress Session Size Source Usage __version__ errors load methods open together"
+        "Budget Counts Method Model Progress Session Size Source Usage __version__ errors load methods open readers "
+        "together"
     )
     assert farspan.__all__ == expected.split()
 

@@ -9,11 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from farspan import errors, methods
+    from farspan import errors, methods, readers
     from farspan.engine import Model, Session, load
-    from farspan.engine import open_session as open
     from farspan.engine.together import together
     from farspan.methods import Method
+    from farspan.readers import open_session as open
     from farspan.types import Budget, Counts, Progress, Size, Source, Usage
 
 __version__ = "0.1.0"
@@ -31,7 +31,8 @@ _HOMES = {
     "errors": "farspan.errors:",
     "load": "farspan.engine:load",
     "methods": "farspan.methods:",
-    "open": "farspan.engine:open_session",
+    "open": "farspan.readers:open_session",
+    "readers": "farspan.readers:",
     "together": "farspan.engine.together:together",
 }
 
@@ -50,6 +51,7 @@ __all__ = [
     "load",
     "methods",
     "open",
+    "readers",
     "together",
 ]
 

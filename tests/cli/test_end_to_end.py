@@ -69,10 +69,13 @@ def test_a_reader_stands_where_a_method_does(run: Run, short: Path, long: Path, 
     answer = json.loads(result.stdout)
     assert answer["context"]["method"] == method
     assert answer["context"]["stored"] > answer["context"]["kept"] > 0
-    check(run("ask", QUESTION, "-f", short, "--method", method, "--session", "kept"), 3, "cannot be kept yet")
-    talk = run("chat", "-f", short, "--method", method, "-n", "8", stdin=f"{QUESTION}\n/sources\n/status\n/save x\n")
+    lines = f"{QUESTION}\n/sources\n/status\n/fork copied\n"
+    talk = run("chat", "-f", short, "--method", method, "-n", "8", "--session", "kept", stdin=lines)
     assert "48213" in talk.stdout and FACT in talk.stderr and "stored" in talk.stderr
-    assert talk.stderr.count("cannot be kept yet") == 1
+    for name in ("kept", "copied"):
+        assert "48213" in run("ask", QUESTION, "--session", name).stdout
+        assert f"method: {method}" in run("sessions", "show", name).stdout
+    check(run("ask", QUESTION, "--session", "kept", "--method", "topk"), 3, f"begun with --method '{method}'")
 
 
 def test_where_nothing_is_asked_a_reader_is_refused(run: Run, short: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_long_pipe_is_read_to_its_end() -> None:
     text = "".join(f"day {number} " for number in range(22_000))
     told: list[Progress] = []
     document = Document.from_stdin(io.BytesIO(text.encode()))
-    with closing(readers.open_reading(farspan.load(), "gemfilter")) as session:
+    with closing(readers.begin_session(farspan.load(), "gemfilter")) as session:
         session.read(document, told.append)
         assert [(file["chars"], file["complete"]) for file in session.files] == [(len(text), True)]
     assert told[-1].chars == told[-1].total_chars == len(text) > 200_000

@@ -23,7 +23,7 @@ NUMBERS = [(name, key) for name, factory in FACTORIES.items() for key in factory
 
 def peak(method: str, budget: Budget) -> int:
     """The most bytes of all tensors while a session reads and answers."""
-    with Meter() as meter, readers.open_reading(model(), method, budget) as session:
+    with Meter() as meter, readers.begin_session(model(), method, budget) as session:
         session.read(TEXT)
         session.ask("where is it", max_new_tokens=2).text  # noqa: B018
     return meter.peak

@@ -24,9 +24,13 @@ from farspan.engine import Model
 from farspan.errors import InputError, MethodError
 from farspan.readers.gemfilter import EarlyLayer
 from farspan.readers.infini_retri import Sentences, best_sentences, token_scores
+from farspan.readers.kit import answering
+from farspan.readers.kit.question import Question
 from farspan.readers.kit.reader import Reader, chosen_layer
 from farspan.readers.kit.sentences import sentence_ends
 from farspan.readers.kit.session import ReaderSession
+from farspan.readers.kit.settings import ReaderSettings
+from farspan.readers.kit.text import ReadText
 from farspan.tasks import Sample, Space, needle
 from tests.readers.test_contract import LONG, SHORT
 from tests.tiny import WINDOW, eager, llama, model
@@ -44,20 +48,20 @@ def bundled() -> Model:
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What strategies chose, and their questions: `[(ranges, question), ...]`."""
     seen: list[Any] = []
-    parts = ReaderSession._parts
+    choose = answering.chosen
 
-    def noting(self: ReaderSession, question: Any) -> Any:
-        chosen = parts(self, question)
+    def noting(settings: ReaderSettings, text: ReadText, question: Question) -> Any:
+        chosen = choose(settings, text, question)
         seen.append((chosen, question))
         return chosen
 
-    monkeypatch.setattr(ReaderSession, "_parts", noting)
+    monkeypatch.setattr(answering, "chosen", noting)
     yield seen
 
 
 def chosen(method: str, told: list[Any], text: str = LONG) -> tuple[list[int], int, Ids]:
     """The tokens of the text that a reader answers from, the room that it had, and the ids of the text."""
-    with readers.open_reading(model(), method) as session:
+    with readers.begin_session(model(), method) as session:
         session.read(text)
         session.ask(ASKED, max_new_tokens=4).text  # noqa: B018
         assert isinstance(session, ReaderSession)
@@ -123,7 +127,7 @@ def test_the_layer_is_the_papers_share_of_the_depth_unless_one_is_given(bundled:
 @pytest.mark.parametrize("name", ["infini_retri", "gemfilter"])
 def test_a_layer_that_the_model_lacks_is_refused_before_anything_is_read(name: str) -> None:
     with pytest.raises(MethodError, match="no layer 2: they are counted from 0 to 1"):
-        readers.open_reading(model(), f"{name}(layer=2)")
+        readers.begin_session(model(), f"{name}(layer=2)")
 
 
 @pytest.mark.parametrize(("kinds", "wanted"), [("sfss", [1, 1]), ("fsfs", [2, 2]), ("ssff", [3, 2]), ("ssss", [3, 2])])
@@ -184,7 +188,7 @@ def loops(ids: Ids, weights: list[float] | None) -> tuple[list[float], list[floa
 
 def test_infini_retri_carries_the_sentences_that_are_attended_to(told: list[Any]) -> None:
     found, room, ids = chosen("infini_retri(window_length=40,top_k=6)", told)
-    with readers.open_reading(model(), "xl3m") as session:
+    with readers.begin_session(model(), "xl3m") as session:
         session.read(LONG)
         assert isinstance(session, ReaderSession)
         ends = session._text.piece(0, len(ids)).ends
@@ -268,7 +272,7 @@ def test_read_twice_puts_text_and_question_twice(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(type(hosted), "forward_together", noting)
     text, asked = "It rained.", "Where?"
-    with readers.open_reading(model(), "read_twice") as session:
+    with readers.begin_session(model(), "read_twice") as session:
         session.read(text)
         assert not session.counts.exact
         answer = session.ask(asked, max_new_tokens=1)
@@ -280,7 +284,7 @@ def test_read_twice_puts_text_and_question_twice(monkeypatch: pytest.MonkeyPatch
 
 
 def test_read_twice_reads_once_where_twice_does_not_fit_and_refuses_more() -> None:
-    with readers.open_reading(model(), "read_twice") as session:
+    with readers.begin_session(model(), "read_twice") as session:
         session.read(SHORT)
         counts = session.ask(ASKED, max_new_tokens=1).counts
         assert counts.seen < WINDOW and counts.exact
@@ -298,7 +302,7 @@ def haystack(bundled: Model) -> Sample:
 
 @pytest.mark.parametrize("name", ["xl3m", "infini_retri(layer=1)"])
 def test_the_bundled_model_finds_needles_beyond_its_window(name: str, bundled: Model, haystack: Sample) -> None:
-    with readers.open_reading(bundled, name, "64MiB") as session:
+    with readers.begin_session(bundled, name, "64MiB") as session:
         session.read(haystack.document)
         for turn in haystack.turns:
             answer = session.ask(turn.query, prefix=turn.prefix, max_new_tokens=12)

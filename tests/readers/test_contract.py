@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from farspan import methods, readers
 from farspan.attention.adapter import Chunk, HostedModel
 from farspan.engine import Session
-from farspan.errors import BudgetError, InputError, MethodError, SessionError, UsageError
+from farspan.errors import BudgetError, InputError, MethodError, UsageError
 from farspan.readers.kit.session import ReaderSession
 from farspan.text import Document
 from farspan.types import Counts, Progress
@@ -26,7 +25,7 @@ ANY_LENGTH = sorted(set(readers.names()) - WHOLE_ONLY)
 
 
 def begun(name: str, text: str = "", budget: str | None = None) -> ReaderSession:
-    session = readers.open_reading(model(), name, budget)
+    session = readers.begin_session(model(), name, budget)
     assert isinstance(session, ReaderSession)
     if text:
         session.read(text)
@@ -196,7 +195,7 @@ def test_without_a_text_it_answers_too(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", readers.names())
-def test_errors(name: str, tmp_path: Path) -> None:
+def test_errors(name: str) -> None:
     with begun(name) as session:
         with pytest.raises(InputError, match="empty"):
             session.read("  ")
@@ -209,10 +208,6 @@ def test_errors(name: str, tmp_path: Path) -> None:
             session.ask("why? " * WINDOW)
         with pytest.raises(UsageError):
             session.ask("Who?", max_new_tokens=0)
-        with pytest.raises(SessionError, match="cannot be kept"):
-            session.save(tmp_path / "kept")
-    with pytest.raises(SessionError, match="cannot be kept"):
-        readers.open_reading(model(), name, None, tmp_path / "kept")
     session.close()
 
 
@@ -233,7 +228,7 @@ def test_expressions() -> None:
     assert str(readers.parse_method("topk+int8")) == "topk+int8"
     with pytest.raises(MethodError, match="xl3m runs no model until it is asked"):
         readers.parse_method("xl3m")
-    with readers.open_reading(model(), "streaming") as session:
+    with readers.begin_session(model(), "streaming") as session:
         assert isinstance(session, Session)
 
 

@@ -83,7 +83,7 @@ def opened(options: SessionOptions, *, begins: bool = True) -> Iterator[Session 
     if options.session and not (begins and _is_new(options.session)):
         session = _reopened(existing_session(options.session), options)
     else:
-        session = readers.open_reading(load_model(options), method, budget, folder)
+        session = readers.begin_session(load_model(options), method, budget, folder)
     try:
         yield session
     finally:
@@ -94,7 +94,7 @@ def _is_new(name: str) -> bool:
     return not (session_folder(name) / RECORD).exists()
 
 
-def _reopened(folder: Path, options: SessionOptions) -> Session:
+def _reopened(folder: Path, options: SessionOptions) -> Session | ReaderSession:
     import farspan
 
     hush()
@@ -107,7 +107,7 @@ def _reopened(folder: Path, options: SessionOptions) -> Session:
     return session
 
 
-def _refuse_changes(session: Session, options: SessionOptions) -> None:
+def _refuse_changes(session: Session | ReaderSession, options: SessionOptions) -> None:
     """A session keeps the method, budget and dtype that it began with. Raises SessionError where the options differ."""
     from farspan import readers
 

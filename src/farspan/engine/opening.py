@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -20,14 +20,25 @@ from farspan.errors import FarspanError, SessionError
 from farspan.methods import parse
 from farspan.types import Budget
 
+Kept = TypeVar("Kept")
+Restore = Callable[[Store, dict[str, Any], dict[str, Tensor], Model], Kept]
+"""Makes a session of what was committed to a folder, and of the model that it was made with."""
+
 
 def open_session(path: Path | str, model: Model | str | Path | None = None, *, device: str | None = None) -> Session:
-    """Open a saved or interrupted session.
+    """Open a saved or interrupted session of a method.
 
     The model it was made with is loaded unless one is given: loaded already, or a folder or name, where it may lie
     elsewhere now. What is loaded here has the session's dtype and goes to `device`. Raises SessionError when there is
     no session, it is damaged or in use, or was made with another model or dtype.
     """
+    return open_kept(path, restored, model, device)
+
+
+def open_kept(
+    path: Path | str, restore: Restore[Kept], model: Model | str | Path | None = None, device: str | None = None
+) -> Kept:
+    """Open a session as `open_session` does; `restore` makes it. The folder is let go again when that fails."""
     store = Store(Path(path), new=False)
     try:
         plain, tensors = store.load()
@@ -36,14 +47,15 @@ def open_session(path: Path | str, model: Model | str | Path | None = None, *, d
         if not isinstance(model, Model):
             model = load(model or name, dtype=dtype, device=device)
         with _refusing_damage(store.folder):
-            return _restored(store, plain, tensors, model)
+            _check_same_model(store.folder, plain, model)
+            return restore(store, plain, tensors, model)
     except BaseException:
         store.close()
         raise
 
 
-def _restored(store: Store, plain: dict[str, Any], tensors: dict[str, Tensor], model: Model) -> Session:
-    _check_same_model(store.folder, plain, model)
+def restored(store: Store, plain: dict[str, Any], tensors: dict[str, Tensor], model: Model) -> Session:
+    """The session of a method that was committed to a folder."""
     method, budget = parse(plain["method"]), Budget.parse(plain["budget"])
     settings = KVSettings(model.hosted, method, budget, plain["chunk"], model.run)
     kv = KVMemory(settings, store.folder / "layers", plain, tensors, lasting=True)

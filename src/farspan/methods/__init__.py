@@ -14,7 +14,9 @@ from farspan.methods.parts.named import Named
 
 __all__ = ["Method", "MethodCard", "describe", "get", "names", "parse", "self_sufficient"]
 
-_FOUND: Named[MethodFactory[Any]] = Named(__name__, __path__, "method")
+_FOUND: Named[MethodFactory[Any]] = Named(
+    __name__, __path__, "method", elsewhere="; with one that re-reads, farspan.readers.begin_session begins a session"
+)
 
 
 def names() -> list[str]:

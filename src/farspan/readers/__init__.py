@@ -1,5 +1,5 @@
 """Every reader by its name, found by its file: `names`, `get`; for readers and methods alike `describe`, `parse`,
-`parse_method`, `cards` and `open_reading`.
+`parse_method`, `cards`, `begin_session` and `open_session`.
 
 A reader keeps the text instead of its KV. When a question comes it reads the text again in pieces that fit the model's
 window, keeps what matters, and answers from that in a fresh session. It is a file of this folder with a function of the
@@ -19,11 +19,14 @@ from farspan.methods.parts.named import Named
 from farspan.types import Budget
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from farspan.engine import Model, Session
+    from farspan.engine.store import Store
     from farspan.readers.kit.reader import Reader, ReaderFactory
     from farspan.readers.kit.session import ReaderSession
 
-__all__ = ["cards", "describe", "get", "names", "open_reading", "parse", "parse_method"]
+__all__ = ["begin_session", "cards", "describe", "get", "names", "open_session", "parse", "parse_method"]
 
 _FOUND: Named[ReaderFactory[Any]] = Named(__name__, __path__, "reader")
 
@@ -80,21 +83,43 @@ def parse_method(text: str | Method) -> Method:
     )
 
 
-def open_reading(
+def begin_session(
     model: Model,
     method: str | Method | Reader = "full",
     budget: Budget | str | int | None = None,
     path: Path | str | None = None,
 ) -> Session | ReaderSession:
-    """Begin a session of any method or reader; a reader's has the same `read`, `ask`, `chat`, `replay` and `fork`.
+    """Begin a session of any method or reader; a reader's has the same `read`, `ask`, `chat`, `replay`, `fork`, `save`.
 
-    Raises what `Model.session` raises, and SessionError for a reader with a `path`: it is not kept yet.
+    With a new folder as `path` it is kept there. Raises what `Model.session` raises.
     """
     chosen = parse(method)
     if isinstance(chosen, Method):
         return model.session(chosen, budget, path)
-    from farspan.readers.kit.session import ReaderSession, cannot_be_kept
+    from farspan.readers.kit.keeping import begin
+    from farspan.readers.kit.settings import ReaderSettings
 
-    if path is not None:
-        raise cannot_be_kept(chosen)
-    return ReaderSession(model, chosen, Budget.parse(budget))
+    return begin(ReaderSettings.of(model, chosen, Budget.parse(budget)), path)
+
+
+def open_session(
+    path: Path | str, model: Model | str | Path | None = None, *, device: str | None = None
+) -> Session | ReaderSession:
+    """Open a saved or interrupted session of any method or reader.
+
+    The model it was made with is loaded unless one is given: loaded already, or a folder or name, where it may lie
+    elsewhere now. What is loaded here has the session's dtype and goes to `device`. Raises SessionError when there is
+    no session, it is damaged or in use, or was made with another model or dtype.
+    """
+    from farspan.engine import opening
+    from farspan.readers.kit.keeping import restored
+
+    def restore(
+        store: Store, plain: dict[str, Any], tensors: dict[str, Tensor], host: Model
+    ) -> Session | ReaderSession:
+        chosen = parse(plain["method"])
+        if isinstance(chosen, Method):
+            return opening.restored(store, plain, tensors, host)
+        return restored(store, plain, host, chosen)
+
+    return opening.open_kept(path, restore, model, device)

@@ -68,7 +68,7 @@ def command(
     )
     chosen = readers.parse(method or DEFAULT_METHOD)
     book = _write_book(host, length.amount, seed, out)
-    session = readers.open_reading(host, chosen, limit)
+    session = readers.begin_session(host, chosen, limit)
     try:
         kept, everything = _read(session, book.path, quiet)
         _ask_all(session, book)

@@ -10,7 +10,7 @@ from typing import Any
 
 from farspan.engine import Generation, Model, Session
 from farspan.evals.subjects import Reply
-from farspan.readers import open_reading
+from farspan.readers import begin_session
 from farspan.readers.kit.session import ReaderSession
 from farspan.tasks import Frame, Turn
 
@@ -44,7 +44,7 @@ class LocalSubject:
     def read(self, context: str, method: str, budget: str) -> Iterator[LocalReading]:
         """Read a context in a session of its own."""
         held = [0]
-        with open_reading(self.model, method, budget) as session:
+        with begin_session(self.model, method, budget) as session:
             if context.strip():
                 session.read(context, lambda state: held.append(state.counts.kv_bytes["device"]))
             yield LocalReading(session, max(held))

@@ -17,7 +17,8 @@ F = TypeVar("F")
 
 @dataclass(frozen=True)
 class Named(Generic[F]):
-    """The files of a package, which is also the group of entry points; `kind` is what an error calls one of them.
+    """The files of a package, which is also the group of entry points; `kind` is what an error calls one of them, and
+    `elsewhere` what it says of those that are none.
 
     Both are looked for once.
     """
@@ -25,6 +26,7 @@ class Named(Generic[F]):
     package: str
     folders: Iterable[str]
     kind: str
+    elsewhere: str = ""
 
     def names(self) -> list[str]:
         """All that are installed, sorted."""
@@ -37,7 +39,7 @@ class Named(Generic[F]):
             return cast(F, points[name].load())
         if name in self._files:
             return cast(F, getattr(importlib.import_module(f"{self.package}.{name}"), name))
-        raise MethodError(f"there is no {self.kind} {name!r}", fix=nearest(name, self.names()))
+        raise MethodError(f"there is no {self.kind} {name!r}", fix=nearest(name, self.names()) + self.elsewhere)
 
     @cached_property
     def _files(self) -> frozenset[str]:

@@ -3,52 +3,55 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 from farspan.engine import Generation, Model, Sampling
-from farspan.engine.retelling import Retelling
+from farspan.engine.store import Store
 from farspan.engine.transcript import ForkedTranscript, Transcript
-from farspan.errors import InputError, SessionError
+from farspan.errors import InputError
 from farspan.folders import scratch_folder
+from farspan.readers.kit.answering import answered
 from farspan.readers.kit.conversation import Conversation
-from farspan.readers.kit.question import Question
 from farspan.readers.kit.reader import Reader
-from farspan.readers.kit.text import Range, ReadText, length
+from farspan.readers.kit.reading import ReaderReading
+from farspan.readers.kit.settings import ReaderSettings
+from farspan.readers.kit.text import ReadText
 from farspan.text import Document, documents
-from farspan.types import Budget, Counts, Progress, ProgressCallback
-
-_ANSWER_SHARE = _HISTORY_SHARE = 4
-_AT_ONCE = 4096
+from farspan.types import Budget, Counts, ProgressCallback
 
 
 class ReaderSession:
-    """A text and a conversation about it. It holds no KV between questions.
+    """A text and a conversation about it. Made by `farspan.readers.begin_session` and `farspan.open`; `with` closes it.
 
-    A text that fits the window with question and answer is answered from whole, and where the reader tells it as it
-    stands, exactly as full attention does. An answer may take a quarter of the window, and earlier turns of a
-    conversation another: the oldest are left out first. Pieces are read with the question alone.
+    It holds no KV between questions. A text that fits the window with question and answer is answered from whole, and
+    where the reader tells it as it stands, exactly as full attention does. An answer may take a quarter of the window,
+    and earlier turns of a conversation another: the oldest are left out first. Pieces are read with the question alone.
+
+    With a folder of its own (`store`), what it has read and what was said is committed there. A fork has an `origin`:
+    its parent's text, up to where it was made.
     """
 
-    def __init__(self, model: Model, method: Reader, budget: Budget, parent: ReaderSession | None = None) -> None:
-        self.model = model
-        self.method = method
-        self._strategy = method.strategy.resolve(model)
-        self.budget = budget
-        self.path: Path | None = None
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
-        self._origin: ForkedTranscript | None = None
-        self._closed = False
+    def __init__(
+        self,
+        settings: ReaderSettings,
+        text: ReadText,
+        conversation: Conversation,
+        *,
+        store: Store | None = None,
+        scratch: tempfile.TemporaryDirectory[str] | None = None,
+        origin: ForkedTranscript | None = None,
+    ) -> None:
+        self._settings = settings
+        self._text = text
+        self._conversation = conversation
+        self._store = store
+        self._scratch = scratch
+        self._origin = origin
         self._reply: Generation | None = None
-        if parent is None:
-            self._scratch = scratch_folder()
-            self._text = ReadText(Transcript(Path(self._scratch.name) / "text"), 0)
-            self._conversation = Conversation(model.template)
-        else:
-            self._text, self._conversation = parent._text, parent._conversation.copy()
-            self._origin = ForkedTranscript(parent._origin or parent._text.transcript, parent._text.tokens)
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -57,18 +60,38 @@ class ReaderSession:
         self.close()
 
     @property
+    def model(self) -> Model:
+        """What answers."""
+        return self._settings.model
+
+    @property
+    def method(self) -> Reader:
+        """How it reads again."""
+        return self._settings.method
+
+    @property
+    def budget(self) -> Budget:
+        """What the KV of an answer may take."""
+        return self._settings.budget
+
+    @property
+    def path(self) -> Path | None:
+        """The folder that it is committed to."""
+        return None if self._store is None else self._store.folder
+
+    @property
     def counts(self) -> Counts:
         """Every token is stored, as text; exact while that is within the window and the reader tells it as it stands.
         Of an answer, its own counts tell.
         """
         tokens = self._text.tokens
-        exact = not tokens or (self._strategy.as_it_stands and tokens <= self.model.window)
+        exact = not tokens or (self._settings.strategy.as_it_stands and tokens <= self.model.window)
         return Counts(seen=tokens, stored=tokens, exact=exact)
 
     @property
     def files(self) -> list[dict[str, Any]]:
         """The documents that were read: `file`, `fingerprint`, `chars`, and whether it is `complete`."""
-        return (self._origin or self._text.transcript).files()
+        return self._transcript.files()
 
     def read(self, source: str | Path | Document | Iterable[int], progress: ProgressCallback | None = None) -> Counts:
         """Take in a text: a `str` is the text itself, a `Path` a file or folder; or a Document.
@@ -78,8 +101,13 @@ class ReaderSession:
         """
         if not isinstance(source, (str, Path, Document)):
             raise InputError(f"{self.method} reads text, not token ids", fix="give the text itself")
-        for document in documents(source):
-            self._read_document(document, progress)
+        try:
+            for document in documents(source):
+                self._read_document(document, progress)
+        except KeyboardInterrupt:
+            self.commit()
+            raise
+        self.commit()
         return self.counts
 
     def ask(self, question: str, *, prefix: str = "", **sampling: Any) -> Generation:
@@ -87,7 +115,8 @@ class ReaderSession:
 
         `prefix` is the beginning of the answer, which the model then goes on from; it is no part of the text given.
         """
-        return self._answer(question, prefix, Sampling.of(sampling), done=lambda _: None)
+        options = Sampling.of(sampling)
+        return answered(self._settings, self._text, self._conversation, question, prefix, options, lambda _: None)
 
     def chat(self, message: str, *, prefix: str = "", **sampling: Any) -> Generation:
         """Answer a message; both stay in the session. Keywords as for `ask`. Ends an answer that is being written."""
@@ -98,36 +127,60 @@ class ReaderSession:
             self._reply = None
             said = reply.drawn[:-1] if reply.drawn[-1:] and reply.drawn[-1] in self.model.eos else reply.drawn
             self._conversation.add(asked, [*self.model.encoder.encode(prefix).ids, *said])
+            self.commit()
 
-        self._reply = reply = self._answer(message, prefix, Sampling.of(sampling), done=keep)
-        return reply
+        options = Sampling.of(sampling)
+        self._reply = answered(self._settings, self._text, self._conversation, message, prefix, options, keep)
+        return self._reply
 
     def replay(self, message: str, reply: str) -> None:
         """Take in a message with the reply that was given to it elsewhere; both stay in the session."""
         self._break_off()
         encode = self.model.encoder.encode
         self._conversation.add(encode(message).ids, encode(reply).ids)
+        self.commit()
 
     def fork(self) -> ReaderSession:
         """A session that begins with everything in this one; what either does then, the other does not see.
 
         The text is shared until the fork reads, so close a fork before the session that it was made from.
         """
-        return ReaderSession(self.model, self.method, self.budget, self)
+        origin = ForkedTranscript(self._transcript, self._text.tokens)
+        return ReaderSession(self._settings, self._text, self._conversation.copy(), origin=origin)
 
     def save(self, path: Path | str) -> None:
-        """Not yet: raises SessionError."""
-        raise cannot_be_kept(self.method)
+        """Write a copy into a new folder, to be opened with `farspan.open`. Raises SessionError when one is there."""
+        store = Store(Path(path), new=True)
+        try:
+            transcript = self._transcript.copy_to(store.folder / "text")
+            transcript.close()
+            store.commit(self._state(transcript), {})
+        finally:
+            store.close()
+
+    def commit(self) -> None:
+        """Write the state of a session that has a folder there; otherwise nothing."""
+        if self._store is not None:
+            with self._store.pace.paid():
+                self._store.commit(self._state(self._text.transcript), {})
 
     def close(self) -> None:
-        """Close its files and remove them. Again does no harm."""
+        """Close its files, and remove them if it has no folder of its own. Again does no harm."""
         if self._closed:
             return
-        self._break_off()
         self._closed = True
-        if self._scratch is not None:
-            self._text.transcript.close()
-            self._scratch.cleanup()
+        with ExitStack() as closing:
+            if self._scratch is not None:
+                closing.callback(self._scratch.cleanup)
+            if self._store is not None:
+                closing.callback(self._store.close)
+            if self._origin is None:
+                closing.callback(self._text.transcript.close)
+            self._break_off()
+
+    @property
+    def _transcript(self) -> Transcript | ForkedTranscript:
+        return self._origin or self._text.transcript
 
     def _break_off(self) -> None:
         """End the answer that is being written into the conversation: what comes next comes behind it."""
@@ -139,74 +192,21 @@ class ReaderSession:
             self._scratch = scratch_folder()
             copy = self._origin.copy_to(Path(self._scratch.name) / "text")
             self._text, self._origin = ReadText(copy, len(copy)), None
-        transcript, began, tokens = self._text.transcript, time.perf_counter(), 0
-        record, resumed = transcript.open_document(document)
-        for piece in transcript.stream(document, record, self.model.encoder):
-            if not tokens and not resumed and len(transcript):
-                transcript.add(self.model.template.gap)
-            transcript.add(*piece)
-            tokens += len(piece.ids)
-            self._text = ReadText(transcript, len(transcript))
+        reading = ReaderReading(self.model, self._text.transcript, document)
+        for self._text in reading.pieces():
+            if self._store is not None and self._store.pace.due:
+                self.commit()
             if progress is not None:
-                progress(
-                    Progress(
-                        file=document.name,
-                        tokens=tokens,
-                        chars=piece.ends[-1] - record.start,
-                        total_chars=document.total_chars,
-                        seconds=time.perf_counter() - began,
-                        counts=self.counts,
-                    )
-                )
-        transcript.spool.finish()
+                progress(reading.progress(self.counts))
 
-    def _answer(self, question: str, prefix: str, sampling: Sampling, done: Callable[[Generation], None]) -> Generation:
-        if not question.strip():
-            raise InputError("the question is empty", fix="ask something")
-        encode, template = self.model.encoder.encode, self.model.template
-        asked = Question(self.model, encode(question).ids, [*template.tail, *encode(prefix).ids])
-        retelling = Retelling(self.model, self.budget, self._text.transcript)
-        try:
-            history = self._conversation.newest(retelling.room // _HISTORY_SHARE)
-            answer = min(sampling.max_new_tokens, retelling.room // _ANSWER_SHARE)
-            asked.room = retelling.room - answer - len(history) - asked.overhead
-            parts = self._parts(asked)
-            self._tell(retelling, parts, asked)
-            prompt = [*(template.gap if parts else ()), *history, *asked.ids, *asked.closing]
-            rest = self._text.tokens - length({one for part in parts for one in part})
-            as_it_stands = list(parts) == ([self._text.whole] if self._text.tokens else [])
-            whole = as_it_stands and len(history) == self._conversation.tokens
-            return retelling.answer(prompt, sampling, done, rest=rest, looked=asked.looked, whole=whole)
-        except BaseException:
-            retelling.close()
-            raise
-
-    def _parts(self, question: Question) -> Sequence[Sequence[Range]]:
-        """What to answer from. Raises InputError where a question leaves no room for any text."""
-        if not self._text.tokens:
-            return []
-        if question.room < 1:
-            raise InputError(
-                f"a question of {len(question.ids):,} tokens leaves no room for text in the window",
-                fix="ask a shorter question, or give a larger --budget where that is below the window",
-            )
-        return self._strategy.choose(self._text, question)
-
-    def _tell(self, retelling: Retelling, parts: Sequence[Sequence[Range]], question: Question) -> None:
-        """All but the last question."""
-        template = self.model.template
-        retelling.tell(template.head)
-        for number, part in enumerate(parts):
-            if number:
-                retelling.tell([*template.gap, *question.ids, *template.gap])
-            for start, end in part:
-                for low in range(start, end, _AT_ONCE):
-                    retelling.quote(self._text.piece(low, min(end, low + _AT_ONCE)))
-
-
-def cannot_be_kept(method: Reader) -> SessionError:
-    """The error of a reader's session that is to be kept."""
-    return SessionError(
-        f"a session of {method} cannot be kept yet",
-        fix="go on without keeping it, or choose a method that does not re-read",
-    )
+    def _state(self, transcript: Transcript) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **self.model.identity,
+            "method": str(self.method),
+            "budget": str(self.budget),
+            "counts": self.counts.as_dict(),
+            "files": self.files,
+            "transcript": transcript.state_dict(),
+            "turns": self._conversation.turns,
+        }

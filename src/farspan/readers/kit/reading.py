@@ -1,0 +1,47 @@
+"""Reading one document into a reader's transcript, piece by piece: no model is run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from farspan.engine import Model
+from farspan.engine.transcript import Transcript
+from farspan.readers.kit.text import ReadText
+from farspan.text import Document
+from farspan.types import Counts, Progress
+
+
+class ReaderReading:
+    """One document on its way; one whose reading was broken off is taken up again."""
+
+    def __init__(self, model: Model, transcript: Transcript, document: Document) -> None:
+        self._model = model
+        self._transcript = transcript
+        self._document = document
+        self._record, self._resumed = transcript.open_document(document)
+        self._tokens = self._chars = 0
+        self._began = time.perf_counter()
+
+    def pieces(self) -> Iterator[ReadText]:
+        """The whole text as it stands after every piece of the document."""
+        transcript = self._transcript
+        for piece in transcript.stream(self._document, self._record, self._model.encoder):
+            if not self._tokens and not self._resumed and len(transcript):
+                transcript.add(self._model.template.gap)
+            transcript.add(*piece)
+            self._tokens += len(piece.ids)
+            self._chars = piece.ends[-1] - self._record.start
+            yield ReadText(transcript, len(transcript))
+        transcript.spool.finish()
+
+    def progress(self, counts: Counts) -> Progress:
+        """How far it has come."""
+        return Progress(
+            file=self._document.name,
+            tokens=self._tokens,
+            chars=self._chars,
+            total_chars=self._document.total_chars,
+            seconds=time.perf_counter() - self._began,
+            counts=counts,
+        )
