@@ -64,7 +64,7 @@ def serving(folder: Path, **settings: Any) -> Iterator[tuple[Service, Read]]:
     """A service over the tiny model, and what goes through the model."""
     read = Read()
     turns = Turns(read.run)
-    model = Model(llama(), tokenizer(), "tiny", turns.run)
+    model = Model(llama(), tokenizer(), "tiny", turns)
     service = assemble(model, turns, Settings(folder=folder, **{"budget": "unlimited", **settings}))
     try:
         yield service, read

@@ -61,7 +61,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def begin_session(service: Service, text: str) -> None:
-    method, budget = service.choose(Options())
+    method, budget = service.defaults.choose(Options())
     service.turn(lambda: service.sessions.create(ME, "shore", method, budget))(Listening())
     service.read(ME, "shore", Document.from_text(text, "shore.txt"), Listening())
 

@@ -210,7 +210,7 @@ def test_without_a_disk_tier_long_texts_are_kept_in_memory_only(tmp_path: Path) 
 
 def test_what_is_read_behind_a_session_with_a_name_is_not_taken_for_a_text_of_its_own(tmp_path: Path) -> None:
     with serving(tmp_path) as (service, _):
-        method, budget = service.choose(Options())
+        method, budget = service.defaults.choose(Options())
         service.turn(lambda: service.sessions.create("me", "shore", method, budget))(Told())
         service.read("me", "shore", Document.from_text(BOOK, "book"), Told())
         answer(service, f"{BOOK * 3}What?", session="shore")

@@ -20,7 +20,7 @@ from tests.server.kit import BOOK, Told, answer, at_once, serving
 
 def made(service: Service, name: str = "book", owner: str = "me") -> None:
     """Begin a session."""
-    method, budget = service.choose(Options())
+    method, budget = service.defaults.choose(Options())
     service.turn(lambda: service.sessions.create(owner, name, method, budget))(Told())
 
 

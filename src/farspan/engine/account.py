@@ -44,6 +44,14 @@ class Account:
         return self._stream.kv.own_bytes()
 
     @property
+    def may_take(self) -> int | None:
+        """Bytes of KV memory that it may still take; None where its budget has no limit."""
+        settings = self._stream.kv.settings
+        if settings.budget.device is None:
+            return None
+        return max(0, settings.budget.device.in_bytes(settings.hosted.bytes_per_token) - self.own_bytes)
+
+    @property
     def open_files(self) -> int:
         """File descriptors that closing it frees; its folder's lock is one."""
         return self._stream.open_files + (self._store is not None)

@@ -130,7 +130,7 @@ class KVMemory:
         Whatever goes wrong, the chunk counts as not seen, and what was to be computed next comes out the same;
         StorageFull when a lower tier takes no more.
         """
-        return self.settings.run(Step(self, ids, answering, watch), logits)
+        return self.settings.runner.run(Step(self, ids, answering, watch), logits)
 
     @contextmanager
     def taking(self, tokens: int, answering: bool, watch: Watch | None) -> Iterator[Sequence[LayerHandler]]:

@@ -16,7 +16,7 @@ from farspan.engine.devices import usable
 from farspan.engine.kv import KVMemory
 from farspan.engine.session import Session
 from farspan.engine.settings import KVSettings
-from farspan.engine.stepping import Runner, run_step
+from farspan.engine.stepping import AT_ONCE, Runner
 from farspan.engine.store import Store
 from farspan.engine.stream import Stream
 from farspan.engine.template import Template
@@ -35,12 +35,12 @@ _MOST_CHUNK = 512
 class Model:
     """A Hugging Face decoder and its tokenizer. `load` makes one; `Model(model, tokenizer)` takes one that you have.
 
-    `run` runs the steps of its sessions: who serves several at once has them take turns by it.
+    `runner` runs the steps of its sessions: who serves several at once has them take turns by it.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, name: str = "", run: Runner = run_step) -> None:
+    def __init__(self, model: Any, tokenizer: Any, name: str = "", runner: Runner = AT_ONCE) -> None:
         self.hosted: HostedModel = host(model)
-        self.run = run
+        self.runner = runner
         self.tokenizer = tokenizer
         self.name = name or str(model.config._name_or_path)
 
@@ -132,7 +132,7 @@ class Model:
         """
         if chunk is not None and chunk < 1:
             raise UsageError(f"chunk={chunk} reads nothing", fix="give 1 or more")
-        settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or self.chunk, self.run)
+        settings = KVSettings(self.hosted, parse(method), Budget.parse(budget), chunk or self.chunk, self.runner)
         if path is None:
             scratch = scratch_folder()
             folder = Path(scratch.name)
@@ -157,11 +157,11 @@ def load(
     *,
     dtype: torch.dtype | str | None = None,
     device: str | None = None,
-    run: Runner = run_step,
+    runner: Runner = AT_ONCE,
 ) -> Model:
     """Load a model: None is the bundled one, otherwise a local folder or a name on the Hugging Face Hub.
 
-    `dtype` None keeps the checkpoint's; `device` None is a GPU where there is one; for `run` see `Model`. Raises
+    `dtype` None keeps the checkpoint's; `device` None is a GPU where there is one; for `runner` see `Model`. Raises
     ModelError when it cannot be loaded or hosted, with the reason, and UsageError for a device that is not there.
     """
     bundled = name_or_path is None or str(name_or_path) == BUNDLED
@@ -171,7 +171,7 @@ def load(
         raise UsageError(f"dtype={dtype!r} is unknown", fix="float32, bfloat16 or float16")
     target = usable(device or ("cuda" if torch.cuda.is_available() and not bundled else "cpu"))
     model, tokenizer = load_pretrained(place, wanted, target)
-    return Model(model, tokenizer, BUNDLED if bundled else place, run)
+    return Model(model, tokenizer, BUNDLED if bundled else place, runner)
 
 
 def _absolute(name_or_path: str) -> str:

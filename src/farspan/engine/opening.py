@@ -57,7 +57,7 @@ def open_kept(
 def restored(store: Store, plain: dict[str, Any], tensors: dict[str, Tensor], model: Model) -> Session:
     """The session of a method that was committed to a folder."""
     method, budget = parse(plain["method"]), Budget.parse(plain["budget"])
-    settings = KVSettings(model.hosted, method, budget, plain["chunk"], model.run)
+    settings = KVSettings(model.hosted, method, budget, plain["chunk"], model.runner)
     kv = KVMemory(settings, store.folder / "layers", plain, tensors, lasting=True)
     stream = Stream(kv, Transcript(store.folder / "text", plain["transcript"]), plain["pending"])
     return Session(model, stream, store=store, stage=plain["stage"])

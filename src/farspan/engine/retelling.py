@@ -112,7 +112,7 @@ def _memory(model: Model, budget: Budget, folder: Path) -> tuple[KVMemory, int]:
     """KV for the model's window; for half of it, a quarter and so on where the budget holds no more."""
     room = model.window
     while True:
-        settings = KVSettings(model.hosted, _of_room(room), budget, min(model.chunk, max(1, room // 4)), model.run)
+        settings = KVSettings(model.hosted, _of_room(room), budget, min(model.chunk, max(1, room // 4)), model.runner)
         try:
             return KVMemory(settings, folder), room
         except BudgetError:

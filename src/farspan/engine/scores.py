@@ -156,6 +156,7 @@ def _run(model: Model, ids: Sequence[int], spy: _Rows | _Products | None) -> Ten
     layers = [_passing(model, index, len(ids)) for index in range(len(facts) if spy is None else spy.index)]
     handlers = layers if spy is None else [*layers, *[spy] * (len(facts) - spy.index)]
     for start in range(0, len(ids), model.chunk):
+        model.runner.give_way()
         part = torch.tensor(ids[start : start + model.chunk], device=model.hosted.device)
         last = spy is None and start + len(part) == len(ids)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from farspan.attention.adapter import HostedModel
-from farspan.engine.stepping import Runner, run_step
+from farspan.engine.stepping import AT_ONCE, Runner
 from farspan.methods import Method
 from farspan.types import Budget
 
@@ -18,4 +18,4 @@ class KVSettings:
     method: Method
     budget: Budget
     chunk: int
-    run: Runner = run_step
+    runner: Runner = AT_ONCE

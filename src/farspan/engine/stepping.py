@@ -7,9 +7,9 @@ Shapes: B streams, T tokens of a chunk, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -32,13 +32,30 @@ class Step(NamedTuple):
     watch: Watch | None = None
 
 
-Runner = Callable[[Step, Logits | None], Tensor | None]
-"""Runs one step: logits `[1, V]`, `[T, V]` or None."""
+class Runner(Protocol):
+    """Who runs what goes through a model that several may share."""
+
+    def run(self, step: Step, logits: Logits | None) -> Tensor | None:
+        """Run one step: logits `[1, V]`, `[T, V]` or None."""
+        ...
+
+    def give_way(self) -> None:
+        """Let others have the model first; called before every chunk that is no step, and in long work without it."""
+        ...
 
 
-def run_step(step: Step, logits: Logits | None) -> Tensor | None:
-    """One step by itself, at once: the `Runner` of who shares the model with nobody."""
-    return run_steps([step], logits)[0]
+class AtOnce:
+    """The `Runner` of who shares the model with nobody: every step by itself, at once."""
+
+    def run(self, step: Step, logits: Logits | None) -> Tensor | None:
+        """Run one step."""
+        return run_steps([step], logits)[0]
+
+    def give_way(self) -> None:
+        """There is nobody else."""
+
+
+AT_ONCE = AtOnce()
 
 
 @torch.inference_mode()

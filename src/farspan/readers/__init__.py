@@ -72,7 +72,7 @@ def parse(text: str | Method | Reader) -> Method | Reader:
     return get(name)(**reading[0].keywords)
 
 
-def parse_method(text: str | Method) -> Method:
+def parse_method(text: str | Method | Reader) -> Method:
     """Read an expression where only methods can stand. Raises MethodError that says so for a reader."""
     chosen = parse(text)
     if isinstance(chosen, Method):

@@ -6,6 +6,7 @@ import time
 from typing import NamedTuple
 
 from farspan.engine import Generation, Session
+from farspan.readers.kit.session import ReaderSession
 from farspan.server.asked import Answered
 
 
@@ -17,7 +18,7 @@ class Times(NamedTuple):
     read: float
 
 
-def account(session: Session, reply: Generation, cached: int, times: Times) -> Answered:
+def account(session: Session | ReaderSession, reply: Generation, cached: int, times: Times) -> Answered:
     """An answer, written to its end, and how it came about; of its prompt `cached` tokens did not have to be read."""
     usage = reply.usage
     return Answered(

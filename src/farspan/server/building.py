@@ -13,9 +13,10 @@ from farspan.engine import Model, load, open_session
 from farspan.errors import SessionError
 from farspan.folders import hold
 from farspan.process import most_open_files
+from farspan.server.choosing import Defaults
 from farspan.server.reuse import Reuse
 from farspan.server.room import Room
-from farspan.server.service import Defaults, Service
+from farspan.server.service import Service
 from farspan.server.sessions import Sessions
 from farspan.server.shelf import Shelf
 from farspan.server.turns import Turns
@@ -62,7 +63,7 @@ def owner_of(key: str | None) -> str:
 
 def defaults_of(settings: Settings) -> Defaults:
     """What requests get that name nothing else. Raises MethodError and BudgetError."""
-    method, budget = readers.parse_method(settings.method), Budget.parse(settings.budget)
+    method, budget = readers.parse(settings.method), Budget.parse(settings.budget)
     return Defaults(method=method, budget=budget, strict=settings.strict)
 
 
@@ -81,7 +82,7 @@ def build(settings: Settings) -> Service:
         )
     try:
         turns = Turns()
-        model = load(settings.model, dtype=settings.dtype, device=settings.device, run=turns.run)
+        model = load(settings.model, dtype=settings.dtype, device=settings.device, runner=turns)
         return assemble(model, turns, settings, lambda: os.close(lock))
     except BaseException:
         os.close(lock)

@@ -17,7 +17,7 @@ from farspan.engine.conversation import Markup, Part, Passage
 _BEFORE_THE_END = (131_072, 16_384, 2_048)
 _LAST = 256
 _MARKS = ("\n\n", "\n", ". ", " ")
-_LEAST_CITED = _LEAST_NOTED = 256
+LEAST_CITED = _LEAST_NOTED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def stops(parts: Sequence[Part]) -> list[Stop]:
         if isinstance(part, Markup):
             found.append(Stop(part, noted=at + 1 == last and _chars_since_noted(found) >= _LEAST_NOTED))
             continue
-        if at != last and part.rest[0] + len(part.text) < _LEAST_CITED:
+        if at != last and part.rest[0] + len(part.text) < LEAST_CITED:
             found.append(Stop(part))
             continue
         *pieces, end = _pieces(part)
@@ -50,6 +50,13 @@ def stops(parts: Sequence[Part]) -> list[Stop]:
             found.append(Stop(piece, noted=chars >= _LEAST_NOTED, cited=_citable(piece)))
         found.append(Stop(end, cited=at != last and _citable(end)))
     return found
+
+
+def cut(passage: Passage) -> tuple[Passage, Passage]:
+    """A text and the question behind it, which is its last piece; the text may be empty."""
+    question = _pieces(passage)[-1]
+    at = len(passage.text) - len(question.text)
+    return replace(passage, text=passage.text[:at]), question
 
 
 def _chars_since_noted(found: Sequence[Stop]) -> int:

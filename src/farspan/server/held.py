@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from farspan.engine import Session
+from farspan.readers.kit.session import ReaderSession
+
+S = TypeVar("S", Session, ReaderSession)
 
 
-class Held:
+class Held(Generic[S]):
     """A session and how many hold it: who works on it, the prefixes that keep it, and its forks.
 
     It begins with one holder. The last to `release` it closes it, which `closed` is told, and gives up the one that it
     was forked from.
     """
 
-    def __init__(
-        self, session: Session, origin: Held | None = None, closed: Callable[[Session], None] = lambda _: None
-    ) -> None:
-        self.session = session
-        self._origin = origin
-        self._closed = closed
+    def __init__(self, session: S, origin: Held[S] | None = None, closed: Callable[[S], None] = lambda _: None) -> None:
+        self.session: S = session
+        self._origin: Held[S] | None = origin
+        self._closed: Callable[[S], None] = closed
         self._holders = 1
 
     @property
@@ -34,7 +35,7 @@ class Held:
         self._holders += 1
         return self
 
-    def fork(self) -> Held:
+    def fork(self) -> Held[S]:
         """A session that begins with everything in this one, and has one holder."""
         return Held(self.session.fork(), self.hold())
 

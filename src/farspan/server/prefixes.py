@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import NamedTuple
 
+from farspan.engine import Session
 from farspan.engine.conversation import Markup, Part, Passage
 from farspan.server.held import Held
 
@@ -41,7 +42,7 @@ class Node:
     identity: str = ""
     parent: Node | None = None
     key: Key | None = None
-    held: Held | None = None
+    held: Held[Session] | None = None
     moves: bool = False
     folder: Path | None = None
     reading: Event | None = None

@@ -35,7 +35,7 @@ class Place:
     `changes` are those of the root when it set out. What it reads is kept in `folder`, if there is one.
     """
 
-    held: Held
+    held: Held[Session]
     node: Node
     cached: int
     changes: int
@@ -165,7 +165,7 @@ class Reuse:
         folder = session.path or (folder if session.budget.has_disk else None)
         return Place(held, node, session.counts.seen, root.changes, folder), rest
 
-    def _taken(self, node: Node) -> Held | None:
+    def _taken(self, node: Node) -> Held[Session] | None:
         """The session of a node, to go on with: itself where it moves, otherwise a fork."""
         if node.held is None and node.folder is not None:
             session = self._shelf.open(node)
@@ -234,7 +234,7 @@ class Reuse:
                 node.reading = None
             node.prune()
 
-    def _put(self, node: Node, held: Held) -> None:
+    def _put(self, node: Node, held: Held[Session]) -> None:
         node.held, node.used = held, time.monotonic()
         self._nodes[node] = None
 

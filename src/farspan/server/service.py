@@ -6,56 +6,33 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from farspan import readers
-from farspan.engine import Generation, Model, Sampling, Session
+from farspan.engine import Model, Sampling, Session
 from farspan.engine.conversation import Markup, Part, Passage, parts, raw_parts
-from farspan.engine.likely import Likely
 from farspan.engine.scoring import CLOSELY, score
 from farspan.errors import InputError, UsageError
 from farspan.methods import Method
+from farspan.readers.kit.reader import Reader
+from farspan.readers.kit.session import ReaderSession
 from farspan.server.account import Times, account
 from farspan.server.asked import Answered, Asked, Options
+from farspan.server.choosing import Defaults, refuse_changes
 from farspan.server.counting import check_length, raw_ids, tokens
+from farspan.server.listening import Listener, write
 from farspan.server.prefixes import Node
+from farspan.server.rereading import reread
 from farspan.server.reuse import Reuse
 from farspan.server.room import Room
 from farspan.server.sessions import Sessions
-from farspan.server.turns import Job, Turns
+from farspan.server.turns import Turns
 from farspan.text import Document, documents
-from farspan.types import Budget, Progress
 
 T = TypeVar("T")
 _CHARS_A_TOKEN = 2
-
-
-class Listener(Protocol):
-    """Who is told how an answer comes along; called in the thread that works on it."""
-
-    def check(self) -> None:
-        """Raise `Stopped` where nobody waits for the work any more."""
-
-    def began(self, job: Job) -> None:
-        """It takes turns at the model from now on; `job.stop()` ends it."""
-
-    def read(self, progress: Progress) -> None:
-        """A chunk was read."""
-
-    def wrote(self, piece: str, likely: Sequence[Likely]) -> None:
-        """Text of the answer is ready, and how likely its tokens were, where that was asked for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
-    """The method and budget of requests that name none, and whether what exceeds the window is an error."""
-
-    method: Method
-    budget: Budget
-    strict: bool = False
-
 
 Begin = Callable[[Path | None], Session]
 
@@ -89,17 +66,12 @@ class Service:
         """The beginning of all conversations of one owner, method and budget."""
         return self._roots.setdefault(identity, Node(identity=identity))
 
-    def choose(self, options: Options) -> tuple[Method, Budget]:
-        """The method and budget that a request wants. Raises MethodError and BudgetError."""
-        method = self.defaults.method if options.method is None else readers.parse_method(options.method)
-        return method, self.defaults.budget if options.budget is None else Budget.parse(options.budget)
-
     def check(self, asked: Asked) -> None:
         """Raise what can be said against a request before any work is done."""
         Sampling.of(asked.sampling)
         if asked.options.session is not None:
             self.sessions.check(asked.owner, asked.options.session)
-        self.choose(asked.options)
+        self.defaults.choose(asked.options)
 
     def turn(self, work: Callable[[], T]) -> Callable[[Listener], T]:
         """Work on sessions, to be done when it has the turn."""
@@ -148,7 +120,8 @@ class Service:
             raise InputError("the prompt is empty", fix="give it at least one token")
         with self.turns.job() as job:
             listener.began(job)
-            method, budget = self.choose(asked.options)
+            method, budget = self.defaults.choose(asked.options)
+            method = readers.parse_method(method)
             began, conversation = time.perf_counter(), [Markup(tuple(ids))]
             with (
                 self.room.taking(self._need(Node(), asked.options, conversation)),
@@ -171,11 +144,21 @@ class Service:
             check_length(self.model, conversation, listener.check)
         with self.turns.job() as job:
             listener.began(job)
-            answering = self._chat if asked.options.keep else self._reply
-            answered = answering(asked, conversation, listener)
+            if asked.options.keep:
+                answered = self._chat(asked, listener)
+            elif isinstance(self._method(asked), Method):
+                answered = self._reply(asked, conversation, listener)
+            else:
+                answered = self._reread(asked, listener)
             if asked.options.session is not None:
                 self.sessions.note(asked.owner, asked.options.session, answered)
             return answered
+
+    def _method(self, asked: Asked) -> Method | Reader:
+        """By which method a request is answered: its own, or that of the session that it stands behind."""
+        if asked.options.session is None:
+            return self.defaults.choose(asked.options)[0]
+        return self.sessions.get(asked.owner, asked.options.session).session.method
 
     def _conversation(self, asked: Asked) -> list[Part]:
         if asked.prompt is None:
@@ -196,12 +179,14 @@ class Service:
         options = asked.options
         if options.session is not None:
             with self.sessions.using(asked.owner, options.session) as named:
-                _refuse_changes(options, named.session)
+                refuse_changes(options, named.session)
                 first = next((at for at, part in enumerate(conversation) if isinstance(part, Passage)), 0)
+                assert isinstance(named.session, Session)
                 lead = Markup(tuple(named.session.lead()))
                 yield named.root, _never, [lead, *conversation[first:]]
             return
-        method, budget = self.choose(options)
+        method, budget = self.defaults.choose(options)
+        assert isinstance(method, Method)
         root = self.root(json.dumps([asked.owner, str(method), str(budget), self.model.fingerprint, self.model.dtype]))
         yield root, lambda at: self.model.session(method, budget, at if budget.has_disk else None), conversation
 
@@ -217,23 +202,36 @@ class Service:
             session = place.held.session
             reply = session.reply(**asked.sampling)
             times = Times(asked.arrived, began, time.perf_counter())
-            worded = self._write(reply, listener)
+            worded = write(reply, listener, self.model.eos)
             if reply.whole:
                 self.reuse.keep(place, reply.text)
             return replace(account(session, reply, place.cached, times), worded=worded)
 
-    def _write(self, reply: Generation, listener: Listener) -> list[Likely]:
-        """Let an answer be written: the tokens that its text is made of, where it notes how likely they were."""
-        worded: list[Likely] = []
-        told = 0
-        for piece in reply:
-            fresh = [one for one in reply.likely[told:] if one.id not in self.model.eos]
-            told = len(reply.likely)
-            listener.wrote(piece, fresh)
-            worded += fresh
-        return worded
+    @contextmanager
+    def _rereading(self, asked: Asked) -> Iterator[ReaderSession]:
+        """A session to answer one request: one that has read nothing, or a fork of one that has a name."""
+        options = asked.options
+        if options.session is None:
+            with readers.begin_session(self.model, *self.defaults.choose(options)) as session:
+                assert isinstance(session, ReaderSession)
+                yield session
+            return
+        with self.sessions.using(asked.owner, options.session) as named:
+            refuse_changes(options, named.session)
+            with named.session.fork() as session:
+                assert isinstance(session, ReaderSession)
+                yield session
 
-    def _chat(self, asked: Asked, conversation: list[Part], listener: Listener) -> Answered:
+    def _reread(self, asked: Asked, listener: Listener) -> Answered:
+        """Answer messages by a method that re-reads."""
+        began = time.perf_counter()
+        with self._rereading(asked) as session, self.room.taking(session.may_take):
+            reply = reread(session, asked, listener.read)
+            times = Times(asked.arrived, began, time.perf_counter())
+            worded = write(reply, listener, self.model.eos)
+            return replace(account(session, reply, 0, times), worded=worded)
+
+    def _chat(self, asked: Asked, listener: Listener) -> Answered:
         """Put a message to a session, where it stays with its answer."""
         if asked.options.session is None or len(asked.messages) != 1:
             raise UsageError(
@@ -242,12 +240,13 @@ class Service:
             )
         message = "\n\n".join(passage.text for passage in asked.messages[0].passages)
         with self.sessions.chatting(asked.owner, asked.options.session, message) as (session, turn):
-            _refuse_changes(asked.options, session)
-            began, cached = time.perf_counter(), session.counts.seen
+            refuse_changes(asked.options, session)
+            began = time.perf_counter()
+            cached = session.counts.seen if isinstance(session.method, Method) else 0
             reply = session.chat(message, **asked.sampling)
             times = Times(asked.arrived, began, time.perf_counter())
             try:
-                worded = self._write(reply, listener)
+                worded = write(reply, listener, self.model.eos)
             finally:
                 turn.answered = account(session, reply, cached, times)
             return replace(turn.answered, worded=worded)
@@ -256,19 +255,10 @@ class Service:
         """The most bytes of KV memory that reading this can take."""
         chars = sum(len(part.text) if isinstance(part, Passage) else len(part.ids) for part in conversation)
         per_token = self.model.kv_bytes_per_token
-        budget = self.choose(options)[1] if root.held is None else root.held.session.budget
+        budget = self.defaults.choose(options)[1] if root.held is None else root.held.session.budget
         most = None if budget.device is None else budget.device.in_bytes(per_token)
         need = (chars // _CHARS_A_TOKEN + self.model.window) * per_token
         return need if most is None else min(need, most)
-
-
-def _refuse_changes(options: Options, session: Session) -> None:
-    """A session keeps the method and budget that it was begun with."""
-    wanted = options.method and str(readers.parse_method(options.method))
-    budget = options.budget and str(Budget.parse(options.budget))
-    for name, asked, has in (("method", wanted, session.method), ("budget", budget, session.budget)):
-        if asked and asked != str(has):
-            raise UsageError(f"the session was begun with {name} {str(has)!r}, not {asked!r}", fix="leave it out")
 
 
 def _check_text(source: Document | Path) -> None:

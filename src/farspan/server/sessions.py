@@ -15,9 +15,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from farspan.engine import Model, Session, open_session
+from farspan import readers
+from farspan.engine import Model, Session
 from farspan.errors import SessionError, UsageError
 from farspan.methods import Method
+from farspan.readers.kit.reader import Reader
+from farspan.readers.kit.session import ReaderSession
 from farspan.server.asked import Answered, NotFound
 from farspan.server.held import Held
 from farspan.server.lines import note, noted
@@ -37,16 +40,17 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 class Named:
     """An open session, what is asked behind it, and whether it is being changed."""
 
-    held: Held
+    held: Held[Any]
     folder: Path
     root: Node
     changing: Event | None = None
     used: float = field(default_factory=time.monotonic)
 
     @property
-    def session(self) -> Session:
+    def session(self) -> Session | ReaderSession:
         """The session itself."""
-        return self.held.session
+        session: Session | ReaderSession = self.held.session
+        return session
 
     @property
     def idle(self) -> bool:
@@ -91,13 +95,13 @@ class Sessions:
         names = (path.parent.name for path in folder.glob(f"*/{_ABOUT}"))
         return sorted(name for name in names if _NAME.fullmatch(name))
 
-    def create(self, owner: str, name: str | None, method: Method, budget: Budget) -> str:
+    def create(self, owner: str, name: str | None, method: Method | Reader, budget: Budget) -> str:
         """Begin a session. Raises SessionError where the name is taken, UsageError where it is none."""
         name = name or uuid.uuid4().hex[:12]
         folder = self._place(owner, name)
         self._check_free(folder, name)
         with made(folder) as fresh:
-            self._model.session(method, budget, fresh).close()
+            readers.begin_session(self._model, method, budget, fresh).close()
             (fresh / _ABOUT).write_text(json.dumps({"created": int(time.time())}), encoding="utf-8")
         return name
 
@@ -108,7 +112,7 @@ class Sessions:
             self._open[folder].used = time.monotonic()
             return self._open[folder]
         self.check(owner, name)
-        return self._opened(folder, open_session(folder, self._model))
+        return self._opened(folder, readers.open_session(folder, self._model))
 
     def has(self, owner: str, name: str) -> bool:
         """Whether there is a session of this name. Raises UsageError where it is none."""
@@ -168,7 +172,7 @@ class Sessions:
         return noted(self._place(owner, name) / _TURNS)
 
     @contextmanager
-    def chatting(self, owner: str, name: str, message: str) -> Iterator[tuple[Session, Turn]]:
+    def chatting(self, owner: str, name: str, message: str) -> Iterator[tuple[Session | ReaderSession, Turn]]:
         """A session to put a message to. What stays of the turn there is noted in the end, also when it fails."""
         turn = Turn(message)
         with self._changing(owner, name) as named:
@@ -177,7 +181,7 @@ class Sessions:
             try:
                 yield session, turn
             finally:
-                if session.counts.seen > before:
+                if turn.answered is not None or session.counts.seen > before:
                     note(named.folder / _TURNS, turn.lines())
 
     def fork(self, owner: str, name: str, new: str | None) -> str:
@@ -243,20 +247,15 @@ class Sessions:
             self._turns.wait(named.changing)
         named.changing = Event()
         try:
-            with self._room.taking(self._room_left(named.session)):
+            with self._room.taking(named.session.may_take or 0):
                 yield named
         finally:
             named.changing.set()
             named.changing = None
             self._reuse.drop(named.root)
 
-    def _room_left(self, session: Session) -> int:
-        """Bytes that a session may still take; those of one without a limit are counted as they come."""
-        most = session.budget.device
-        return max(0, most.in_bytes(self._model.kv_bytes_per_token) - session.own_bytes) if most is not None else 0
-
-    def _opened(self, folder: Path, session: Session) -> Named:
-        held = Held(session)
+    def _opened(self, folder: Path, session: Session | ReaderSession) -> Named:
+        held: Held[Any] = Held(session)
         self._open[folder] = Named(held, folder, Node(held=held.hold()))
         return self._open[folder]
 

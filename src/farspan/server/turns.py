@@ -60,7 +60,7 @@ class Job:
 
 
 class Turns:
-    """Who may run. `run` is the `Runner` of the model that the jobs share; `now` is a clock."""
+    """Who may run: the `Runner` of the model that the jobs share. `now` is a clock."""
 
     def __init__(
         self,
@@ -108,20 +108,32 @@ class Turns:
 
     def run(self, step: Step, logits: Logits | None) -> Tensor | None:
         """Run a step of the job that has the turn, when that comes again."""
-        job = self._holder
-        assert job is not None, "a step of a served model belongs to a job"
-        if job.stopping:
-            raise Stopped
+        job = self._running()
         job.wish, job.has_outcome = (step, logits), False
-        with self._lock:
-            self._enter(self._leave())
-        self._wait(job)
+        self._wait_again(job)
         if not job.has_outcome:
             self._grant([job, *self._companions(job)])
         outcome, job.wish, job.outcome = job.outcome, None, None
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
+
+    def give_way(self) -> None:
+        """Let others have the turn, and go on when it comes again."""
+        self._wait_again(self._running())
+
+    def _running(self) -> Job:
+        """The job that has the turn. Raises Stopped where it was stopped."""
+        job = self._holder
+        assert job is not None, "what goes through a served model belongs to a job"
+        if job.stopping:
+            raise Stopped
+        return job
+
+    def _wait_again(self, job: Job) -> None:
+        with self._lock:
+            self._enter(self._leave())
+        self._wait(job)
 
     def _companions(self, job: Job) -> list[Job]:
         with self._lock:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakSet
 
 from farspan.engine import Generation, Model, Sampling
+from farspan.engine.quoting import quote
 from farspan.engine.store import Store
 from farspan.engine.transcript import ForkedTranscript, Transcript
 from farspan.errors import InputError
@@ -50,6 +52,7 @@ class ReaderSession:
         self._store = store
         self._scratch = scratch
         self._origin = origin
+        self._answers: WeakSet[Generation] = WeakSet()
         self._reply: Generation | None = None
         self._closed = False
 
@@ -93,6 +96,27 @@ class ReaderSession:
         """The documents that were read: `file`, `fingerprint`, `chars`, and whether it is `complete`."""
         return self._transcript.files()
 
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of KV memory that it holds between questions: none."""
+        return 0
+
+    @property
+    def may_take(self) -> int:
+        """Bytes of KV memory that a question takes at most: a window to look at pieces, and one to tell those kept."""
+        per_token = self.model.kv_bytes_per_token
+        window, limit = self.model.window * per_token, self.budget.device
+        return window + (window if limit is None else min(window, limit.in_bytes(per_token)))
+
+    @property
+    def open_files(self) -> int:
+        """File descriptors that closing it frees; its folder's lock is one."""
+        return self._transcript.open_files + (self._store is not None)
+
+    def quote(self, file: str, start: int = 0, end: int | None = None) -> str:
+        """The characters `[start, end)` of a document, as a Source counts them. Raises InputError for one not read."""
+        return quote(self._transcript.spool, file, start, end)
+
     def read(self, source: str | Path | Document | Iterable[int], progress: ProgressCallback | None = None) -> Counts:
         """Take in a text: a `str` is the text itself, a `Path` a file or folder; or a Document.
 
@@ -115,8 +139,7 @@ class ReaderSession:
 
         `prefix` is the beginning of the answer, which the model then goes on from; it is no part of the text given.
         """
-        options = Sampling.of(sampling)
-        return answered(self._settings, self._text, self._conversation, question, prefix, options, lambda _: None)
+        return self._answer(question, prefix, sampling, lambda _: None)
 
     def chat(self, message: str, *, prefix: str = "", **sampling: Any) -> Generation:
         """Answer a message; both stay in the session. Keywords as for `ask`. Ends an answer that is being written."""
@@ -129,8 +152,7 @@ class ReaderSession:
             self._conversation.add(asked, [*self.model.encoder.encode(prefix).ids, *said])
             self.commit()
 
-        options = Sampling.of(sampling)
-        self._reply = answered(self._settings, self._text, self._conversation, message, prefix, options, keep)
+        self._reply = self._answer(message, prefix, sampling, keep)
         return self._reply
 
     def replay(self, message: str, reply: str) -> None:
@@ -165,7 +187,7 @@ class ReaderSession:
                 self._store.commit(self._state(self._text.transcript), {})
 
     def close(self) -> None:
-        """Close its files, and remove them if it has no folder of its own. Again does no harm."""
+        """Break off answers, close its files, and remove them if it has no folder of its own. Again does no harm."""
         if self._closed:
             return
         self._closed = True
@@ -176,7 +198,8 @@ class ReaderSession:
                 closing.callback(self._store.close)
             if self._origin is None:
                 closing.callback(self._text.transcript.close)
-            self._break_off()
+            for answer in list(self._answers):
+                closing.callback(answer.close)
 
     @property
     def _transcript(self) -> Transcript | ForkedTranscript:
@@ -187,6 +210,14 @@ class ReaderSession:
         if self._reply is not None:
             self._reply.close()
 
+    def _answer(
+        self, question: str, prefix: str, sampling: dict[str, Any], done: Callable[[Generation], None]
+    ) -> Generation:
+        options = Sampling.of(sampling)
+        made = answered(self._settings, self._text, self._conversation, question, prefix, options, done)
+        self._answers.add(made)
+        return made
+
     def _read_document(self, document: Document, progress: ProgressCallback | None) -> None:
         if self._origin is not None:
             self._scratch = scratch_folder()
@@ -194,6 +225,7 @@ class ReaderSession:
             self._text, self._origin = ReadText(copy, len(copy)), None
         reading = ReaderReading(self.model, self._text.transcript, document)
         for self._text in reading.pieces():
+            self.model.runner.give_way()
             if self._store is not None and self._store.pace.due:
                 self.commit()
             if progress is not None:

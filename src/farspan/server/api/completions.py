@@ -22,7 +22,8 @@ from farspan.server.api.sampling import sampling
 from farspan.server.api.state import Owner, State, TheService, TheState
 from farspan.server.api.streaming import EITHER, streamed
 from farspan.server.asked import Answered, Asked
-from farspan.server.service import Listener, Service
+from farspan.server.listening import Listener
+from farspan.server.service import Service
 
 router = APIRouter(tags=["completions"])
 _DEFAULT_TOKENS = 16

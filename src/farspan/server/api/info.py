@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from farspan import methods
+from farspan import readers
 from farspan.server.api import errors
 from farspan.server.api.state import Owner, TheService, TheState
 from farspan.server.asked import NotFound
@@ -49,10 +49,7 @@ def model(name: str, service: TheService, _: Owner) -> dict[str, Any]:
 @router.get("/v1/methods")
 def listed_methods(_: Owner) -> dict[str, Any]:
     """The methods that a request may choose, each with what it does with what does not fit."""
-    cards = [
-        {"id": card.name, "what_does_not_fit": card.overflow, "idea": card.idea}
-        for card in map(methods.describe, methods.names())
-    ]
+    cards = [{"id": card.name, "what_does_not_fit": card.overflow, "idea": card.idea} for card in readers.cards()]
     return {"object": "list", "data": cards}
 
 

@@ -15,7 +15,7 @@ from farspan.server.api.running import Running, prompt_progress
 from farspan.server.api.state import Owner, State, TheService, TheState
 from farspan.server.api.streaming import EITHER, streamed
 from farspan.server.asked import Options
-from farspan.server.service import Listener
+from farspan.server.listening import Listener
 from farspan.text import Document
 
 router = APIRouter(tags=["sessions"])
@@ -30,7 +30,7 @@ def list_sessions(owner: Owner, service: TheService) -> dict[str, Any]:
 @router.post("/v1/sessions")
 async def create(body: SessionBody, request: Request, owner: Owner, service: TheService, state: TheState) -> Any:
     """Begin a session. Answers 409 where the name is taken."""
-    method, budget = service.choose(Options(method=body.method, budget=body.budget))
+    method, budget = service.defaults.choose(Options(method=body.method, budget=body.budget))
 
     def work() -> dict[str, Any]:
         return service.sessions.describe(owner, service.sessions.create(owner, body.id, method, budget))

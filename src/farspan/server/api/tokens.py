@@ -12,7 +12,7 @@ from farspan.server.api.bodies import DetokenizeBody, TokenizeBody
 from farspan.server.api.running import Running
 from farspan.server.api.state import Owner, TheService, TheState
 from farspan.server.counting import raw_ids
-from farspan.server.service import Listener
+from farspan.server.listening import Listener
 
 router = APIRouter(tags=["tokens"])
 

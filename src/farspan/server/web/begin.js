@@ -10,6 +10,7 @@ const LABELS = {
   compresses: "Compress what does not fit",
   exact: "Exact: keep everything",
   forgets: "Forget what does not fit",
+  "re-reads": "Read again for every question",
 };
 let ideas = new Map();
 
