@@ -103,10 +103,10 @@ class ReaderSession:
 
     @property
     def may_take(self) -> int:
-        """Bytes of KV memory that a question takes at most: a window to look at pieces, and one to tell those kept."""
+        """Bytes of KV memory that a question takes at most: once to look at a piece, and once to be told those kept."""
         per_token = self.model.kv_bytes_per_token
         window, limit = self.model.window * per_token, self.budget.device
-        return window + (window if limit is None else min(window, limit.in_bytes(per_token)))
+        return 2 * (window if limit is None else min(window, limit.in_bytes(per_token)))
 
     @property
     def open_files(self) -> int:
