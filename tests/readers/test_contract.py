@@ -86,8 +86,8 @@ def test_a_small_budget_makes_the_window_smaller(name: str, longest: list[int]) 
         counts = session.ask("Where?", **HOW).counts
         assert max(longest) <= WINDOW // 2
         assert counts.kv_bytes["device"] <= budget
-    with begun(name, LONG, "1KiB") as session, pytest.raises(BudgetError, match="1KiB"):
-        session.ask("Where?", **HOW)
+    with pytest.raises(BudgetError, match="1KiB"):
+        begun(name, LONG, "1KiB")
 
 
 @pytest.mark.parametrize("name", ANY_LENGTH)
@@ -167,6 +167,17 @@ def test_an_answer_that_is_broken_off_stands_before_the_next_turn() -> None:
     assert told[0] == told[1]
 
 
+def test_a_message_that_is_refused_leaves_the_answer_alone() -> None:
+    with begun("xl3m", SHORT) as session:
+        reply = session.chat("a?", max_new_tokens=4, ignore_eos=True)
+        pieces = iter(reply)
+        next(pieces)
+        for wrong in ({"message": " "}, {"message": "b?", "max_new_tokens": 0}):
+            with pytest.raises((InputError, UsageError)):
+                session.chat(**wrong)  # type: ignore[arg-type]
+        assert len([*pieces]) > 0 and len(reply.ids) == 4
+
+
 def test_the_oldest_turns_are_left_out_first(longest: list[int]) -> None:
     with begun("xl3m", LONG) as session, begun("xl3m", LONG) as other:
         for number in range(30):
@@ -202,6 +213,8 @@ def test_errors(name: str) -> None:
         session.read(SHORT)
         with pytest.raises(InputError, match="question is empty"):
             session.ask(" ")
+        with pytest.raises(UsageError, match="makes nothing of a highlight"):
+            session.ask("Who?", highlight="it")
         with pytest.raises(InputError, match="token ids"):
             session.read([5, 6])
         with pytest.raises(InputError, match="leaves no room"):

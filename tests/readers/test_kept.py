@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import farspan
 from farspan import readers
 from farspan.engine import Model, open_session
-from farspan.errors import MethodError, SessionError
+from farspan.errors import BudgetError, InputError, MethodError, SessionError
 from farspan.readers.kit.session import ReaderSession
+from farspan.text import Document
 from farspan.types import Budget, Progress
 from tests.readers.test_contract import ANY_LENGTH, HOW, LONG, SHORT
 from tests.tiny import llama, model, tokenizer
@@ -120,6 +122,56 @@ def test_a_broken_reading_goes_on_after_opening(tmp_path: Path, ended: type[Base
         assert outcome(session) == outcome(whole)
 
 
+@pytest.mark.parametrize("name", ["xl3m", "topk"])
+def test_a_reading_that_fails_behind_a_broken_one_loses_nothing(tmp_path: Path, name: str) -> None:
+    """What was committed while a document was read stays on disk until the next commit, whatever is cut meanwhile."""
+    text = "\n".join(f"Line {number}: it rained." for number in range(2_000))
+
+    def stop(state: Progress) -> None:
+        if state.tokens > 2_000:
+            raise KeyboardInterrupt
+
+    def broken() -> Iterator[str]:
+        yield "It was late. " * 10
+        raise OSError("the medium is gone")
+
+    with readers.begin_session(model(), name, None, tmp_path / "kept") as session:
+        with pytest.raises(KeyboardInterrupt):
+            session.read(text, stop)
+        counts = session.counts
+        with pytest.raises(OSError, match="the medium is gone"):
+            session.read(Document("gone", broken, fingerprint=lambda: "gone"))
+        assert [file["file"] for file in session.files] == ["<text>"]
+    with farspan.open(tmp_path / "kept", model()) as session:
+        assert session.counts.seen == counts.seen
+        assert session.quote("<text>", 0, 16) == text[:16]
+        session.read(text)
+        assert session.files[-1]["complete"]
+        assert session.quote("<text>") == text
+
+
+def test_a_fork_of_what_is_being_read_keeps_to_it(tmp_path: Path) -> None:
+    def fork(state: Progress) -> None:
+        forks.append(session.fork())
+        raise KeyboardInterrupt
+
+    for later in (LONG, LONG * 200):
+        forks: list[Any] = []
+        with readers.begin_session(model(), "xl3m") as session:
+            with pytest.raises(KeyboardInterrupt):
+                session.read(LONG * 300, fork)
+            (forked,) = forks
+            wanted = forked.counts, forked.files
+            session.read(Document.from_text(later, "secret"))
+            forked.save(tmp_path / f"fork-{len(later)}")
+            forked.close()
+        with opened(tmp_path / f"fork-{len(later)}") as again:
+            assert (again.counts, again.files) == wanted
+            assert [(file["file"], file["complete"]) for file in again.files] == [("<text>", False)]
+            with pytest.raises(InputError, match="has not read 'secret'"):
+                again.quote("secret")
+
+
 def test_what_is_no_session_of_this_model_is_refused(tmp_path: Path) -> None:
     kept(tmp_path / "kept").close()
     with pytest.raises(SessionError, match="there is a session"):
@@ -132,10 +184,12 @@ def test_what_is_no_session_of_this_model_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "kept")
     with pytest.raises(MethodError):
         kept(tmp_path / "none", "gemfilter(layer=99)")
+    with pytest.raises(BudgetError, match="1KiB"):
+        kept(tmp_path / "none", "xl3m", "1KiB")
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("turns", ["abc", 5, [["x"]], None])
+@pytest.mark.parametrize("turns", ["abc", 5, ["x"], [[5]], None])
 def test_a_damaged_record_is_told(tmp_path: Path, turns: object) -> None:
     kept(tmp_path / "kept").close()
     record = tmp_path / "kept" / "session.json"

@@ -73,27 +73,56 @@ def test_a_request_may_choose_one(tmp_path: Path) -> None:
         assert answer(service, ASKED).method == "topk"
 
 
-def test_short_texts_stay_in_the_question_and_rules_go_before_it() -> None:
-    def message(role: str, *texts: str) -> Message:
-        return Message(role, tuple(Passage(text, None if role == "assistant" else "it") for text in texts))
+LONG = "It was late. " * 40
 
-    long = "It was late. " * 40
-    told = tell(
-        [
-            message("system", "Be brief."),
-            message("system", long),
-            message("user", long, "Who?"),
-            message("assistant", "She."),
-            message("user", "Only this."),
-            message("user", f"{long}\n\nAnd?"),
-            message("assistant", "Hm."),
-            message("user", f"The key is red.\n\n{QUESTION}"),
-        ],
-        longest_rule=100,
+
+def message(role: str, *texts: str) -> Message:
+    return Message(role, tuple(Passage(text, None if role == "assistant" else "it") for text in texts))
+
+
+def told(*messages: Message) -> tuple[list[str], list[tuple[str, str]], str]:
+    """The documents, turns and question of messages, where 100 characters are short."""
+    found = tell(messages, lambda text: len(text) <= 100)
+    return ["".join(one.pieces()).strip() for one in found.documents], found.turns, found.question
+
+
+def test_short_texts_stay_in_the_question_and_rules_go_before_it() -> None:
+    documents, turns, question = told(
+        message("system", "Be brief."),
+        message("system", LONG),
+        message("user", LONG, "Who?"),
+        message("assistant", "She."),
+        message("user", "Only this."),
+        message("user", f"{LONG}\n\nAnd?"),
+        message("assistant", "Hm."),
+        message("user", f"The key is red.\n\n{QUESTION}"),
     )
-    assert ["".join(one.pieces()).strip() for one in told.documents] == [long.strip()] * 3
-    assert told.turns == [("Who?", "She."), ("Only this.\n\nAnd?", "Hm.")]
-    assert told.question.split("\n\n") == ["Be brief.", "The key is red.", QUESTION]
+    assert documents == [LONG.strip()] * 3
+    assert turns == [("Who?", "She."), ("Only this.\n\nAnd?", "Hm.")]
+    assert question == f"Be brief.\n\nThe key is red.\n\n{QUESTION}"
+
+
+def test_what_is_too_long_for_a_question_is_text() -> None:
+    assert told(message("user", f"Sum this up:\n\n{LONG}")) == ([LONG.strip()], [], "Sum this up:")
+    documents, _, question = told(message("user", LONG))
+    assert documents and 200 < len(question) < 300 and f"{documents[0]} {question}" == LONG.strip()
+    rules = [message("system", str(number) * 60) for number in range(2)]
+    assert told(*rules, message("user", "Who?")) == (["1" * 60], [], f"{'0' * 60}\n\nWho?")
+
+
+def test_blank_passages_say_nothing() -> None:
+    assert told(message("user", " " * 300, "\n" * 600 + "Who?" + " " * 300)) == ([], [], "Who?")
+    assert told(message("system", " " * 600), message("user", "Who?"), message("user", " ")) == ([], [], "Who?")
+
+
+def test_turns_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, _):
+        conversation = ("Who?", "Nobody. " * 100, "And?")
+        found, whole = (answer(service, *conversation, method=method) for method in ("xl3m", "topk"))
+    counts = found.counts
+    assert counts.dropped > 700 and not counts.exact
+    assert counts.seen == counts.kept + counts.stored + counts.dropped
+    assert abs(found.prompt_tokens - whole.prompt_tokens) <= 2
 
 
 def test_a_session_with_a_name(tmp_path: Path) -> None:
@@ -147,17 +176,32 @@ def test_others_are_answered_meanwhile(tmp_path: Path, monkeypatch: pytest.Monke
         assert 0 < before < len(looks) / 2
 
 
-def test_it_is_stopped_while_it_looks(tmp_path: Path) -> None:
-    class Leaving(Told):
-        def read(self, progress: object) -> None:
-            assert self.job is not None
-            self.job.stop()
+def test_it_is_stopped_while_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener, looks, entropy = Told(), [], question.entropy
 
-    with serving(tmp_path, method="xl3m") as (service, read):
-        with pytest.raises(Stopped):
-            service.answer(Asked(owner="me", messages=said(ASKED)), Leaving())
-        assert read.tokens == 0 and service.room.taken == 0
+    def looked(*arguments: Any) -> float:
+        assert listener.job is not None
+        looks.append(arguments)
+        if len(looks) == 2:
+            listener.job.stop()
+        return entropy(*arguments)
+
+    with serving(tmp_path, method="xl3m") as (service, _):
+        with monkeypatch.context() as patched:
+            patched.setattr(question, "entropy", looked)
+            with pytest.raises(Stopped):
+                service.answer(Asked(owner="me", messages=said(ASKED)), listener)
+        assert len(looks) == 2 and service.room.taken == 0
         assert answer(service, ASKED).text == alone(service, "xl3m").text
+
+
+def test_reading_takes_no_room(tmp_path: Path) -> None:
+    with serving(tmp_path) as (service, _):
+        create(service)
+        service.room.limit = 0
+        service.read("me", "kept", Document.from_text(BOOK, "message 1"), Told())
+        with pytest.raises(BudgetError, match="the server has"):
+            answer(service, QUESTION, session="kept")
 
 
 def test_what_does_not_go_is_told(tmp_path: Path) -> None:

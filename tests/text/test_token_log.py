@@ -34,8 +34,9 @@ def test_truncate_and_open(tmp_path: Path) -> None:
     again.truncate(2)
     again.append([9])
     assert again.ids().tolist() == [0, 1, 9]
-    with pytest.raises(SessionError, match="holds 60 of the 80 bytes"):
-        TokenLog(tmp_path, 4)
+    assert TokenLog(tmp_path, 6).ids().tolist() == [0, 1, 9, 3, 4, 5], "what was committed before stays on disk"
+    with pytest.raises(SessionError, match="holds 120 of the 140 bytes"):
+        TokenLog(tmp_path, 7)
     with pytest.raises(SessionError, match="holds 0 of the 20 bytes"):
         TokenLog(tmp_path / "missing", 1)
 

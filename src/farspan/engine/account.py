@@ -44,12 +44,17 @@ class Account:
         return self._stream.kv.own_bytes()
 
     @property
-    def may_take(self) -> int | None:
-        """Bytes of KV memory that it may still take; None where its budget has no limit."""
+    def reading_takes(self) -> int:
+        """Bytes of KV memory that reading may take, as far as its budget has a limit."""
         settings = self._stream.kv.settings
         if settings.budget.device is None:
-            return None
+            return 0
         return max(0, settings.budget.device.in_bytes(settings.hosted.bytes_per_token) - self.own_bytes)
+
+    @property
+    def asking_takes(self) -> int:
+        """Bytes that a message and its answer may take: they are read like any text."""
+        return self.reading_takes
 
     @property
     def open_files(self) -> int:

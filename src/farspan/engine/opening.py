@@ -69,7 +69,7 @@ def _refusing_damage(folder: Path) -> Iterator[None]:
         yield
     except FarspanError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise SessionError(
             f"the session in {folder} is damaged: {type(error).__name__}, {error}",
             fix="restore the folder from a copy, or remove it and read the text again",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from itertools import chain
 
 from farspan.engine.stream import Stream
 from farspan.engine.transcript import Transcript
@@ -24,10 +23,7 @@ class Reading:
         self._stream = stream
         self._document = document
         self._transcript = stream.transcript
-        self._record, self.resumed = self._transcript.open_document(document)
-        pieces = self._transcript.stream(document, self._record, encoder)
-        first = next(pieces, None)
-        self._pieces = chain(() if first is None else (first,), pieces)
+        self._record, self.resumed, self._pieces = self._transcript.read(document, encoder)
         self._tokens = 0
         self._began = time.perf_counter()
 

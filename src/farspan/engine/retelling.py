@@ -23,28 +23,31 @@ _LEAST_ROOM = 64
 
 
 class _Retold(Stream):
-    """A stream that accounts for the text as a whole: `rest` tokens of it were not told, `looked` were read before.
+    """A stream that accounts for text and turns as a whole: `rest` tokens of the text were not told, and `left_out` of
+    the turns; `looked` were read before.
 
     `whole`: text and conversation were told as they stand, all of them and once.
     """
 
     rest = 0
+    left_out = 0
     looked = 0
     whole = True
 
     @property
     def seen(self) -> int:
-        """Tokens of the whole text and of this stream."""
-        return self.rest + self.kv.seen
+        """Tokens of the whole text, of all turns, and of this stream."""
+        return self.rest + self.left_out + self.kv.seen
 
     @property
     def counts(self) -> Counts:
-        """What was not told is stored, as text."""
+        """Text that was not told is stored; turns that were not are dropped."""
         own = self.kv.counts()
         return replace(
             own,
-            seen=self.rest + own.seen,
+            seen=self.rest + self.left_out + own.seen,
             stored=self.rest + own.stored,
+            dropped=self.left_out + own.dropped,
             fetched=self.looked + own.fetched,
             exact=own.exact and self.whole,
         )
@@ -78,20 +81,22 @@ class Retelling:
         done: Callable[[Generation], None],
         *,
         rest: int,
+        left_out: int,
         looked: int,
         whole: bool,
     ) -> Generation:
         """Answer behind a prompt; when the answer has ended `done` is called, and this is closed.
 
-        `rest` tokens of the text were not told; `looked` tokens were read to choose those that were. `whole`: the text
-        and all turns were told as they stand, so that the answer is what full attention to them gives.
+        `rest` tokens of the text and `left_out` of the turns were not told; `looked` tokens were read to choose those
+        that were. `whole`: the text was told as it stands; with all turns, the answer is what full attention gives.
         """
 
         def end(answer: Generation) -> None:
             self.close()
             done(answer)
 
-        self._stream.rest, self._stream.looked, self._stream.whole = rest, looked, whole
+        self._stream.rest, self._stream.left_out, self._stream.looked = rest, left_out, looked
+        self._stream.whole = whole and not left_out
         model = self.model
         return Generation(self._stream, model.tokenizer, prompt, sampling, model.eos, end)
 
@@ -106,6 +111,12 @@ class Retelling:
             count = self._stream.limit()
             self._stream.step(ids[:count], None, spans=(starts[:count], ends[:count]))
             ids, starts, ends = ids[count:], starts[count:], ends[count:]
+
+
+def check_budget(model: Model, budget: Budget) -> None:
+    """Raise BudgetError for one that nothing can be told to."""
+    with scratch_folder() as folder:
+        _memory(model, budget, Path(folder))[0].close()
 
 
 def _memory(model: Model, budget: Budget, folder: Path) -> tuple[KVMemory, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -188,9 +188,8 @@ class Session(Account):
         store = Store(Path(path), new=True)
         try:
             self._stream.kv.copy_blocks_to(store.folder / "layers")
-            transcript = self._stream.transcript.copy_to(store.folder / "text")
-            transcript.close()
-            store.commit(*self._state(transcript))
+            with closing(self._stream.transcript.copy_to(store.folder / "text")) as transcript:
+                store.commit(*self._state(transcript))
         finally:
             store.close()
 
@@ -209,14 +208,14 @@ class Session(Account):
         if self._closed:
             return
         self._closed = True
-        with ExitStack() as closing:
+        with ExitStack() as ending:
             if self._scratch is not None:
-                closing.callback(self._scratch.cleanup)
+                ending.callback(self._scratch.cleanup)
             if self._store is not None:
-                closing.callback(self._store.close)
-            closing.callback(self._stream.close)
+                ending.callback(self._store.close)
+            ending.callback(self._stream.close)
             for answer in list(self._answers):
-                closing.callback(answer.close)
+                ending.callback(answer.close)
 
     def _turn(self, message: str, prefix: str, sampling: dict[str, Any], after: _Done) -> Generation:
         options = Sampling.of(sampling)

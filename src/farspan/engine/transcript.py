@@ -5,7 +5,9 @@ It lies on disk; a fork shares its parent's until it reads text of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,21 @@ class Transcript:
             self._abandon(open_one)
         return self.spool.document(self.spool.begin(document.name, document.fingerprint, document.rest)), False
 
+    def read(self, document: Document, encoder: TextEncoder) -> tuple[SpoolDocument, bool, Iterator[TokenPiece]]:
+        """Begin a document or take it up again: its record, whether it was taken up, and its tokens as in `stream`.
+
+        What goes wrong before the first of them leaves no record of one that is new.
+        """
+        record, resumed = self.open_document(document)
+        pieces = self.stream(document, record, encoder)
+        try:
+            first = next(pieces, None)
+        except BaseException:
+            if not resumed:
+                self.spool.take_back()
+            raise
+        return record, resumed, chain(() if first is None else (first,), pieces)
+
     def stream(self, document: Document, record: SpoolDocument, encoder: TextEncoder) -> Iterator[TokenPiece]:
         """The tokens of a document from where the spool has it, with offsets in the spool; the text goes there too."""
         at = self.spool.chars
@@ -115,19 +132,30 @@ class Transcript:
         """The documents: `file`, `fingerprint`, `chars`, and whether it was read to its end (`complete`)."""
         return _listed(self.spool, self.finished, self.abandoned)
 
+    @property
+    def told(self) -> int:
+        """Characters up to the last token: text of a document that is being read is spooled ahead of it."""
+        record = self.spool.unfinished
+        return self.spool.chars if record is None else self._told_of(record)
+
     def state_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON. Nothing that is done to the transcript later takes what they name off the disk."""
         return {
-            "spool": self.spool.state_dict(),
+            "spool": self.spool.state_dict(self.told),
             "tokens": len(self.log),
             "abandoned": sorted(self.abandoned),
         }
 
-    def copy_to(self, folder: Path) -> Transcript:
-        """A transcript of its own in another folder, equal to this one."""
-        self.spool.copy_to(folder).close()
-        self.log.copy_to(folder).close()
-        return Transcript(folder, self.state_dict())
+    def copy_to(self, folder: Path, state: Mapping[str, Any] | None = None) -> Transcript:
+        """A transcript of its own in another folder, equal to this one as it is, or as it was when it gave `state`."""
+        state = state or self.state_dict()
+        self.spool.copy_to(folder, state["spool"]).close()
+        self.log.copy_to(folder, state["tokens"]).close()
+        return Transcript(folder, state)
+
+    def copier(self) -> Callable[[Path], Transcript]:
+        """What copies it into a folder as it is now, also later."""
+        return partial(self.copy_to, state=self.state_dict())
 
     def close(self) -> None:
         """Close the files; they stay on disk."""
@@ -139,6 +167,11 @@ class Transcript:
         starts, ends = self.log.spans(max(0, len(self.log) - _CONTEXT_TOKENS))
         mine = starts >= record.start
         return Spans(starts[mine], ends[mine])
+
+    def _told_of(self, record: SpoolDocument) -> int:
+        """Where the last token of a document ends; its beginning where there is none."""
+        ends = self._last_tokens(record).ends
+        return min(int(ends[-1]), self.spool.chars) if len(ends) else record.start
 
     def _context_start(self, record: SpoolDocument) -> int:
         starts = self._last_tokens(record).starts
@@ -158,8 +191,7 @@ class Transcript:
 
     def _abandon(self, record: SpoolDocument) -> None:
         """Leave a document that was broken off as it is: with the text that was seen, and not complete."""
-        ends = self._last_tokens(record).ends
-        self.spool.truncate(int(ends[-1]) if len(ends) else record.start)
+        self.spool.truncate(self._told_of(record))
         self.abandoned.add(len(self.spool) - 1)
         self.spool.finish()
 
@@ -174,7 +206,8 @@ class ForkedTranscript:
     def __init__(self, parent: Transcript | ForkedTranscript, base: int | None = None) -> None:
         self._parent = parent
         self._base = len(parent) if base is None else base
-        self.spool: Spooled = SpoolThen(parent.spool)
+        self._copied = parent.copier()
+        self.spool: Spooled = SpoolThen(parent.spool, parent.told)
         self.finished: bool = parent.finished
         self.abandoned: set[int] = set(parent.abandoned)
         self._own = TokenPiece([], [], [])
@@ -187,6 +220,11 @@ class ForkedTranscript:
     @property
     def chars(self) -> int:
         """Characters of all documents."""
+        return self.spool.chars
+
+    @property
+    def told(self) -> int:
+        """Those up to the last token of its parent: it adds no text."""
         return self.spool.chars
 
     def __len__(self) -> int:
@@ -221,14 +259,14 @@ class ForkedTranscript:
 
     def copy_to(self, folder: Path) -> Transcript:
         """A transcript of its own in another folder, equal to this one."""
-        copy = self._parent.copy_to(folder)
-        copy.spool.truncate(self.chars)
+        copy = self._copied(folder)
         copy.log.truncate(self._base)
-        copy.abandoned = set(self.abandoned)
-        if self.finished:
-            copy.spool.finish()
         copy.add(*self._own)
         return copy
+
+    def copier(self) -> Callable[[Path], Transcript]:
+        """What copies it into a folder, at the time of the copy."""
+        return self.copy_to
 
     def close(self) -> None:
         """The files are the parent's."""

@@ -52,11 +52,12 @@ def stops(parts: Sequence[Part]) -> list[Stop]:
     return found
 
 
-def cut(passage: Passage) -> tuple[Passage, Passage]:
-    """A text and the question behind it, which is its last piece; the text may be empty."""
-    question = _pieces(passage)[-1]
-    at = len(passage.text) - len(question.text)
-    return replace(passage, text=passage.text[:at]), question
+def cut(passage: Passage) -> list[Passage]:
+    """A text in two, the second some 256 characters at its end; in one where it is not twice as long."""
+    if len(passage.text) < 2 * _LAST:
+        return [passage]
+    at = _paragraph(passage.text, len(passage.text) - _LAST)
+    return [replace(passage, text=passage.text[:at]), passage.after(at)]
 
 
 def _chars_since_noted(found: Sequence[Stop]) -> int:

@@ -6,10 +6,9 @@ with a name has read is there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-from farspan.engine import Generation
 from farspan.engine.conversation import Message, Passage
 from farspan.errors import InputError, UsageError
 from farspan.readers.kit.session import ReaderSession
@@ -19,8 +18,7 @@ from farspan.text import Document
 from farspan.types import ProgressCallback
 
 _GAP = "\n\n"
-_RULES_SHARE = 8
-_CHARS_A_TOKEN = 4
+_SHORT_SHARE = 8
 
 
 @dataclass(slots=True)
@@ -39,8 +37,8 @@ class Told:
         return _GAP.join([*self.rules, *self.said])
 
 
-def reread(session: ReaderSession, asked: Asked, progress: ProgressCallback) -> Generation:
-    """Read the texts of a request into a session, put its turns there, and have the last message answered.
+def take_in(session: ReaderSession, asked: Asked, progress: ProgressCallback) -> str:
+    """Read the texts of a request into a session and put its turns there; the question that is left.
 
     Raises UsageError for a prompt, which is to be continued, and InputError where the last message is not the user's.
     """
@@ -49,41 +47,61 @@ def reread(session: ReaderSession, asked: Asked, progress: ProgressCallback) -> 
             f"{session.method} answers messages, and continues no prompt",
             fix="send messages to /v1/chat/completions, or choose another method",
         )
-    told = tell(asked.messages, longest_rule=session.model.window // _RULES_SHARE * _CHARS_A_TOKEN)
+    encoder, most = session.model.encoder, session.model.window // _SHORT_SHARE
+    told = tell(asked.messages, lambda text: len(text) < LEAST_CITED or len(encoder.encode(text).ids) <= most)
     for document in told.documents:
         session.read(document, progress)
     for message, reply in told.turns:
         session.replay(message, reply)
-    return session.ask(told.question, **asked.sampling)
+    return told.question
 
 
-def tell(messages: Sequence[Message], longest_rule: int) -> Told:
-    """Sort messages; system messages of more than `longest_rule` characters are texts like others.
+def tell(messages: Sequence[Message], is_short: Callable[[str], bool]) -> Told:
+    """Sort messages: what is to be read, what was said, and what is asked.
 
-    Of what the user says the last paragraph is the question, as it was where that message was the last.
+    Of what the user says the last paragraph is the question, as it was where that message was the last. Rules that
+    together are not short are texts like others, and so is a last paragraph, where there is something else to ask by.
     """
     if messages[-1].role != "user":
         raise InputError(f"the last message is the {messages[-1].role}'s", fix="send one of the user's behind it")
     told = Told()
     for message in messages:
+        passages = [passage for passage in message.passages if passage.text.strip()]
         if message.role == "system":
-            told.rules += _short(message.passages, longest_rule + 1, told.documents)
+            for passage in passages:
+                if is_short(_GAP.join([*told.rules, passage.text])):
+                    told.rules.append(passage.text)
+                else:
+                    told.documents.append(_document(passage))
         elif message.role == "assistant":
-            told.turns.append((_GAP.join(told.said), _GAP.join(passage.text for passage in message.passages)))
+            told.turns.append((_GAP.join(told.said), _GAP.join(passage.text for passage in passages)))
             told.said = []
-        else:
-            text, question = cut(message.passages[-1])
-            told.said += _short([*message.passages[:-1], text], LEAST_CITED, told.documents)
-            told.said.append(question.text)
+        elif passages:
+            _sort(passages, told, is_short)
     return told
 
 
-def _short(passages: Sequence[Passage], least: int, documents: list[Document]) -> list[str]:
-    """The passages that are shorter than this; the others are documents."""
-    short = []
-    for passage in passages:
-        if len(passage.text) >= least:
-            documents.append(Document.from_text(passage.text, passage.name or "message", rest=passage.rest))
-        elif passage.text.strip():
-            short.append(passage.text.rstrip())
-    return short
+def _sort(passages: Sequence[Passage], told: Told, is_short: Callable[[str], bool]) -> None:
+    """What the user says in one message."""
+    *before, last = passages
+    last = replace(last, text=last.text.rstrip())
+    at = last.text.rfind(_GAP) + len(_GAP)
+    question = last.after(at) if at >= len(_GAP) else last
+    before.append(replace(last, text=last.text[: len(last.text) - len(question.text)]))
+    before = [passage for passage in before if passage.text.strip()]
+    texts = [passage for passage in before if len(passage.text) >= LEAST_CITED]
+    said = [passage.text.rstrip() for passage in before if len(passage.text) < LEAST_CITED]
+    if is_short(question.text):
+        said.append(question.text)
+    elif said:
+        texts.append(question)
+    else:
+        *text, end = cut(question)
+        texts += text
+        said.append(end.text)
+    told.documents += map(_document, texts)
+    told.said += said
+
+
+def _document(passage: Passage) -> Document:
+    return Document.from_text(passage.text, passage.name or "message", rest=passage.rest)

@@ -24,7 +24,7 @@ from farspan.server.choosing import Defaults, refuse_changes
 from farspan.server.counting import check_length, raw_ids, tokens
 from farspan.server.listening import Listener, write
 from farspan.server.prefixes import Node
-from farspan.server.rereading import reread
+from farspan.server.rereading import take_in
 from farspan.server.reuse import Reuse
 from farspan.server.room import Room
 from farspan.server.sessions import Sessions
@@ -225,11 +225,13 @@ class Service:
     def _reread(self, asked: Asked, listener: Listener) -> Answered:
         """Answer messages by a method that re-reads."""
         began = time.perf_counter()
-        with self._rereading(asked) as session, self.room.taking(session.may_take):
-            reply = reread(session, asked, listener.read)
-            times = Times(asked.arrived, began, time.perf_counter())
-            worded = write(reply, listener, self.model.eos)
-            return replace(account(session, reply, 0, times), worded=worded)
+        with self._rereading(asked) as session:
+            question = take_in(session, asked, listener.read)
+            with self.room.taking(session.asking_takes):
+                reply = session.ask(question, **asked.sampling)
+                times = Times(asked.arrived, began, time.perf_counter())
+                worded = write(reply, listener, self.model.eos)
+                return replace(account(session, reply, 0, times), worded=worded)
 
     def _chat(self, asked: Asked, listener: Listener) -> Answered:
         """Put a message to a session, where it stays with its answer."""

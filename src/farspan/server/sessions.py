@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -146,7 +146,7 @@ class Sessions:
 
         With `once` what was read to its end is not read again.
         """
-        with self._changing(owner, name) as named:
+        with self._changing(owner, name, lambda session: session.reading_takes) as named:
             session = named.session
             for document in unread(documents(source), session.files if once else ()):
                 session.read(document, progress)
@@ -175,7 +175,7 @@ class Sessions:
     def chatting(self, owner: str, name: str, message: str) -> Iterator[tuple[Session | ReaderSession, Turn]]:
         """A session to put a message to. What stays of the turn there is noted in the end, also when it fails."""
         turn = Turn(message)
-        with self._changing(owner, name) as named:
+        with self._changing(owner, name, lambda session: session.asking_takes) as named:
             session = named.session
             before = session.counts.seen
             try:
@@ -241,13 +241,13 @@ class Sessions:
             named.held.release()
 
     @contextmanager
-    def _changing(self, owner: str, name: str) -> Iterator[Named]:
-        """Have a session for oneself, and room for what it may take. What was asked behind it no longer goes then."""
+    def _changing(self, owner: str, name: str, takes: Callable[[Session | ReaderSession], int]) -> Iterator[Named]:
+        """Have a session for oneself, and room for what it takes. What was asked behind it no longer goes then."""
         while (named := self.get(owner, name)).changing is not None:
             self._turns.wait(named.changing)
         named.changing = Event()
         try:
-            with self._room.taking(named.session.may_take or 0):
+            with self._room.taking(takes(named.session)):
                 yield named
         finally:
             named.changing.set()

@@ -79,9 +79,10 @@ class TextSpool:
         """
         record = {"name": name, "fingerprint": fingerprint, "start": self.chars, "lines": self._lines}
         record |= {"offset": rest[0], "newlines": rest[1]} if any(rest) else {}
+        self._cut_records(len(self))  # one that was broken off here
         self._record_bytes.append(self._records.size)
-        self._starts.append(self.chars)
         self._records.append(json.dumps(record).encode() + b"\n")
+        self._starts.append(self.chars)
         self._finished = False
         return len(self) - 1
 
@@ -93,6 +94,12 @@ class TextSpool:
             part = text[at : at + STRIDE - self.chars % STRIDE]
             self._append_in_stride(part)
             at += len(part)
+
+    def take_back(self) -> None:
+        """Forget the document that was begun last."""
+        self.truncate(self._starts[-1])
+        self._cut_records(len(self) - 1)
+        self._finished = True
 
     def finish(self) -> None:
         """Say that the last document has been read to its end."""
@@ -110,10 +117,8 @@ class TextSpool:
 
     def document(self, number: int) -> SpoolDocument:
         """The document with that number, from 0."""
-        last = number == len(self) - 1
-        end_byte = self._records.size if last else self._record_bytes[number + 1]
-        record = json.loads(self._records.read(self._record_bytes[number], end_byte))
-        return SpoolDocument(**record, end=self.chars if last else self._starts[number + 1])
+        record = json.loads(self._record(number))
+        return SpoolDocument(**record, end=self.chars if number == len(self) - 1 else self._starts[number + 1])
 
     def slice(self, start: int, end: int) -> str:
         """The text of the global offsets `[start, end)`."""
@@ -138,33 +143,32 @@ class TextSpool:
         if chars == self.chars:
             return
         self._lines = self._newlines(chars)
-        mark = chars // STRIDE
-        size = self._marks[2 * mark] + len(self.slice(mark * STRIDE, chars).encode())
-        del self._marks[2 * (mark + 1) :]
-        self._text.truncate(size)
+        self._text.truncate(self._byte(chars))
+        del self._marks[2 * (chars // STRIDE + 1) :]
         self._index.truncate(len(self._marks) * 8)
-        keep = bisect_right(self._starts, chars)
-        if keep < len(self):
-            self._records.truncate(self._record_bytes[keep])
-            del self._record_bytes[keep:], self._starts[keep:]
+        self._cut_records(bisect_right(self._starts, chars))
         self.chars, self._finished = chars, len(self) == 0
 
-    def state_dict(self) -> dict[str, Any]:
-        """What `TextSpool(folder, state)` needs to open the spool as it is now; plain values for JSON."""
+    def state_dict(self, chars: int | None = None) -> dict[str, Any]:
+        """What `TextSpool(folder, state)` needs to open the spool as it is now; plain values for JSON.
+
+        With `chars` as if its last document ended there.
+        """
+        chars = self.chars if chars is None else chars
         return {
-            "chars": self.chars,
-            "bytes": self._text.size,
-            "lines": self._lines,
-            "document_bytes": self._records.size,
+            "chars": chars,
+            "bytes": self._byte(chars),
+            "lines": self._newlines(chars),
+            "document_bytes": self._records_end(len(self)),
             "finished": self._finished,
         }
 
-    def copy_to(self, folder: Path) -> TextSpool:
-        """A spool of its own in `folder`, equal to this one."""
+    def copy_to(self, folder: Path, state: Mapping[str, Any] | None = None) -> TextSpool:
+        """A spool of its own in `folder`, equal to this one as it is, or as it was when it gave `state`."""
         folder.mkdir(parents=True, exist_ok=True)
         for file in self._files:
             file.copy_to(folder)
-        return TextSpool(folder, self.state_dict())
+        return TextSpool(folder, state or self.state_dict())
 
     def close(self) -> None:
         """Close the files; they stay on disk."""
@@ -191,6 +195,26 @@ class TextSpool:
         entry = array("q", (byte, lines))
         self._index.append(entry.tobytes())
         self._marks.extend(entry)
+
+    def _byte(self, offset: int) -> int:
+        """The byte at which a character stands."""
+        mark = offset // STRIDE
+        return self._marks[2 * mark] + len(self.slice(mark * STRIDE, offset).encode())
+
+    def _record(self, number: int) -> bytes:
+        """The line of a document."""
+        last = number == len(self) - 1
+        end = self._records.size if last else self._record_bytes[number + 1]
+        return self._records.read(self._record_bytes[number], end).split(b"\n")[0]
+
+    def _records_end(self, documents: int) -> int:
+        """The byte behind the records of the first documents."""
+        return self._record_bytes[documents - 1] + len(self._record(documents - 1)) + 1 if documents else 0
+
+    def _cut_records(self, documents: int) -> None:
+        """Keep the records of the first documents."""
+        self._records.truncate(self._records_end(documents))
+        del self._record_bytes[documents:], self._starts[documents:]
 
     def _newlines(self, offset: int) -> int:
         mark = offset // STRIDE

@@ -26,12 +26,12 @@ class Spooled(Protocol):
 
 
 class SpoolThen:
-    """A spool as it was when this was made, while it goes on."""
+    """A spool as it was when this was made, up to `chars`, while it goes on."""
 
-    def __init__(self, spool: Spooled) -> None:
+    def __init__(self, spool: Spooled, chars: int) -> None:
         self._spool = spool
         self._documents = len(spool)
-        self.chars: int = spool.chars
+        self.chars: int = chars
 
     def __len__(self) -> int:
         return self._documents

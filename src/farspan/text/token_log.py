@@ -60,11 +60,11 @@ class TokenLog:
         """Keep the first `length` tokens."""
         self._file.truncate(length * _RECORD.itemsize)
 
-    def copy_to(self, folder: Path) -> TokenLog:
-        """A log of its own in `folder`, equal to this one."""
+    def copy_to(self, folder: Path, length: int | None = None) -> TokenLog:
+        """A log of its own in `folder`, equal to this one or to its first tokens."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file.copy_to(folder)
-        return TokenLog(folder, len(self))
+        return TokenLog(folder, len(self) if length is None else length)
 
     def close(self) -> None:
         """Close the file; it stays on disk."""

@@ -30,10 +30,8 @@ def answered(
     """Answer a question behind a text and a conversation; `done` is called when the answer has ended.
 
     An answer may take a quarter of the window, and earlier turns another: the oldest are left out first. Raises
-    InputError for an empty question, and for one that leaves no room for any text.
+    InputError for a question that leaves no room for any text.
     """
-    if not question.strip():
-        raise InputError("the question is empty", fix="ask something")
     model = settings.model
     encode, template = model.encoder.encode, model.template
     asked = Question(model, encode(question).ids, [*template.tail, *encode(prefix).ids])
@@ -46,9 +44,10 @@ def answered(
         _tell(retelling, text, parts, asked)
         prompt = [*(template.gap if parts else ()), *history, *asked.ids, *asked.closing]
         rest = text.tokens - length({one for part in parts for one in part})
-        as_it_stands = list(parts) == ([text.whole] if text.tokens else [])
-        whole = as_it_stands and len(history) == conversation.tokens
-        return retelling.answer(prompt, sampling, done, rest=rest, looked=asked.looked, whole=whole)
+        left_out = conversation.tokens - len(history)
+        whole = list(parts) == ([text.whole] if text.tokens else [])
+        looked = asked.looked
+        return retelling.answer(prompt, sampling, done, rest=rest, left_out=left_out, looked=looked, whole=whole)
     except BaseException:
         retelling.close()
         raise

@@ -40,7 +40,7 @@ def begin(settings: ReaderSettings, path: Path | str | None) -> ReaderSession:
 def restored(store: Store, plain: Mapping[str, Any], model: Model, method: Reader) -> ReaderSession:
     """The session that was committed to a folder."""
     settings = ReaderSettings.of(model, method, Budget.parse(plain["budget"]))
-    turns = [[int(id_) for id_ in turn] for turn in plain["turns"]]
+    turns = [[int(id_) for id_ in turn.split()] for turn in plain["turns"]]
     text = _text(store.folder, plain["transcript"])
     return ReaderSession(settings, text, Conversation(model.template, turns), store=store)
 

@@ -19,14 +19,14 @@ class ReaderReading:
         self._model = model
         self._transcript = transcript
         self._document = document
-        self._record, self._resumed = transcript.open_document(document)
+        self._record, self._resumed, self._pieces = transcript.read(document, model.encoder)
         self._tokens = self._chars = 0
         self._began = time.perf_counter()
 
     def pieces(self) -> Iterator[ReadText]:
         """The whole text as it stands after every piece of the document."""
         transcript = self._transcript
-        for piece in transcript.stream(self._document, self._record, self._model.encoder):
+        for piece in self._pieces:
             if not self._tokens and not self._resumed and len(transcript):
                 transcript.add(self._model.template.gap)
             transcript.add(*piece)

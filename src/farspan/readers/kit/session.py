@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 from weakref import WeakSet
@@ -13,7 +13,7 @@ from farspan.engine import Generation, Model, Sampling
 from farspan.engine.quoting import quote
 from farspan.engine.store import Store
 from farspan.engine.transcript import ForkedTranscript, Transcript
-from farspan.errors import InputError
+from farspan.errors import InputError, UsageError
 from farspan.folders import scratch_folder
 from farspan.readers.kit.answering import answered
 from farspan.readers.kit.conversation import Conversation
@@ -102,7 +102,12 @@ class ReaderSession:
         return 0
 
     @property
-    def may_take(self) -> int:
+    def reading_takes(self) -> int:
+        """Bytes of KV memory that reading may take: none."""
+        return 0
+
+    @property
+    def asking_takes(self) -> int:
         """Bytes of KV memory that a question takes at most: once to look at a piece, and once to be told those kept."""
         per_token = self.model.kv_bytes_per_token
         window, limit = self.model.window * per_token, self.budget.device
@@ -134,15 +139,22 @@ class ReaderSession:
         self.commit()
         return self.counts
 
-    def ask(self, question: str, *, prefix: str = "", **sampling: Any) -> Generation:
+    def ask(self, question: str, *, prefix: str = "", highlight: object = None, **sampling: Any) -> Generation:
         """Answer a question and leave the session as it was. Keywords are those of `Sampling`.
 
         `prefix` is the beginning of the answer, which the model then goes on from; it is no part of the text given.
+        Raises InputError for an empty question, and UsageError for a `highlight`, of which readers make nothing.
         """
-        return self._answer(question, prefix, sampling, lambda _: None)
+        if highlight is not None:
+            raise UsageError(
+                f"{self.method} makes nothing of a highlight",
+                fix="choose a method that steers attention, such as pasta",
+            )
+        return self._answer(question, prefix, self._checked(question, sampling), lambda _: None)
 
     def chat(self, message: str, *, prefix: str = "", **sampling: Any) -> Generation:
         """Answer a message; both stay in the session. Keywords as for `ask`. Ends an answer that is being written."""
+        options = self._checked(message, sampling)
         self._break_off()
         asked = self.model.encoder.encode(message).ids
 
@@ -152,7 +164,7 @@ class ReaderSession:
             self._conversation.add(asked, [*self.model.encoder.encode(prefix).ids, *said])
             self.commit()
 
-        self._reply = self._answer(message, prefix, sampling, keep)
+        self._reply = self._answer(message, prefix, options, keep)
         return self._reply
 
     def replay(self, message: str, reply: str) -> None:
@@ -174,9 +186,8 @@ class ReaderSession:
         """Write a copy into a new folder, to be opened with `farspan.open`. Raises SessionError when one is there."""
         store = Store(Path(path), new=True)
         try:
-            transcript = self._transcript.copy_to(store.folder / "text")
-            transcript.close()
-            store.commit(self._state(transcript), {})
+            with closing(self._transcript.copy_to(store.folder / "text")) as transcript:
+                store.commit(self._state(transcript), {})
         finally:
             store.close()
 
@@ -191,15 +202,15 @@ class ReaderSession:
         if self._closed:
             return
         self._closed = True
-        with ExitStack() as closing:
+        with ExitStack() as ending:
             if self._scratch is not None:
-                closing.callback(self._scratch.cleanup)
+                ending.callback(self._scratch.cleanup)
             if self._store is not None:
-                closing.callback(self._store.close)
+                ending.callback(self._store.close)
             if self._origin is None:
-                closing.callback(self._text.transcript.close)
+                ending.callback(self._text.transcript.close)
             for answer in list(self._answers):
-                closing.callback(answer.close)
+                ending.callback(answer.close)
 
     @property
     def _transcript(self) -> Transcript | ForkedTranscript:
@@ -210,10 +221,12 @@ class ReaderSession:
         if self._reply is not None:
             self._reply.close()
 
-    def _answer(
-        self, question: str, prefix: str, sampling: dict[str, Any], done: Callable[[Generation], None]
-    ) -> Generation:
-        options = Sampling.of(sampling)
+    def _checked(self, question: str, sampling: dict[str, Any]) -> Sampling:
+        if not question.strip():
+            raise InputError("the question is empty", fix="ask something")
+        return Sampling.of(sampling)
+
+    def _answer(self, question: str, prefix: str, options: Sampling, done: Callable[[Generation], None]) -> Generation:
         made = answered(self._settings, self._text, self._conversation, question, prefix, options, done)
         self._answers.add(made)
         return made
@@ -240,5 +253,5 @@ class ReaderSession:
             "counts": self.counts.as_dict(),
             "files": self.files,
             "transcript": transcript.state_dict(),
-            "turns": self._conversation.turns,
+            "turns": [" ".join(map(str, turn)) for turn in self._conversation.turns],
         }

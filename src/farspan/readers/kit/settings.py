@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from farspan.engine import Model
+from farspan.engine.retelling import check_budget
 from farspan.readers.kit.reader import Reader, Strategy
 from farspan.types import Budget
 
@@ -21,5 +22,9 @@ class ReaderSettings:
 
     @classmethod
     def of(cls, model: Model, method: Reader, budget: Budget) -> Self:
-        """Those of a reader with this model. Raises MethodError for a layer that the model does not have."""
+        """Those of a reader with this model.
+
+        Raises MethodError for a layer that the model does not have, BudgetError for a budget that is too small.
+        """
+        check_budget(model, budget)
         return cls(model, method, budget, method.strategy.resolve(model))
