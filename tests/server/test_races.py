@@ -99,7 +99,7 @@ def test_a_session_that_is_deleted_while_somebody_waits_for_it_is_not_found(
             service.sessions.delete(ME, "shore")
 
         monkeypatch.setattr(service.turns, "wait", delete)
-        with service.sessions._changing(ME, "shore"):
+        with service.sessions._changing(ME, "shore", lambda _: 0):
             raise AssertionError("it is gone")
 
     with pytest.raises(NotFound):
