@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from farspan.engine.stream import Stream
 from farspan.engine.transcript import Transcript
 from farspan.text import Document, TextEncoder, TokenPiece
-from farspan.types import Progress, ProgressCallback
+from farspan.types import ProgressCallback
 
 
 class Reading:
@@ -21,16 +20,19 @@ class Reading:
     def __init__(self, stream: Stream, document: Document, encoder: TextEncoder) -> None:
         assert isinstance(stream.transcript, Transcript), "a fork that reads needs a transcript of its own"
         self._stream = stream
-        self._document = document
         self._transcript = stream.transcript
-        self._record, self.resumed, self._pieces = self._transcript.read(document, encoder)
+        self._underway = self._transcript.read(document, encoder)
         self._tokens = 0
-        self._began = time.perf_counter()
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it was broken off before."""
+        return self._underway.resumed
 
     def run(self, after_chunk: Callable[[], None], progress: ProgressCallback | None) -> None:
         """Read to the end; `after_chunk` and `progress` are called after every chunk."""
         waiting = TokenPiece([], [], [])
-        for piece in self._pieces:
+        for piece in self._underway.pieces:
             waiting = TokenPiece(*(held + new for held, new in zip(waiting, piece, strict=True)))
             while len(waiting.ids) >= self._stream.limit():
                 waiting = self._read_chunk(waiting, after_chunk, progress)
@@ -47,15 +49,5 @@ class Reading:
         self._tokens += len(ids)
         after_chunk()
         if progress is not None:
-            progress(self._progress(ends[-1]))
+            progress(self._underway.progress(self._tokens, ends[-1], self._stream.counts))
         return TokenPiece(*(values[count:] for values in waiting))
-
-    def _progress(self, end: int) -> Progress:
-        return Progress(
-            file=self._document.name,
-            tokens=self._tokens,
-            chars=end - self._record.start,
-            total_chars=self._document.total_chars,
-            seconds=time.perf_counter() - self._began,
-            counts=self._stream.counts,
-        )

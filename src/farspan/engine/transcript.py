@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from farspan.engine.underway import Underway
 from farspan.text import (
     Document,
     Spans,
@@ -76,8 +77,8 @@ class Transcript:
             self._abandon(open_one)
         return self.spool.document(self.spool.begin(document.name, document.fingerprint, document.rest)), False
 
-    def read(self, document: Document, encoder: TextEncoder) -> tuple[SpoolDocument, bool, Iterator[TokenPiece]]:
-        """Begin a document or take it up again: its record, whether it was taken up, and its tokens as in `stream`.
+    def read(self, document: Document, encoder: TextEncoder) -> Underway:
+        """Begin a document or take it up again; its tokens are those of `stream`.
 
         What goes wrong before the first of them leaves no record of one that is new.
         """
@@ -89,7 +90,7 @@ class Transcript:
             if not resumed:
                 self.spool.take_back()
             raise
-        return record, resumed, chain(() if first is None else (first,), pieces)
+        return Underway(document, record, chain(() if first is None else (first,), pieces), resumed)
 
     def stream(self, document: Document, record: SpoolDocument, encoder: TextEncoder) -> Iterator[TokenPiece]:
         """The tokens of a document from where the spool has it, with offsets in the spool; the text goes there too."""

@@ -198,6 +198,8 @@ class TextSpool:
 
     def _byte(self, offset: int) -> int:
         """The byte at which a character stands."""
+        if offset == self.chars:
+            return self._text.size
         mark = offset // STRIDE
         return self._marks[2 * mark] + len(self.slice(mark * STRIDE, offset).encode())
 
@@ -217,6 +219,8 @@ class TextSpool:
         del self._record_bytes[documents:], self._starts[documents:]
 
     def _newlines(self, offset: int) -> int:
+        if offset == self.chars:
+            return self._lines
         mark = offset // STRIDE
         return self._marks[2 * mark + 1] + self.slice(mark * STRIDE, offset).count("\n")
 

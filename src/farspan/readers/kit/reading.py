@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from farspan.engine import Model
@@ -18,30 +17,21 @@ class ReaderReading:
     def __init__(self, model: Model, transcript: Transcript, document: Document) -> None:
         self._model = model
         self._transcript = transcript
-        self._document = document
-        self._record, self._resumed, self._pieces = transcript.read(document, model.encoder)
-        self._tokens = self._chars = 0
-        self._began = time.perf_counter()
+        self._underway = transcript.read(document, model.encoder)
+        self._tokens = self._end = 0
 
     def pieces(self) -> Iterator[ReadText]:
         """The whole text as it stands after every piece of the document."""
         transcript = self._transcript
-        for piece in self._pieces:
-            if not self._tokens and not self._resumed and len(transcript):
+        for piece in self._underway.pieces:
+            if not self._tokens and not self._underway.resumed and len(transcript):
                 transcript.add(self._model.template.gap)
             transcript.add(*piece)
             self._tokens += len(piece.ids)
-            self._chars = piece.ends[-1] - self._record.start
+            self._end = piece.ends[-1]
             yield ReadText(transcript, len(transcript))
         transcript.spool.finish()
 
     def progress(self, counts: Counts) -> Progress:
         """How far it has come."""
-        return Progress(
-            file=self._document.name,
-            tokens=self._tokens,
-            chars=self._chars,
-            total_chars=self._document.total_chars,
-            seconds=time.perf_counter() - self._began,
-            counts=counts,
-        )
+        return self._underway.progress(self._tokens, self._end, counts)
